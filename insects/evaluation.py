@@ -1,0 +1,156 @@
+"""Logits and true classes -> `Report`: accuracy with its interval, figures of each class, confusion matrix.
+
+Shapes: N rows, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+NAME_LENGTH = 20
+MATRIX_CLASSES = 20
+"""With more classes than this a report's text lists the most frequent mistakes in place of the matrix."""
+
+
+class ClassRow(TypedDict):
+    """One class in a report. support: rows that truly are of it; a ratio with nothing to divide by is 0."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a model did on labelled rows.
+
+    interval: Wilson's 95 % interval of the accuracy. loss: mean cross entropy in nats. per_class: in the order of
+    `classes`. confusion: `(C, C)` int64, a row a true class, a column a predicted one.
+    """
+
+    accuracy: float
+    correct: int
+    total: int
+    interval: tuple[float, float]
+    loss: float
+    per_class: tuple[ClassRow, ...]
+    confusion: NDArray[np.int64]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return tuple(row["name"] for row in self.per_class)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report in numbers, strings, lists and dicts alone, ready for `json.dumps`."""
+        return {
+            "accuracy": self.accuracy,
+            "correct": self.correct,
+            "total": self.total,
+            "interval": list(self.interval),
+            "loss": self.loss,
+            "per_class": [dict(row) for row in self.per_class],
+            "confusion": self.confusion.tolist(),
+        }
+
+    def text(self) -> str:
+        """The report as plain text of several lines."""
+        low, high = self.interval
+        headline = (
+            f"accuracy {self.accuracy:.4f} ({self.correct} of {self.total}), "
+            f"{CONFIDENCE:.0%} interval {low:.4f}–{high:.4f}".replace("95%", "95 %")
+        )
+        per_class = _table(
+            ["class", "precision", "recall", "f1", "rows"],
+            [
+                [row["name"], *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), str(row["support"])]
+                for row in self.per_class
+            ],
+        )
+        confusion = self._matrix_text() if len(self.per_class) <= MATRIX_CLASSES else self._mistakes_text()
+        return "\n".join([headline, f"cross entropy {self.loss:.4f}", "", *per_class, "", *confusion])
+
+    def _matrix_text(self) -> list[str]:
+        rows = [[name, *map(str, row)] for name, row in zip(self.classes, self.confusion.tolist(), strict=True)]
+        columns = [shortened(name, max(6, 100 // len(self.classes) - 2)) for name in self.classes]
+        return _table(["true \\ predicted", *columns], rows)
+
+    def _mistakes_text(self) -> list[str]:
+        mistakes = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-mistakes, axis=None, kind="stable")[:MATRIX_CLASSES]
+        pairs = [divmod(int(cell), len(self.classes)) for cell in order]
+        rows = [
+            [self.classes[true], self.classes[predicted], str(mistakes[true, predicted])]
+            for true, predicted in pairs
+            if mistakes[true, predicted] > 0
+        ]
+        return _table(["true", "predicted as", "rows"], rows) if rows else ["no mistakes"]
+
+
+def evaluate(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> Report:
+    """Compare each row's largest logit with its true class; ties go to the lower class.
+
+    Args: logits_NC: `(N, C)`. y_N: `(N,)` in `[0, C)`. classes: C names.
+    The interval is Wilson's: JASA 22 (1927), 209-212, as SciPy computes it.
+    Raises: ValueError: N is 0, the shapes disagree, or a label is no class.
+    """
+    total, count = len(y_N), len(classes)
+    if total == 0 or logits_NC.shape != (total, count):
+        raise ValueError(f"logits must have shape ({total}, {count}) with at least one row, found {logits_NC.shape}")
+    if y_N.min() < 0 or y_N.max() >= count:
+        raise ValueError(f"labels must be in [0, {count}), found {y_N.min()} to {y_N.max()}")
+    # Imported here: together they take seconds, and the search needs neither.
+    from scipy.stats import binomtest
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    predicted_N = np.argmax(logits_NC, axis=1)
+    labels = np.arange(count)
+    figures = precision_recall_fscore_support(y_N, predicted_N, labels=labels, zero_division=0)
+    correct = int(np.sum(predicted_N == y_N))
+    interval = binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Report(
+        accuracy=correct / total,
+        correct=correct,
+        total=total,
+        interval=(float(interval.low), float(interval.high)),
+        loss=cross_entropy(logits_NC, y_N),
+        per_class=tuple(
+            ClassRow(name=name, precision=float(p), recall=float(r), f1=float(f1), support=int(support))
+            for name, p, r, f1, support in zip(classes, *figures, strict=True)
+        ),
+        confusion=confusion_matrix(y_N, predicted_N, labels=labels).astype(np.int64),
+    )
+
+
+def cross_entropy(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer]) -> float:
+    """Mean over rows of `log sum exp(logits) - logit of the true class`, in nats."""
+    logits = logits_NC.astype(np.float64)
+    largest_N = logits.max(axis=1)
+    log_sum_N = largest_N + np.log(np.exp(logits - largest_N[:, None]).sum(axis=1))
+    return float(np.mean(log_sum_N - logits[np.arange(len(y_N)), y_N]))
+
+
+def shortened(name: str, length: int = NAME_LENGTH) -> str:
+    """`name` on one line and in at most `length` characters; an ellipsis stands for what was cut from its middle."""
+    name = " ".join(name.split())
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 3
+    return f"{name[: length - 1 - tail]}…{name[-tail:]}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a table whose columns line up: the first to the left, the others to the right."""
+    cells = [[shortened(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in cells
+    ]

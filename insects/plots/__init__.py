@@ -1,0 +1,19 @@
+"""Figures as matplotlib `Figure` objects or PNG bytes; no pyplot, no files.
+
+A trial's figures come from one `TrialFigures` for the whole study; the others are drawn once and are plain functions.
+"""
+
+from insects.plots.boundary import evaluation_boundary
+from insects.plots.report import confusion_figure
+from insects.plots.study import boundary_atlas, optimization_history
+from insects.plots.style import figure_png
+from insects.plots.trial import TrialFigures
+
+__all__ = [
+    "TrialFigures",
+    "boundary_atlas",
+    "confusion_figure",
+    "evaluation_boundary",
+    "figure_png",
+    "optimization_history",
+]

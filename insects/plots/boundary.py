@@ -1,0 +1,189 @@
+"""A model's decision over the plane of the data, with rows on it. Shapes: N rows, F features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from insects.mlp import Floats
+from insects.plots.heading import Heading
+from insects.plots.plane import Plane, Predict, plane_for, sample_index
+from insects.plots.style import (
+    INK,
+    MUTED,
+    NORMAL,
+    LayeredFigure,
+    Pixels,
+    class_colours,
+    class_legend,
+    clean_axes,
+    copy_rgb,
+    new_figure,
+    png,
+    write_heading,
+)
+
+POINTS = 2000
+"""Most rows of a kind that are drawn; beyond, a sample from a fixed seed."""
+
+_BOX = (0.115, 0.115, 0.64, 0.745)  # left, bottom, width, height of the axes in the figure
+
+
+class BoundaryCanvas:
+    """The figure without a model: axes of the plane, legend, rows, and place for a map, a title and marks."""
+
+    def __init__(self, plane: Plane, classes: Sequence[str]) -> None:
+        self.plane, self.classes = plane, classes
+        self.figure = new_figure()
+        self.axes: Any = self.figure.add_axes(_BOX, facecolor="none")
+        self.axes.set_xlim(plane.xlim)
+        self.axes.set_ylim(plane.ylim)
+        self.axes.set_xlabel(plane.xlabel, fontsize=NORMAL, color=INK, parse_math=False)
+        self.axes.set_ylabel(plane.ylabel, fontsize=NORMAL, color=INK, parse_math=False)
+        clean_axes(self.axes)
+        if plane.ylim[0] < 0 and plane.ylim[1] == 1:  # probabilities: the strip below zero has no scale
+            self.axes.set_yticks(np.linspace(0, 1, 6))
+        self.wrong = Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=9,
+            markeredgewidth=1.8,
+            color="black",
+            fillstyle="none",
+            zorder=3,
+        )
+        self.axes.add_line(self.wrong)
+
+    def scatter(self, points_N2: Floats, y_N: NDArray[np.integer], size: float, edge: str) -> None:
+        """Dots in the colours of their classes, of a diameter of `size` points; wrong rows' rings go round the last."""
+        self.wrong.set_markersize(size + 3)
+        self.wrong.set_markeredgewidth(0.3 * size)
+        colours = class_colours(len(self.classes))[y_N] / 255
+        self.axes.scatter(*points_N2.T, s=size**2, c=colours, edgecolors=edge, linewidths=0.6, zorder=2)
+
+    def legend(self, extra: Sequence[Line2D]) -> None:
+        """Class names, `extra`, and the mark of wrong rows, at the right."""
+        self.wrong.set_label("wrong")
+        class_legend(self.figure, self.classes, [*extra, self.wrong])
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of pixels inside the axes."""
+        width, height = (round(inches * self.figure.dpi) for inches in self.figure.get_size_inches())
+        left, bottom, wide, high = _BOX
+        rows = slice(round((1 - bottom - high) * height), round((1 - bottom) * height))
+        return rows, slice(round(left * width), round((left + wide) * width))
+
+
+class TrialBoundary:
+    """Draws one model after the other over the same rows; everything but map, marks and title is drawn once."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        classes: tuple[str, ...],
+        train: tuple[Floats, NDArray[np.integer]],
+        valid: tuple[Floats, NDArray[np.integer]],
+    ) -> None:
+        self.plane = plane
+        self._valid_x, self._valid_y = valid
+        self._drawn = sample_index(len(self._valid_y), POINTS)
+        self._points_N2 = plane.points(self._valid_x[self._drawn])
+        canvas = BoundaryCanvas(plane, classes)
+        shown = sample_index(len(train[1]), POINTS)
+        small, large = dot_size(len(shown)) / 2, dot_size(len(self._drawn))
+        canvas.scatter(plane.points(train[0][shown]), train[1][shown], small, "none")
+        canvas.scatter(self._points_N2, self._valid_y[self._drawn], large, "white")
+        canvas.legend([_dot("training row", small), _dot("validation row", large)])
+        canvas.wrong.set_animated(True)
+        canvas.figure.patch.set_alpha(0)
+        self._wrong, self._box, self._heading = canvas.wrong, canvas.box, Heading()
+        self._layers = LayeredFigure(canvas.figure)
+        drawing = self._layers.draw_still()
+        self._frame = np.full_like(drawing, 255)
+        Overlay(drawing).put_on(self._frame)
+        self._overlay = Overlay(drawing[self._box])
+
+    def draw(self, predict: Predict, title: str) -> bytes:
+        """PNG of 700 x 500 pixels; see `TrialFigures.decision_boundary`."""
+        pixels = self._layers.pixels
+        pixels[:] = self._frame
+        place = pixels[self._box]
+        copy_rgb(self.plane.paint(predict, place.shape[1], place.shape[0]), place)
+        self._overlay.put_on(place)
+
+        wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
+        self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
+        self._layers.draw_over([self._wrong])
+        count = f"{int(wrong_N.sum())} of {len(wrong_N)} validation rows wrong"
+        self._heading.write(pixels, title, f"{self.plane.kind}; {count}")
+        return png(pixels)
+
+
+class Overlay:
+    """A transparent drawing `(height, width, 4)`, ready to be laid over pixels of the same height and width."""
+
+    def __init__(self, rgba: Pixels) -> None:
+        self._rows, self._columns = np.nonzero(rgba[..., 3])
+        drawn = rgba[self._rows, self._columns].astype(np.uint16)
+        self._under = 255 - drawn[:, 3:]
+        self._ink = drawn[:, :3] * drawn[:, 3:] + 127  # to round, not cut, when divided by 255
+
+    def put_on(self, pixels: Pixels) -> None:
+        """Blend onto opaque RGBA pixels in place; only what is drawn is touched."""
+        under = pixels[self._rows, self._columns, :3]
+        pixels[self._rows, self._columns, :3] = (under * self._under + self._ink) // 255
+
+
+def evaluation_boundary(
+    features: tuple[str, ...],
+    classes: tuple[str, ...],
+    predict_raw: Predict,
+    x_NF: Floats,
+    y_N: NDArray[np.integer],
+    title: str = "test rows",
+) -> Figure:
+    """The model's decision with the test rows on it, the wrong ones marked and counted in the title.
+
+    Args: predict_raw: rows as the user has them `(N, F)` to logits `(N, C)`. x_NF: `(N, F)` float32, such rows.
+    y_N: `(N,)` in `[0, C)`.
+    """
+    mean_F, std_F = x_NF.mean(axis=0), x_NF.std(axis=0)
+    std_F = np.where(std_F > 0, std_F, np.float32(1)).astype(np.float32)
+    standardized_NF = (x_NF - mean_F) / std_F
+    plane = plane_for(features, standardized_NF, mean_F, std_F, len(classes))
+    canvas = BoundaryCanvas(plane, classes)
+    rows, columns = canvas.box
+    colours = plane.paint(
+        lambda x: predict_raw(np.ascontiguousarray(x * std_F + mean_F, np.float32)),
+        columns.stop - columns.start,
+        rows.stop - rows.start,
+    )
+    canvas.axes.imshow(colours, extent=(*plane.xlim, *plane.ylim), aspect="auto", interpolation="nearest", zorder=0)
+
+    wrong_N = np.argmax(predict_raw(x_NF), axis=1) != y_N
+    points_N2 = plane.points(standardized_NF)
+    right = np.flatnonzero(~wrong_N)
+    shown = np.concatenate([right[sample_index(len(right), POINTS)], np.flatnonzero(wrong_N)])
+    size = dot_size(len(shown))
+    canvas.scatter(points_N2[shown], y_N[shown], size, "white")
+    canvas.wrong.set_data(*points_N2[wrong_N].T)
+    canvas.legend([_dot("test row", size)])
+    write_heading(canvas.figure, f"{title}: {int(wrong_N.sum())} of {len(wrong_N)} wrong", plane.kind)
+    return canvas.figure
+
+
+def dot_size(rows: int) -> float:
+    """Diameter in points of a dot among `rows` of them: the more, the smaller."""
+    return float(np.clip(6 * (400 / max(rows, 1)) ** 0.4, 3.6, 6))
+
+
+def _dot(label: str, size: float) -> Line2D:
+    return Line2D([], [], linestyle="", marker="o", markersize=size, color=MUTED, markeredgewidth=0, label=label)

@@ -1,0 +1,161 @@
+"""A trial's loss and accuracy over its epochs. E: epochs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from insects.plots.heading import Heading
+from insects.plots.style import (
+    GRID,
+    INK,
+    NORMAL,
+    SMALL,
+    TRAIN,
+    VALID,
+    LayeredFigure,
+    Pixels,
+    clean_axes,
+    new_figure,
+    png,
+)
+from insects.plots.ticks import rounded_down, rounded_up, set_logarithmic
+
+_FLOOR = 1e-6  # losses below are drawn here: a logarithmic axis has no zero
+_STILLS_KEPT = 12
+_ACCURACY_STARTS = (90, 80, 50, 0)
+
+Limits = tuple[int, float, float, int]
+"""Epochs, lowest and highest loss, lowest accuracy: all that the unchanging layer depends on."""
+
+
+class LossCurves:
+    """Draws histories, one after the other; axes with the same limits are drawn once."""
+
+    def __init__(self) -> None:
+        figure = new_figure()
+        self._layers = LayeredFigure(figure)
+        self._loss: Any = figure.add_axes((0.115, 0.475, 0.86, 0.385))
+        self._accuracy: Any = figure.add_axes((0.115, 0.115, 0.86, 0.275))
+        self._heading = Heading()
+        self._lines: list[Line2D] = []
+        for axes, unit in ((self._loss, 1), (self._accuracy, 100)):
+            # The thin line is drawn over the thick one: where they coincide both are seen.
+            for colour, width in ((VALID, 3), (TRAIN, 1.4)):
+                line = Line2D([], [], color=colour, linewidth=width, marker="o", markersize=1.2 + 1.8 * width)
+                axes.add_line(line)
+                self._lines.append(line)
+            axes.set_ylabel("cross entropy (nats)" if unit == 1 else "accuracy (%)", fontsize=NORMAL, color=INK)
+            axes.yaxis.set_label_coords(-0.108, 0.5)
+            clean_axes(axes)
+            axes.grid(color=GRID, linewidth=0.7)
+            axes.set_axisbelow(True)
+        self._loss.set_yscale("log")
+        self._loss.tick_params(labelbottom=False)
+        self._accuracy.set_xlabel("epoch", fontsize=NORMAL, color=INK)
+        self._best_lines = [
+            axes.axvline(0, color=INK, linewidth=1.2, linestyle=(0, (4, 3))) for axes in (self._loss, self._accuracy)
+        ]
+        self._best = Line2D([], [], linestyle="", marker="o", markersize=11, color=INK, fillstyle="none")
+        self._best.set_markeredgewidth(2)
+        self._loss.add_line(self._best)
+        self._lost = Line2D([], [], linestyle="", marker="X", markersize=11, color=INK, markeredgecolor="white")
+        self._loss.add_line(self._lost)
+        self._loss.legend(
+            [*self._lines[:2], self._best],
+            ["validation rows", "training rows", "best epoch"],
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.03),
+            ncols=3,
+            fontsize=SMALL,
+            labelcolor=INK,
+            frameon=False,
+            borderaxespad=0.1,
+            handlelength=1.6,
+            columnspacing=2,
+        )
+        for mark in (self._best, self._lost):
+            mark.set_clip_on(False)
+        self._artists = (
+            *self._best_lines,
+            *self._lines,
+            self._best,
+            self._lost,
+        )
+        for artist in self._artists:
+            artist.set_animated(True)
+        self._stills: OrderedDict[Limits, Pixels] = OrderedDict()
+
+    def draw(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
+        """PNG of 700 x 500 pixels; see `TrialFigures.loss_curves`."""
+        if history_E4.ndim != 2 or history_E4.shape[1] != 4 or len(history_E4) == 0:
+            raise ValueError(f"a history must have shape (E, 4) with at least one epoch, found {history_E4.shape}")
+        shown_E4 = np.where(np.isfinite(history_E4), history_E4, np.nan)
+        shown_E4[:, [0, 2]] = np.maximum(shown_E4[:, [0, 2]], _FLOOR)
+        shown_E4[:, [1, 3]] *= 100
+        limits = _limits(shown_E4)
+        still = self._still(limits)
+
+        epochs_E = np.arange(1, len(history_E4) + 1)
+        for line, column in zip(self._lines, (2, 0, 3, 1), strict=True):
+            line.set_data(epochs_E, shown_E4[:, column])
+            line.set_marker("o" if len(epochs_E) <= 40 else "")
+        has_best = 1 <= best_epoch <= len(epochs_E)
+        for rule in self._best_lines:
+            rule.set_xdata([best_epoch] * 2 if has_best else [])
+            rule.set_ydata([0, 1] if has_best else [])
+        self._best.set_data(([best_epoch], [shown_E4[best_epoch - 1, 2]]) if has_best else ([], []))
+        lost_E = epochs_E[~np.isfinite(history_E4[:, [0, 2]]).all(axis=1)]
+        # Centred at the upper edge: where a loss without a number would have gone.
+        self._lost.set_data(lost_E, np.full(len(lost_E), limits[2]))
+        self._layers.pixels[:] = still
+        self._layers.draw_over(self._artists)
+        self._heading.write(self._layers.pixels, title, _summary(history_E4, best_epoch if has_best else 0, lost_E))
+        return png(self._layers.pixels)
+
+    def _still(self, limits: Limits) -> Pixels:
+        """The layer below the curves, from the last few kept; sets the axes to `limits`."""
+        epochs, low, high, accuracy_low = limits
+        margin = max(0.5, 0.02 * epochs)
+        for axes in (self._loss, self._accuracy):
+            axes.set_xlim(1 - margin, epochs + margin)
+        self._loss.set_ylim(low, high)
+        self._accuracy.set_ylim(accuracy_low, 100 + 0.04 * (100 - accuracy_low))
+        if limits not in self._stills:
+            self._set_ticks(limits)
+            self._stills[limits] = self._layers.draw_still()
+            if len(self._stills) > _STILLS_KEPT:
+                self._stills.popitem(last=False)
+        self._stills.move_to_end(limits)
+        return self._stills[limits]
+
+    def _set_ticks(self, limits: Limits) -> None:
+        epochs, low, high, accuracy_low = limits
+        step = rounded_up(epochs / 11)
+        ticks = [1, *range(int(step), epochs + 1, int(step))] if step > 1 else list(range(1, epochs + 1))
+        for axes in (self._loss, self._accuracy):
+            axes.set_xticks(ticks)
+        set_logarithmic(self._loss, low, high)
+        self._accuracy.set_yticks(np.linspace(accuracy_low, 100, 6))
+
+
+def _limits(shown_E4: NDArray[np.float64]) -> Limits:
+    """Axis limits that hold the finite values, rounded outwards so that many trials share them."""
+    losses, accuracies = shown_E4[:, [0, 2]], shown_E4[:, [1, 3]]
+    low, high = (np.nanmin(losses), np.nanmax(losses)) if np.isfinite(losses).any() else (0.1, 1.0)
+    low, high = rounded_down(float(low) * 0.95), rounded_up(float(high) * 1.05)
+    worst = np.nanmin(accuracies) if np.isfinite(accuracies).any() else 0.0
+    start = next(start for start in _ACCURACY_STARTS if start <= max(worst, 0.0))
+    return len(shown_E4), low, high, start
+
+
+def _summary(history_E4: NDArray[np.float64], best_epoch: int, lost_E: NDArray[np.int_]) -> str:
+    if best_epoch == 0:
+        return f"no epoch with a finite validation loss ({len(history_E4)} trained)"
+    _, _, loss, accuracy = history_E4[best_epoch - 1]
+    lost = f"; loss not finite in epoch {lost_E[0]}" if len(lost_E) else ""
+    return f"epoch {best_epoch}: loss {loss:.4g}, accuracy {100 * accuracy:.1f} %{lost}"

@@ -1,0 +1,264 @@
+"""The plane on which decisions are drawn: both features, one feature and its probabilities, or a projection of many.
+
+Shapes: N rows, F features, C classes, G points of the grid (`grid * grid`, the first row of points at the top).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from insects.evaluation import shortened
+from insects.mlp import Floats
+from insects.plots.style import UNKNOWN, Pixels, class_colours
+
+Predict = Callable[[Floats], Floats]
+"""Rows `(N, F)` to logits `(N, C)`."""
+
+PAINTED = 160  # least points a side that are coloured, before the colours are stretched to pixels
+COARSE_GRID = 33  # points a side for thumbnails
+GRID_NUMBERS = 4_000_000
+PROJECTED_ROWS = 600
+_SHADES = 32
+_PALEST, _STRONGEST = 0.12, 0.62  # how much of the class's colour is in the map, from chance to certainty
+_STRIP = 0.22  # share of the 1-D figure below the probabilities, where the rows are
+
+
+class Plane(Protocol):
+    """Where a figure's map and points are. Limits and points are in the units of the axes."""
+
+    xlim: tuple[float, float]
+    ylim: tuple[float, float]
+    xlabel: str
+    ylabel: str
+    kind: str
+
+    def points(self, x_NF: Floats) -> Floats:
+        """Standardized rows to `(N, 2)`."""
+
+    def paint(self, predict: Predict, width: int, height: int) -> Pixels:
+        """The map `(height, width, 3)`, first row at the top; `predict` takes standardized rows."""
+
+
+def plane_for(features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int) -> Plane:
+    """The plane that shows rows `(N, F)`, standardized by `mean_F` and `std_F`, best."""
+    if len(features) == 1:
+        return OneFeature(features[0], x_NF, float(mean_F[0]), float(std_F[0]), classes)
+    if len(features) == 2:
+        return TwoFeatures(features, x_NF, mean_F, std_F, classes)
+    return Projection(x_NF, classes)
+
+
+class Painter:
+    """Logits on a grid to colours: the class by hue, the largest probability by strength."""
+
+    def __init__(self, classes: int) -> None:
+        strength = np.linspace(_PALEST, _STRONGEST, _SHADES)[None, :, None]
+        colours = class_colours(classes).astype(float)[:, None, :]
+        # (C, shades, 3)
+        self._shades = np.round(255 - (255 - colours) * strength).astype(np.uint8)
+        self._unknown = np.array([int(UNKNOWN[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
+
+    def colours(self, logits_CHW: Floats) -> Pixels:
+        """`(H, W, 3)`; grey where a logit is not finite."""
+        classes = len(logits_CHW)
+        top_HW = logits_CHW.max(axis=0)
+        finite_HW = np.isfinite(logits_CHW.sum(axis=0))
+        with np.errstate(invalid="ignore", over="ignore"):
+            confidence_HW = 1 / np.exp(logits_CHW - top_HW).sum(axis=0)
+        chance = 1 / classes
+        level_HW = np.where(finite_HW, (confidence_HW - chance) / max(1 - chance, chance), 0) * (_SHADES - 1)
+        level_HW = np.clip(np.rint(level_HW), 0, _SHADES - 1).astype(np.intp)
+        pixels = self._shades.reshape(-1, 3)[np.argmax(logits_CHW, axis=0) * _SHADES + level_HW]
+        if not finite_HW.all():
+            pixels[~finite_HW] = self._unknown
+        return np.asarray(pixels, np.uint8)
+
+
+def finer(logits_CHW: Floats) -> Floats:
+    """Halve the spacing by linear interpolation, `(C, H, W)` to `(C, 2 H - 1, 2 W - 1)`.
+
+    Between points of the grid a ReLU network is linear but for kinks, so its logits can be interpolated where its
+    probabilities or colours could not.
+    """
+    classes, height, width = logits_CHW.shape
+    fine = np.empty((classes, 2 * height - 1, 2 * width - 1), np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        fine[:, ::2, ::2] = logits_CHW
+        fine[:, ::2, 1::2] = (logits_CHW[:, :, :-1] + logits_CHW[:, :, 1:]) / 2
+        fine[:, 1::2] = (fine[:, :-2:2] + fine[:, 2::2]) / 2
+    return fine
+
+
+def stretched(colours: Pixels, width: int, height: int) -> Pixels:
+    """Colours at points of a grid to pixels, whose edges are the outermost points."""
+    rows, columns, _ = colours.shape
+    box = (0.5, 0.5, columns - 0.5, rows - 0.5)
+    image = Image.fromarray(colours).resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.asarray(image, np.uint8)
+
+
+def robust_limits(values_N: Floats) -> tuple[float, float]:
+    """Limits that hold all values, or if a few lie far out, all but those."""
+    inner_low, inner_high = (float(v) for v in np.quantile(values_N, (0.01, 0.99)))
+    spread = inner_high - inner_low
+    low = max(float(values_N.min()), inner_low - 0.5 * spread)
+    high = min(float(values_N.max()), inner_high + 0.5 * spread)
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+@dataclass
+class _Flat:
+    """A plane that is two straight directions in the space of the standardized rows."""
+
+    painter: Painter
+    xlim: tuple[float, float]
+    ylim: tuple[float, float]
+    xlabel: str
+    ylabel: str
+    kind: str
+    grid: int
+    rows: dict[int, Floats] = field(default_factory=dict)  # standardized rows of a grid by its points a side
+
+    def inverse(self, points_G2: Floats) -> Floats:
+        """Points in the units of the axes to standardized rows `(G, F)`."""
+        raise NotImplementedError
+
+    def paint(self, predict: Predict, width: int, height: int) -> Pixels:
+        """See `Plane`."""
+        side = max(width, height)
+        grid = COARSE_GRID if side < PAINTED else self.grid
+        if grid not in self.rows:
+            x, y = np.linspace(*self.xlim, grid), np.linspace(*self.ylim[::-1], grid)
+            points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+            self.rows[grid] = np.ascontiguousarray(self.inverse(points.astype(np.float32)), np.float32)
+        logits_GC = predict(self.rows[grid])
+        logits_CHW = np.ascontiguousarray(logits_GC.T, np.float32).reshape(-1, grid, grid)
+        while logits_CHW.shape[1] < min(PAINTED, side):
+            logits_CHW = finer(logits_CHW)
+        return stretched(self.painter.colours(logits_CHW), width, height)
+
+
+class TwoFeatures(_Flat):
+    """Both features, in raw units."""
+
+    def __init__(self, features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int) -> None:
+        self.mean_F, self.std_F = mean_F, std_F
+        raw = x_NF * std_F + mean_F
+        labels = [shortened(name, 40) for name in features]
+        limits = robust_limits(raw[:, 0]), robust_limits(raw[:, 1])
+        super().__init__(
+            Painter(classes), *limits, labels[0], labels[1], "decision, paler where less certain", grid_points(2)
+        )
+
+    def points(self, x_NF: Floats) -> Floats:
+        """See `Plane`."""
+        return x_NF * self.std_F + self.mean_F
+
+    def inverse(self, points_G2: Floats) -> Floats:
+        """Standardized features of the points."""
+        return (points_G2 - self.mean_F) / self.std_F
+
+
+class Projection(_Flat):
+    """The plane of the first two principal components of (a sample of) the standardized rows."""
+
+    def __init__(self, x_NF: Floats, classes: int) -> None:
+        self.centre_F, self.directions_2F, shares = principal_plane(sample(x_NF, PROJECTED_ROWS))
+        points = self.points(x_NF)
+        super().__init__(
+            Painter(classes),
+            robust_limits(points[:, 0]),
+            robust_limits(points[:, 1]),
+            f"PC 1 ({shares[0]:.0%} of variance)".replace("%", " %"),
+            f"PC 2 ({shares[1]:.0%} of variance)".replace("%", " %"),
+            f"decision in a 2-D projection (PCA of {x_NF.shape[1]} features)",
+            grid_points(x_NF.shape[1]),
+        )
+
+    def points(self, x_NF: Floats) -> Floats:
+        """See `Plane`."""
+        return np.asarray((x_NF - self.centre_F) @ self.directions_2F.T, np.float32)
+
+    def inverse(self, points_G2: Floats) -> Floats:
+        """The rows that lie in the plane at the points."""
+        return np.asarray(self.centre_F + points_G2 @ self.directions_2F, np.float32)
+
+
+class OneFeature:
+    """One feature from left to right; above a strip of rows its classes' probabilities, stacked."""
+
+    ylabel = "probability, stacked by class"
+    kind = "probability of each class"
+    ylim = (-_STRIP / (1 - _STRIP), 1.0)
+
+    def __init__(self, feature: str, x_N1: Floats, mean: float, std: float, classes: int) -> None:
+        self.mean, self.std = np.float32(mean), np.float32(std)
+        self.xlim = robust_limits(x_N1[:, 0] * self.std + self.mean)
+        self.xlabel = shortened(feature, 40)
+        strength = (_PALEST + _STRONGEST) / 2
+        self._colours = np.round(255 - (255 - class_colours(classes).astype(float)) * strength).astype(np.uint8)
+
+    def points(self, x_N1: Floats) -> Floats:
+        """See `Plane`; heights within the strip are drawn from a fixed seed."""
+        jitter = np.random.Generator(np.random.PCG64(0)).random(len(x_N1), dtype=np.float32)
+        height = np.float32(self.ylim[0]) * (np.float32(0.12) + np.float32(0.76) * jitter)
+        return np.stack([x_N1[:, 0] * self.std + self.mean, height], axis=1)
+
+    def paint(self, predict: Predict, width: int, height: int) -> Pixels:
+        """See `Plane`."""
+        x = np.linspace(*self.xlim, width, dtype=np.float32)
+        logits_WC = predict(np.ascontiguousarray(((x - self.mean) / self.std)[:, None]))
+        shifted = np.nan_to_num(logits_WC - logits_WC.max(axis=1, keepdims=True), nan=0.0)
+        weight = np.exp(shifted)
+        stacked_WC = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
+        level_H = (np.arange(round(height * (1 - _STRIP)))[::-1] + 0.5) / round(height * (1 - _STRIP))
+        top_HW = (stacked_WC.T[None, :-1] < level_H[:, None, None]).sum(axis=1)
+        pixels = np.full((height, width, 3), 255, np.uint8)
+        pixels[: len(level_H)] = self._colours[top_HW]
+        return pixels
+
+
+def principal_plane(x_NF: Floats) -> tuple[Floats, Floats, tuple[float, float]]:
+    """Mean `(F,)`, the first two principal directions `(2, F)` and the shares of variance along them.
+
+    By the eigenvectors of the smaller of covariance and Gram matrix; each direction's largest entry is positive.
+    """
+    centre_F = x_NF.mean(axis=0)
+    centred = (x_NF - centre_F).astype(np.float64)
+    by_feature = centred.shape[1] <= len(centred)
+    square = centred.T @ centred if by_feature else centred @ centred.T
+    variances, vectors = np.linalg.eigh(square)
+    variances, vectors = np.maximum(variances[:-3:-1], 0), vectors[:, :-3:-1]
+    directions = vectors.T if by_feature else vectors.T @ centred
+    directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
+    peak = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    total = float(np.trace(square)) or 1.0
+    shares = (float(variances[0]) / total, float(variances[1]) / total)
+    return centre_F, (directions * np.where(peak < 0, -1, 1)).astype(np.float32), shares
+
+
+def sample(x_NF: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+    """At most `rows` rows, in order, chosen from a fixed seed."""
+    return x_NF[sample_index(len(x_NF), rows)]
+
+
+def sample_index(total: int, rows: int) -> NDArray[np.int64]:
+    """Which of `total` rows to draw if at most `rows` may be: increasing, the same for the same two numbers."""
+    if total <= rows:
+        return np.arange(total)
+    return np.sort(np.random.Generator(np.random.PCG64(0)).choice(total, rows, replace=False))
+
+
+def grid_points(features: int) -> int:
+    """Points a side at which the network is asked: fewer where many features make each one dear.
+
+    With 51, interpolated, 0.14 % of a spiral's pixels get another class than when every pixel is asked.
+    """
+    return int(np.clip(np.sqrt(GRID_NUMBERS / features), 31, 51))

@@ -1,0 +1,76 @@
+"""Figures of an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from insects.evaluation import Report, shortened
+from insects.plots.style import GRID, INK, MUTED, NORMAL, SMALL, clean_axes, new_figure, write_heading
+
+NUMBERED_CLASSES = 30
+"""With more classes than this the cells hold no numbers and not every class is named."""
+
+_BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#0072B2", "#03355c"])
+
+
+def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
+    """Counts of true by predicted class; a cell's colour is its share of the true class's rows."""
+    count = len(report.classes)
+    numbered = count <= NUMBERED_CLASSES
+    named = np.arange(count) if numbered else np.unique(np.linspace(0, count - 1, 20).round().astype(int))
+    names = [shortened(report.classes[c], 22 if count <= 3 else 14) for c in named]
+    longest = max(map(len, names))
+    slanted = longest * len(names) > 45
+
+    # All in inches, by the length of the names, so that none is cut off.
+    side = float(np.clip(1.6 + 0.4 * count, 3.4, 9))
+    name_room = 0.085 * longest
+    left, right, top = 0.65 + name_room, 1.05, 0.85
+    bottom = 0.7 + (0.75 * name_room if slanted else 0)
+    width, height = max(left + side + right, 6), bottom + side + top
+    left += (width - left - side - right) / 2
+    figure = new_figure(width, height)
+    axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
+    bar = figure.add_axes(((left + side + 0.15) / width, bottom / height, 0.14 / width, side / height))
+
+    shares = report.confusion / np.maximum(report.confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1)
+    figure.colorbar(image, cax=bar)
+    bar.set_ylabel("share of the true class's rows", fontsize=SMALL, color=INK)
+    bar.tick_params(labelsize=SMALL, colors=MUTED, labelcolor=INK)
+    if numbered:
+        _number_cells(axes, report.confusion, shares)
+    clean_axes(axes)
+    axes.spines[:].set_visible(False)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(named, names, parse_math=False, **turned)
+    axes.set_yticks(named, names, parse_math=False)
+    axes.set_xlabel("predicted class", fontsize=NORMAL, color=INK)
+    axes.set_ylabel("true class", fontsize=NORMAL, color=INK)
+
+    low, high = report.interval
+    summary = (
+        f"{report.correct:,} of {report.total:,} right: {report.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    )
+    write_heading(figure, title, summary)
+    return figure
+
+
+def _number_cells(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    """Counts in the cells that have any, and thin lines between the cells."""
+    count = len(confusion)
+    size = float(np.clip(12.5 - 0.2 * count, 6.5, 11))
+    for true, predicted in zip(*np.nonzero(confusion), strict=True):
+        colour = "white" if shares[true, predicted] > 0.5 else INK
+        number = f"{confusion[true, predicted]:,}"
+        axes.text(predicted, true, number, ha="center", va="center", color=colour, fontsize=size)
+    edges = np.arange(count + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color=GRID, linewidth=0.8)
+    axes.tick_params(which="minor", length=0)

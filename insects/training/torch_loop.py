@@ -1,0 +1,180 @@
+"""The readable engine, for any device: plain torch on tensors that stay on the device, no DataLoader.
+
+    N  training rows    V  validation rows    F  features    C  classes    B  rows of a batch    P  weights
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from insects.mlp import Floats, unflatten
+from insects.splits import Labels, Splits
+from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order
+
+EVALUATED_AT_ONCE = 8192
+"""Rows of a forward pass without gradients; bounds its memory."""
+
+
+def advance(
+    state: TrainingState,
+    splits: Splits,
+    epochs: int,
+    stops: NDArray[np.float64],
+    interrupt: NDArray[np.uint8],
+    device: str,
+) -> TrainingState:
+    """Train up to `epochs` epochs on `device`: see `insects.training.advance`."""
+    with _one_thread() if torch.device(device).type == "cpu" else nullcontext():
+        rows = partial(_to_device, device=device)
+        train, valid = rows(splits.train_x, splits.train_y), rows(splits.valid_x, splits.valid_y)
+        network = _Network(state, device)
+        last = min(state.recipe.epochs, state.epoch + epochs)
+        while state.status == "running" and state.epoch < last:
+            metrics = *network.train_epoch(state, *train, interrupt), *network.evaluate(*valid, interrupt)
+            state = _after_epoch(state, metrics, network, stops)
+        return replace(
+            state,
+            weights=network.flat(network.weights),
+            first_moment=network.flat(network.moments("exp_avg")),
+            second_moment=network.flat(network.moments("exp_avg_sq")),
+        )
+
+
+def _after_epoch(
+    state: TrainingState, metrics: tuple[float, float, float, float], network: _Network, stops: NDArray[np.float64]
+) -> TrainingState:
+    """The state with one more epoch in its history, and what follows from its losses."""
+    train_loss, _, valid_loss, _ = metrics
+    lowest = state.history[state.best_epoch - 1, 2] if state.best_epoch else np.inf
+    if np.isfinite(valid_loss) and valid_loss < lowest:
+        lowest = valid_loss
+        state = replace(state, best_epoch=state.epoch + 1, best_weights=network.flat(network.weights))
+    status: Status = "running"
+    if not np.isfinite([train_loss, valid_loss]).all():
+        status = "diverged"
+    elif lowest > stops[state.epoch]:
+        status = "stopped"
+    elif state.epoch + 1 == state.recipe.epochs:
+        status = "finished"
+    return replace(
+        state, step=network.step, history=np.concatenate([state.history, [metrics]]), status=status
+    )
+
+
+class _Network:
+    """Leaf tensors on the device, weight and bias of each layer, under `torch.optim.Adam`."""
+
+    def __init__(self, state: TrainingState, device: str) -> None:
+        self.device, self.step = device, state.step
+        self.weights = self._tensors(state, state.weights)
+        for weight in self.weights:
+            weight.requires_grad_()
+        self.optimizer = torch.optim.Adam(self.weights, lr=state.params.lr, fused=True)
+        moments = zip(
+            self.weights,
+            self._tensors(state, state.first_moment),
+            self._tensors(state, state.second_moment),
+            strict=True,
+        )
+        for weight, first, second in moments:
+            step = torch.tensor(float(state.step), device=device)
+            self.optimizer.state[weight] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+
+    def _tensors(self, state: TrainingState, flat_P: Floats) -> list[torch.Tensor]:
+        layers = unflatten(flat_P, state.params, state.shape)
+        return [torch.tensor(array, device=self.device) for layer in layers for array in layer]
+
+    def moments(self, name: str) -> list[torch.Tensor]:
+        return [self.optimizer.state[weight][name] for weight in self.weights]
+
+    @staticmethod
+    def flat(tensors: list[torch.Tensor]) -> Floats:
+        """The flat vector `(P,)` of `insects.mlp`, in memory of its own."""
+        return torch.cat([tensor.detach().flatten() for tensor in tensors]).cpu().numpy()
+
+    def logits(self, x_BF: torch.Tensor) -> torch.Tensor:
+        """`(B, C)`."""
+        hidden = x_BF
+        for weight, bias in zip(self.weights[:-2:2], self.weights[1:-2:2], strict=True):
+            hidden = functional.relu(functional.linear(hidden, weight, bias))
+        return functional.linear(hidden, *self.weights[-2:])
+
+    def train_epoch(
+        self, state: TrainingState, x_NF: torch.Tensor, y_N: torch.Tensor, interrupt: NDArray[np.uint8]
+    ) -> tuple[float, float]:
+        """Mean cross entropy and accuracy of the rows, each as its batch was trained."""
+        rows, batch_size = len(y_N), state.params.batch_size
+        steps = -(-rows // batch_size)
+        order_N = torch.from_numpy(batch_order(state.seed, state.trial, state.epoch, rows)).to(self.device)
+        # They stay on the device until the epoch's end: fetching one number would wait for every step before it.
+        losses, hits = torch.empty(2, steps, device=self.device)
+        for index, batch_B in enumerate(order_N.split(batch_size)):
+            _check(interrupt)
+            y_B = y_N[batch_B]
+            logits_BC = self.logits(x_NF[batch_B])
+            loss = functional.cross_entropy(logits_BC, y_B)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch's own is untyped
+            for group in self.optimizer.param_groups:
+                group["lr"] = state.recipe.learning_rate(state.params.lr, self.step, state.recipe.epochs * steps)
+            self.optimizer.step()
+            self.step += 1
+            losses[index] = loss.detach() * len(batch_B)
+            hits[index] = (logits_BC.argmax(1) == y_B).sum()
+        return _total(losses) / rows, _total(hits) / rows
+
+    @torch.no_grad()
+    def evaluate(self, x_VF: torch.Tensor, y_V: torch.Tensor, interrupt: NDArray[np.uint8]) -> tuple[float, float]:
+        """Mean cross entropy and accuracy."""
+        losses, hits = [], []
+        for x_BF, y_B in zip(x_VF.split(EVALUATED_AT_ONCE), y_V.split(EVALUATED_AT_ONCE), strict=True):
+            _check(interrupt)
+            logits_BC = self.logits(x_BF)
+            losses.append(functional.cross_entropy(logits_BC, y_B, reduction="sum"))
+            hits.append((logits_BC.argmax(1) == y_B).sum())
+        return _total(torch.stack(losses)) / len(y_V), _total(torch.stack(hits)) / len(y_V)
+
+
+def _to_device(x_NF: Floats, y_N: Labels, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor(x_NF, device=device), torch.tensor(y_N, device=device, dtype=torch.int64)
+
+
+def _total(numbers: torch.Tensor) -> float:
+    return float(numbers.cpu().double().sum())
+
+
+def _check(interrupt: NDArray[np.uint8]) -> None:
+    if interrupt[0]:
+        raise TrainingInterrupted("training was interrupted before the asked epochs were done")
+
+
+_thread_lock = threading.Lock()
+_threads_before, _users = 0, 0
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One intra-op thread while any trial trains on the CPU: trials run side by side, sums have one order, and two
+    OpenMP threads on cores that are busy already are 30 times slower than one."""
+    global _threads_before, _users
+    with _thread_lock:
+        if _users == 0:
+            _threads_before = torch.get_num_threads()
+        _users += 1
+        torch.set_num_threads(1)  # by each caller: OpenMP keeps the number a thread
+    try:
+        yield
+    finally:
+        with _thread_lock:
+            _users -= 1
+            if _users == 0:
+                torch.set_num_threads(_threads_before)

@@ -1,0 +1,1 @@
+"""The search: Optuna proposes, `insects` trains, MLflow records, Click commands."""

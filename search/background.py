@@ -1,0 +1,149 @@
+"""A second Python process that works for this one: requests go in as lines of JSON, answers come back in order.
+
+Tracking and model export import some ten seconds of libraries and hold the interpreter's lock while they work. In a
+process of their own they cost the search nothing. The process ends with its input, so it never outlives its parent by
+more than the request it is working on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from concurrent.futures import Future
+from typing import Any, Protocol, TextIO
+
+from insects.errors import InsectsError
+
+NICENESS = 5  # training comes first
+
+
+class BackgroundError(Exception):
+    """The other process met a bug: the message is its traceback, or what it printed last."""
+
+
+class Background:
+    """Runs the functions of `module.HANDLERS` in another process, one after the other.
+
+    Close it, or leave it with the process that made it.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - close() closes it
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "search.background", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C is this process's to handle
+        )
+        self._waiting: list[Future[Any]] = []
+        self._lock = threading.Lock()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def call(self, handler: str, **arguments: Any) -> Future[Any]:
+        """Ask for a handler to be run; arguments and answer are what JSON can hold.
+
+        The future raises InsectsError as the handler did, or BackgroundError for anything else.
+        """
+        future: Future[Any] = Future()
+        request = json.dumps([handler, arguments])
+        with self._lock:
+            self._waiting.append(future)
+            try:
+                stdin = self._process.stdin
+                assert stdin is not None
+                stdin.write(request + "\n")
+                stdin.flush()
+            except (OSError, ValueError):  # the process is gone: the reader says why
+                if not self._reader.is_alive():
+                    self._fail_waiting()
+        return future
+
+    def close(self, timeout: float | None = None) -> None:
+        """Let it finish what it was asked, for at most `timeout` seconds, and end it."""
+        with contextlib.suppress(OSError, ValueError):
+            self._process.stdin.close()  # type: ignore[union-attr] # it is a pipe
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._reader.join()
+        self._process.stdout.close()  # type: ignore[union-attr]
+        self._errors.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> None:
+        stdout = self._process.stdout
+        assert stdout is not None
+        for line in stdout:
+            answer = json.loads(line)
+            with self._lock:
+                future = self._waiting.pop(0)
+            if "result" in answer:
+                future.set_result(answer["result"])
+            else:
+                kind = InsectsError if answer["expected"] else BackgroundError
+                future.set_exception(kind(answer["error"]))
+        with self._lock:
+            self._fail_waiting()
+
+    def _fail_waiting(self) -> None:
+        for future in self._waiting:
+            future.set_exception(BackgroundError(f"the process ended: {self._last_words()}"))
+        self._waiting.clear()
+
+    def _last_words(self) -> str:
+        if self._errors.closed:
+            return "it was closed"
+        self._errors.seek(0)
+        return self._errors.read()[-2000:].strip() or f"exit code {self._process.poll()}"
+
+
+class Handlers(Protocol):
+    """What a module that runs in the background defines: functions by name."""
+
+    HANDLERS: dict[str, Any]
+
+
+def serve(handlers: dict[str, Any], requests: TextIO, answers: TextIO) -> None:
+    """Run requests until there are no more."""
+    for line in requests:
+        name, arguments = json.loads(line)
+        try:
+            answer = {"result": handlers[name](**arguments)}
+        except InsectsError as error:
+            answer = {"error": str(error), "expected": True}
+        except Exception:  # reported to the other side, which shows it
+            answer = {"error": traceback.format_exc(), "expected": False}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    """Entry of the other process: the module's name is the only argument."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    # What a library prints goes to stderr: the true stdout carries answers only.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    module: Handlers = importlib.import_module(sys.argv[1])
+    serve(module.HANDLERS, sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

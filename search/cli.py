@@ -1,0 +1,173 @@
+"""The commands. They turn options into a request, run it, and print what came of it."""
+
+from __future__ import annotations
+
+import time
+
+STARTED = time.perf_counter()
+# ruff: noqa: E402 - the clock starts before the imports
+
+import functools
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from insects.errors import InsectsError
+from search import options
+
+INTERRUPTED_BY_CTRL_C = 130
+
+
+def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """The one place where an expected error becomes a line on stderr and an exit code; a bug keeps its traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except InsectsError as error:
+            click.echo(f"Error: {error}", err=True)
+            raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED_BY_CTRL_C) from None
+
+    return run
+
+
+@click.command()
+@options.trials
+@options.epochs
+@options.schedule
+@options.train
+@options.target
+@options.features
+@options.test
+@options.test_fraction
+@options.split_seed
+@options.model_name
+@options.depth
+@options.width
+@options.lr
+@options.batch_size
+@options.configs
+@options.sampler
+@options.pruner
+@options.window
+@options.seed
+@options.study
+@options.store
+@options.tracking_uri
+@options.device
+@options.engine
+@options.sync
+@options.workers
+@options.timeout
+@options.as_json
+@click.version_option(package_name="insects-search")
+@_reports_errors
+def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **options: Any) -> None:
+    """Search an MLP's depth, width, learning rate and batch size, and register the best model.
+
+    \b
+    Examples:
+        insects-search --trials 50
+        insects-search --train flowers.csv --target species --trials 100
+    """
+    from search.store import Store
+
+    place = Store.at(store, tracking_uri)
+    if sync:
+        _sync(place, options["study"], as_json)
+        return
+    from search import summary
+    from search.interrupts import Interrupted
+    from search.session import run_search
+
+    try:
+        outcome = run_search(_request(**options), place, STARTED)
+    except Interrupted as error:
+        click.echo("Interrupted: what was finished is kept; the same command goes on from there.", err=True)
+        raise SystemExit(error.exit_code) from None
+    if as_json:
+        click.echo(json.dumps(summary.as_json(outcome), allow_nan=False))
+    else:
+        click.echo(summary.as_text(outcome, place, _store_option(store, tracking_uri)))
+
+
+def _request(**options: Any) -> Any:
+    from insects.params import Recipe
+    from search.session import DataRequest, SearchRequest
+    from search.space import SearchSpace
+    from search.stopping import StoppingRule
+
+    data = {name: options.pop(name) for name in ("train", "target", "features", "test", "test_fraction", "split_seed")}
+    space = {name: options.pop(name) for name in ("depth", "width", "lr", "batch_size")}
+    return SearchRequest(
+        data=DataRequest(**data),
+        space=SearchSpace(**space),
+        recipe=Recipe(options.pop("epochs"), options.pop("schedule")),
+        stopping=StoppingRule(*options.pop("pruner")),
+        **options,
+    )
+
+
+def _sync(place: Any, study: str | None, as_json: bool) -> None:
+    from search.session import deliver_only
+
+    outcomes = deliver_only(place, study)
+    if as_json:
+        click.echo(json.dumps({"studies": [{"study": name, "trouble": trouble or None} for name, trouble in outcomes]}))
+        return
+    for name, trouble in outcomes:
+        click.echo(f"Study {name}: {trouble or 'all is in MLflow'}")
+    if not outcomes:
+        click.echo(f"There is no study in {place.path}.")
+
+
+def _store_option(store: Path, tracking_uri: str | None) -> str:
+    """What to add to the next command so that it finds the same store."""
+    parts = ["--store", str(store)] if str(store) != "mlruns" else []
+    parts += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    return "".join(f" {shlex.quote(part)}" for part in parts)
+
+
+@click.command()
+@options.best
+@options.model
+@options.model_name
+@options.test_rows
+@options.target
+@options.store
+@options.tracking_uri
+@options.as_json
+@click.version_option(package_name="insects-search")
+@_reports_errors
+def evaluate(
+    best: bool,
+    model: str | None,
+    model_name: str,
+    test: Path | None,
+    target: str,
+    store: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Evaluate a registered model on the rows its search never saw.
+
+    \b
+    Examples:
+        insects-evaluate --best
+        insects-evaluate --model models:/insects-mlp/1 --test more.csv
+    """
+    if best == (model is not None):
+        raise click.UsageError("Say which model: --best, or --model URI.")
+    from search import evaluating
+    from search.store import Store
+
+    uri = model or evaluating.best_uri(model_name)
+    evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, test, target)
+    click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))

@@ -1,0 +1,81 @@
+"""The process that brings results to MLflow while the search goes on (see `search.background`)."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from insects.errors import StoreError
+from search.lock import hold
+from search.store import Store
+from search.tracking import Projection
+
+RETRY_SECONDS = 15.0
+LOCK_SECONDS = 60.0
+
+
+class Courier:
+    """Delivers one study. While MLflow is away it looks again every `RETRY_SECONDS` and holds nothing up."""
+
+    def __init__(self) -> None:
+        self._store: Store | None = None
+        self._study = ""
+        self._lock: IO[str] | None = None
+        self._projection: Projection | None = None
+        self._away_until = -math.inf
+
+    def warm_up(self, store: str, tracking_uri: str) -> None:
+        """Import everything, and create the database's tables, while the search still reads its data."""
+        import insects.plots  # noqa: F401 - for its side effect of being loaded
+
+        Store(Path(store), tracking_uri).client().search_experiments(max_results=1)
+
+    def open(self, store: str, tracking_uri: str, study: str) -> None:
+        """Name the study. Two processes never deliver the same one at once."""
+        self.close()
+        self._store, self._study = Store(Path(store), tracking_uri), study
+        self._lock = hold(self._store.study(study).path / "delivery.lock", wait=LOCK_SECONDS)
+
+    def deliver(self, number: int) -> None:
+        """Deliver one trial, if MLflow was there lately."""
+        if time.monotonic() >= self._away_until:
+            self._try(lambda projection: projection.deliver(number))
+
+    def deliver_all(self) -> dict[str, float]:
+        """Deliver everything that is not there yet; how many seconds went into `figures` and `tracking` so far."""
+        return dict(self._try(lambda projection: projection.deliver_missing()).seconds)
+
+    def finish(self, status: str) -> None:
+        """Close the search's run."""
+        self._try(lambda projection: projection.finish(status))
+
+    def run_of(self, number: int) -> list[str]:
+        """Experiment, search run and own run of a trial."""
+        run_ids = []
+        projection = self._try(lambda projection: run_ids.append(projection.deliver(number)))
+        return [projection.experiment_id, projection.search_run_id, *run_ids]
+
+    def close(self) -> None:
+        """Let another process deliver."""
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = self._projection = None
+
+    def _try(self, action: Any) -> Projection:
+        try:
+            if self._projection is None:
+                assert self._store is not None, "open comes first"
+                self._projection = Projection(self._store, self._store.study(self._study))
+            action(self._projection)
+        except StoreError:
+            self._away_until = time.monotonic() + RETRY_SECONDS
+            raise
+        return self._projection
+
+
+_courier = Courier()
+HANDLERS = {
+    name: getattr(_courier, name) for name in ("warm_up", "open", "deliver", "deliver_all", "finish", "run_of", "close")
+}

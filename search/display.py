@@ -1,0 +1,57 @@
+"""What a person sees while a search runs, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+
+class Progress:
+    """Trials done, best so far and time left: a bar on a terminal, a line a trial elsewhere."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self._total, self._done, self._before = total, done, done
+        self._best: tuple[float, int] | None = None
+        self._started = time.monotonic()
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, initial=done, unit="trial", file=sys.stderr, dynamic_ncols=True, leave=False)
+
+    def say(self, line: str) -> None:
+        """A line of its own."""
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            click.echo(line, err=True)
+
+    def known(self, number: int, valid_loss: float) -> None:
+        """A trial of an earlier run, for the best so far."""
+        self._best = min(self._best or (valid_loss, number), (valid_loss, number))
+
+    def finished(self, number: int, state: str, valid_loss: float, valid_accuracy: float) -> None:
+        """A trial has ended."""
+        self._done += 1
+        if state == "complete":
+            self.known(number, valid_loss)
+        best = f"best loss {self._best[0]:.4f} (trial {self._best[1]})" if self._best else "no best yet"
+        if self._bar is not None:
+            self._bar.set_postfix_str(best, refresh=False)
+            self._bar.update()
+            return
+        left = (time.monotonic() - self._started) / (self._done - self._before) * (self._total - self._done)
+        figures = f"validation loss {valid_loss:.4f}, accuracy {valid_accuracy:.4f}"
+        self.say(
+            f"trial {number} {state}: {figures if state != 'failed' else 'no figures'}; "
+            f"{self._done} of {self._total} done, {best}, {left:.0f} s left"
+        )
+
+    def close(self) -> None:
+        """Leave the terminal clean."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,37 @@
+"""The process that exports and registers the best model when the search ends (see `search.background`)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from insects.mlp import Shape, parameter_count
+from insects.params import TrialParams
+from search.registry import register
+from search.store import Store
+
+
+def warm_up() -> None:
+    """Import what an export needs and run one: the first costs seconds, later ones a fraction of one."""
+    import mlflow.pytorch  # noqa: F401 - for its side effect of being loaded
+    import torch
+
+    from insects.model import build_module
+
+    params, shape, one = TrialParams(depth=1, width=1, lr=1.0, batch_size=1), Shape(1, 2), np.ones(1, np.float32)
+    module = build_module(np.zeros(parameter_count(params, shape), np.float32), params, shape, one, one).eval()
+    rows = ({0: torch.export.Dim.AUTO},)
+    torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
+
+
+def register_best(store: str, tracking_uri: str, study: str, number: int, runs: list[str], name: str) -> dict[str, str]:
+    """`search.registry.register`, in words that fit a line of JSON."""
+    place = Store(Path(store), tracking_uri)
+    experiment, search_run, run = runs
+    return asdict(register(place, place.study(study), number, (experiment, search_run, run), name))
+
+
+HANDLERS = {"warm_up": warm_up, "register": register_best}

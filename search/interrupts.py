@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM: the first asks the search to stop at its next safe point, a second one ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Interrupted(Exception):
+    """A signal asked the search to stop. exit_code: 128 and the signal's number."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.exit_code = 128 + signal_number
+
+
+class StopFlag:
+    """What the signal handlers set and training polls. array: `(1,)` uint8."""
+
+    def __init__(self) -> None:
+        self.array: NDArray[np.uint8] = np.zeros(1, np.uint8)
+        self.signal_number = signal.SIGINT
+
+    def check(self) -> None:
+        """Raises: Interrupted: a signal came."""
+        if self.array[0]:
+            raise Interrupted(self.signal_number)
+
+
+@contextmanager
+def handled(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise `flag`; at the second one run `on_second` and leave the process."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if flag.array[0]:
+            on_second()
+            os._exit(128 + number)
+        flag.signal_number = signal.Signals(number)
+        flag.array[0] = 1
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

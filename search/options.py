@@ -1,0 +1,247 @@
+"""The options of both commands, as named values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from insects.params import SCHEDULES
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:  # it takes no type argument at run time before Click 8.4
+    _ParamType = click.ParamType
+
+# Spelled out rather than imported: `--help` must not wait for numpy. A test holds them to their sources.
+SAMPLERS = ("tpe", "random", "gp", "qmc")
+ENGINES = ("compiled", "torch")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class Bounds(_ParamType):
+    """`LO:HI`, or one value for both."""
+
+    name = "LO:HI"
+
+    def __init__(self, number: type[int] | type[float]) -> None:
+        self._number = number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """`(low, high)`, both above 0."""
+        if isinstance(value, tuple):
+            return value
+        low, colon, high = value.partition(":")
+        try:
+            bounds = self._number(low), self._number(high if colon else low)
+        except ValueError:
+            kind = "whole numbers" if self._number is int else "numbers"
+            self.fail(f"{value!r} is not LO:HI with two {kind}, nor a single one", param, ctx)
+        if not 0 < bounds[0] <= bounds[1] < float("inf"):
+            self.fail(f"{value!r} must have 0 < LO <= HI", param, ctx)
+        return bounds
+
+
+class Choices(_ParamType):
+    """`A,B,…`: distinct whole numbers above 0."""
+
+    name = "A,B,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The numbers, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers like 4,8,16", param, ctx)
+        if min(numbers) < 1 or len(set(numbers)) < len(numbers):
+            self.fail(f"{value!r} must hold distinct numbers of at least 1", param, ctx)
+        return numbers
+
+
+class Names(_ParamType):
+    """`A,B,…`: distinct column names."""
+
+    name = "A,B,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The names, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in value.split(","))
+        if not all(names) or len(set(names)) < len(names):
+            self.fail(f"{value!r} must hold distinct column names like feature1,feature2", param, ctx)
+        return names
+
+
+class Pruner(_ParamType):
+    """`none`, `median` or `percentile:P`."""
+
+    name = "none|median|percentile:P"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The percentile of completed trials that is kept, or None. Boxed, since click takes None for 'not given'."""
+        if isinstance(value, tuple):
+            return value
+        if value in ("none", "median"):
+            return (None if value == "none" else 50.0,)
+        kind, _, share = value.partition(":")
+        try:
+            percentile = float(share)
+        except ValueError:
+            percentile = -1.0
+        if kind != "percentile" or not 0 < percentile <= 100:
+            self.fail(f"{value!r} is not none, median or percentile:P with 0 < P <= 100", param, ctx)
+        return (percentile,)
+
+
+class StudyName(_ParamType):
+    """A name that is also a folder's."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name as it is."""
+        allowed = all(char.isalnum() or char in "-_." for char in value) and value.isascii()
+        if not allowed or not value[:1].isalnum() or len(value) > 100:
+            self.fail(
+                f"{value!r} must be at most 100 letters, digits, '-', '_' or '.', a letter or digit first", param, ctx
+            )
+        return value
+
+
+CSV_FILE = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
+
+trials = click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Trials the study has in all when the command ends; a second run tops up.",
+)
+epochs = click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Epochs of a full trial.")
+schedule = click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    default="cosine",
+    show_default=True,
+    help="Learning rate over a trial's steps: cosine falls to zero.",
+)
+train = click.option(
+    "--train",
+    type=CSV_FILE,
+    metavar="CSV",
+    help="Training table; validation rows are taken from it.  [default: the built-in insects table]",
+)
+target = click.option(
+    "--target", metavar="COL", default="labels", show_default=True, help="Label column, text or whole numbers."
+)
+features = click.option("--features", type=Names(), help="Input columns.  [default: every column but the target]")
+test = click.option(
+    "--test", type=CSV_FILE, metavar="CSV", help="Held-out rows for insects-evaluate; never part of the search."
+)
+test_fraction = click.option(
+    "--test-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the table that is held out when there is no --test.",
+)
+split_seed = click.option(
+    "--split-seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="The splits follow the data and this alone, never --seed.",
+)
+model_name = click.option(
+    "--model-name", type=StudyName(), default="insects-mlp", show_default=True, help="The registered model."
+)
+depth = click.option("--depth", type=Bounds(int), default="1:4", show_default=True, help="Hidden layers.")
+width = click.option("--width", type=Bounds(int), default="16:256", show_default=True, help="Units of a hidden layer.")
+lr = click.option(
+    "--lr", type=Bounds(float), default="1e-4:1e-1", show_default=True, help="Learning rate, searched on a log scale."
+)
+batch_size = click.option(
+    "--batch-size", type=Choices(), default="4,8,16,32,64,128", show_default=True, help="Rows a step."
+)
+configs = click.option(
+    "--configs", type=CSV_FILE, metavar="JSON", help="Train exactly these configurations before any sampled one."
+)
+sampler = click.option(
+    "--sampler", type=click.Choice(SAMPLERS), default="tpe", show_default=True, help="What proposes configurations."
+)
+pruner = click.option(
+    "--pruner",
+    type=Pruner(),
+    default="none",
+    show_default=True,
+    help="Stop trials that are worse than this share of the others.",
+)
+window = click.option(
+    "--window",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Trials in flight; part of the study's identity.",
+)
+seed = click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Everything random but the splits derives from it.",
+)
+study = click.option(
+    "--study", type=StudyName(), help="Same name, same study.  [default: a hash of all that changes a result]"
+)
+store = click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    default="mlruns",
+    show_default=True,
+    help="Where results, Optuna's journal and MLflow's database live.",
+)
+tracking_uri = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow's tracking server or database; MLFLOW_TRACKING_URI counts too.  [default: sqlite:///DIR/mlflow.db]",
+)
+device = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where trials are trained; auto says which and why.",
+)
+engine = click.option("--engine", type=click.Choice(ENGINES), help="compiled (cpu) or torch.  [default: by device]")
+sync = click.option("--sync", is_flag=True, help="Deliver to MLflow what is not there yet; search nothing.")
+workers = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Trials trained side by side; changes speed, never results.  [default: CPU count]",
+)
+timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Stop asking for trials after this long.",
+)
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there."
+)
+best = click.option("--best", is_flag=True, help="Evaluate the registered model with the alias best.")
+model = click.option("--model", metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3.")
+test_rows = click.option(
+    "--test",
+    type=CSV_FILE,
+    metavar="CSV",
+    help="Labelled rows.  [default: the held-out rows of the model's own search]",
+)

@@ -1,0 +1,243 @@
+"""The best trial as a registered model, and the way back from the registry to a model that predicts.
+
+The model is logged as a `torch.export` program: no pickle is written, and none is ever loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from insects.errors import StoreError
+from search.results import StudyFolder
+from search.store import Store, reaching
+from search.tracking import STUDY_TAG, TRIAL_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+ALIAS = "best"
+DATA_TAG, LOSS_TAG, SEARCH_RUN_TAG = "insects.data", "insects.valid_loss", "insects.search_run"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry. alias: `best` if it is this version's now, else empty. note: what became of it."""
+
+    name: str
+    version: str
+    alias: str
+    uri: str
+    note: str
+
+
+def register(store: Store, folder: StudyFolder, number: int, runs: tuple[str, str, str], name: str) -> Registered:
+    """Log the model of a finished trial, register it under `name` once, and let the alias follow the better model.
+
+    runs: ids of the experiment, of the search's run and of the trial's run.
+    Raises: StoreError: MLflow is away or broken.
+    """
+    client = store.client()
+    with reaching(store.tracking_uri):
+        version = _version_of(client, folder.name, number, name)
+        if version is None:
+            model_uri = _logged_model(client, folder, number, runs)
+            version = _create_version(client, folder, number, runs, name, model_uri)
+        return _move_alias(client, version, name)
+
+
+def _version_of(client: MlflowClient, study: str, number: int, name: str) -> ModelVersion | None:
+    wanted = f"name = '{name}' and tags.`{STUDY_TAG}` = '{study}' and tags.`{TRIAL_TAG}` = '{number}'"
+    found = client.search_model_versions(wanted, max_results=1)
+    return found[0] if found else None
+
+
+def _logged_model(client: MlflowClient, folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> str:
+    """URI of the trial's logged model: the one that is there, else a new one."""
+    from mlflow.entities import LoggedModelStatus
+
+    wanted = f"tags.`{STUDY_TAG}` = '{folder.name}' AND tags.`{TRIAL_TAG}` = '{number}'"
+    for model in client.search_logged_models([runs[0]], wanted):
+        if model.status == LoggedModelStatus.READY:
+            return str(model.model_uri)
+        client.delete_logged_model(model.model_id)  # the export was interrupted
+    return _log_model(folder, number, runs)
+
+
+def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> str:
+    import mlflow
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import Model, infer_signature
+
+    from insects.model import build_module
+
+    result, data = folder.load(number), folder.data()
+    if result is None:
+        raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
+    sample, identity = data.sample, folder.identity()
+    module = build_module(result.weights, result.params, sample.shape, sample.mean, sample.std).eval()
+    example = data.held_out.x[:8]
+    if len(example) < 2:  # the exporter takes a batch of one for a constant
+        example = np.repeat(example, 2, axis=0)
+    with torch.no_grad():
+        signature = infer_signature(example, module(torch.from_numpy(example)).numpy())
+    mlflow.set_experiment(experiment_id=runs[0])
+    info = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=mlflow.pytorch,
+        run_id=runs[2],
+        step=result.best_epoch,
+        pytorch_model=module,
+        signature=signature,
+        input_example=example,
+        pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
+        serialization_format="pt2",
+        validate_serving_input=False,
+        tags={STUDY_TAG: folder.name, TRIAL_TAG: number},
+        metadata={
+            "features": list(sample.features),
+            "classes": list(sample.classes),
+            "params": asdict(result.params),
+            "valid_loss": result.valid_loss,
+            "data_digest": identity["data"]["digest"],
+        },
+    )
+    return str(info.model_uri)
+
+
+def _create_version(
+    client: MlflowClient, folder: StudyFolder, number: int, runs: tuple[str, str, str], name: str, model_uri: str
+) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    result = folder.load(number)
+    assert result is not None, "it was logged just now"
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {
+        STUDY_TAG: folder.name,
+        TRIAL_TAG: str(number),
+        DATA_TAG: folder.identity()["data"]["digest"],
+        LOSS_TAG: repr(result.valid_loss),
+        SEARCH_RUN_TAG: runs[1],
+    }
+    return client.create_model_version(
+        name, model_uri, run_id=runs[2], tags=tags, model_id=model_uri.rpartition("/")[2], await_creation_for=0
+    )
+
+
+def _move_alias(client: MlflowClient, version: ModelVersion, name: str) -> Registered:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        holder = client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException:
+        holder = None
+    moves, note = _compare(holder, version)
+    if moves:
+        client.set_registered_model_alias(name, ALIAS, version.version)
+    has_alias = moves or (holder is not None and holder.version == version.version)
+    uri = f"models:/{name}@{ALIAS}" if has_alias else f"models:/{name}/{version.version}"
+    return Registered(name, str(version.version), ALIAS if has_alias else "", uri, note)
+
+
+def _compare(holder: ModelVersion | None, version: ModelVersion) -> tuple[bool, str]:
+    """Whether the alias moves from `holder` to `version`, and what to say of it."""
+    if holder is None:
+        return True, f"version {version.version} is now {ALIAS}"
+    if holder.version == version.version:
+        return False, f"version {version.version} is {ALIAS} already"
+    if holder.tags.get(DATA_TAG) != version.tags[DATA_TAG]:
+        return True, f"version {version.version} is now {ALIAS}: version {holder.version} was for other data"
+    before, after = float(holder.tags[LOSS_TAG]), float(version.tags[LOSS_TAG])
+    if after < before:
+        return True, f"version {version.version} is now {ALIAS}: loss {after:.4f}, was {before:.4f}"
+    return (
+        False,
+        f"version {holder.version} stays {ALIAS}: loss {before:.4f}, version {version.version} has {after:.4f}",
+    )
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model of the registry, ready to predict.
+
+    module: float32 rows `(N, F)` in the order of `features`, as the user has them, to logits `(N, C)` of `classes`.
+    run, search_run: ids of the MLflow runs of its trial and of its search.
+    """
+
+    name: str
+    version: str
+    model_id: str
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    module: Any
+    run: str
+    search_run: str
+
+
+def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
+    """Load a registered model without running any code or pickle that comes with it.
+
+    uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+    Raises: StoreError: no such model, not one of this program's, or one that needs pickle or code to load.
+    """
+    version = _find_version(store, client, uri)
+    import mlflow
+    import mlflow.pytorch
+    from mlflow.models import get_model_info
+
+    with reaching(store.tracking_uri):
+        info = get_model_info(f"models:/{version.name}/{version.version}")
+        flavor, metadata = info.flavors.get("pytorch"), info.metadata or {}
+        if flavor is None or not {"features", "classes"} <= metadata.keys():
+            raise StoreError(f"{uri} is not a model of insects-search: choose another --model")
+        local = Path(mlflow.artifacts.download_artifacts(info.model_uri))
+        _check_safe(uri, local, flavor)
+        module = mlflow.pytorch.load_model(str(local))
+    return LoadedModel(
+        name=version.name,
+        version=str(version.version),
+        model_id=str(version.model_id or ""),
+        features=tuple(metadata["features"]),
+        classes=tuple(metadata["classes"]),
+        module=module,
+        run=str(version.run_id),
+        search_run=version.tags.get(SEARCH_RUN_TAG, ""),
+    )
+
+
+def _check_safe(uri: str, folder: Path, flavor: dict[str, Any]) -> None:
+    data = folder / str(flavor.get("model_data", "data"))
+    files = {path.name for path in data.rglob("*") if path.is_file()}
+    if files != {"model.pt2"} or flavor.get("code"):
+        found = ", ".join(sorted(files)) or "nothing"
+        raise StoreError(f"{uri} needs pickle or code to load (its data holds {found}): only pt2 models are evaluated")
+
+
+def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    scheme, _, path = uri.partition(":/")
+    name, at, alias = path.partition("@")
+    base, slash, number = path.partition("/")
+    if scheme != "models" or not ((at and alias) or (slash and number.isdecimal())):
+        raise StoreError(f"{uri!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
+    try:
+        return client.get_model_version_by_alias(name, alias) if at else client.get_model_version(base, number)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            with reaching(store.tracking_uri):
+                raise
+        raise StoreError(
+            f"there is no model {uri} in {store.tracking_uri}: run insects-search first, or name its --store"
+        ) from error

@@ -1,0 +1,204 @@
+"""Finished trials on disk: the truth that Optuna's storage and MLflow are made from.
+
+A study is a folder: `study.json` (what it is), `data.npz` (what its figures and its evaluation need of the data) and a
+file `0007.npz` for each finished trial. Every file is complete or absent; none holds a pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from insects.errors import StoreError
+from insects.params import TrialParams
+from insects.splits import Splits, Table
+from insects.trial import TrialResult
+
+# Figures draw a sample of the rows; splits stand in the order of a hash, so the first rows are one.
+SAMPLE_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """sample: the splits, cut to their first `SAMPLE_ROWS` rows each. held_out: the raw test rows, all of them."""
+
+    sample: Splits
+    held_out: Table
+
+
+class StudyFolder:
+    """Reads and writes one study's folder.
+
+    Raises, from every method: StoreError: a file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    def exists(self) -> bool:
+        """Whether a study has begun here."""
+        return (self.path / "study.json").exists()
+
+    def make(self) -> None:
+        """Make the folder itself."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            raise StoreError(f"cannot create {self.path}: {error.strerror}; choose another --store") from error
+
+    def begin(self, identity: dict[str, Any], model_name: str, splits: Splits, held_out: Table) -> None:
+        """Write what a new study is. The description comes last: a folder that has it is whole."""
+        _write(self.path / "data.npz", _pack_data(splits, held_out))
+        description = {"identity": identity, "model_name": model_name}
+        _write(self.path / "study.json", json.dumps(description, indent=1).encode())
+
+    def identity(self) -> dict[str, Any]:
+        """What the study began as."""
+        identity: dict[str, Any] = self._description()["identity"]
+        return identity
+
+    def model_name(self) -> str:
+        """The registered model that the study's best trial goes to."""
+        return str(self._description()["model_name"])
+
+    def _description(self) -> dict[str, Any]:
+        path = self.path / "study.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
+        return found
+
+    def data(self) -> StudyData:
+        """The sample of the splits and the held-out rows."""
+        path = self.path / "data.npz"
+        try:
+            return _unpack_data(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
+
+    def numbers(self) -> list[int]:
+        """Numbers of the finished trials, ascending."""
+        if not self.path.is_dir():
+            return []
+        return sorted(int(path.stem) for path in self.path.glob("*.npz") if path.stem.isdecimal())
+
+    def save(self, result: TrialResult) -> None:
+        """Write a finished trial; when this returns it is on the disk."""
+        _write(self.file(result.number), _pack_result(result))
+
+    def load(self, number: int) -> TrialResult | None:
+        """A finished trial, or None if there is none.
+
+        A file that is not whole is set aside as `0007.npz.damaged`: the trial can be trained again to the same result.
+        """
+        path = self.file(number)
+        try:
+            return _unpack_result(path)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            os.replace(path, path.with_name(path.name + ".damaged"))
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+
+    def file(self, number: int) -> Path:
+        """Where a finished trial is."""
+        return self.path / f"{number:04d}.npz"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or a restart after a power cut, sees the old or the new one whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}; what is finished is kept: make room or choose another --store, "
+            "then run the same command again"
+        ) from error
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _pack(meta: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+def _pack_result(result: TrialResult) -> bytes:
+    meta = {
+        "number": result.number,
+        "params": asdict(result.params),
+        "state": result.state,
+        "reason": result.reason,
+        "best_epoch": result.best_epoch,
+        "started": result.started,
+        "seconds": result.seconds,
+    }
+    return _pack(meta, history=result.history, weights=result.weights)
+
+
+def _unpack_result(path: Path) -> TrialResult:
+    with np.load(path, allow_pickle=False) as file:
+        meta = json.loads(file["meta"].tobytes())
+        return TrialResult(
+            **{**meta, "params": TrialParams(**meta["params"])}, history=file["history"], weights=file["weights"]
+        )
+
+
+def _pack_data(splits: Splits, held_out: Table) -> bytes:
+    meta = {
+        "features": splits.features,
+        "classes": splits.classes,
+        "digest": splits.digest,
+        "source": held_out.source,
+    }
+    return _pack(
+        meta,
+        train_x=splits.train_x[:SAMPLE_ROWS],
+        train_y=splits.train_y[:SAMPLE_ROWS],
+        valid_x=splits.valid_x[:SAMPLE_ROWS],
+        valid_y=splits.valid_y[:SAMPLE_ROWS],
+        mean=splits.mean,
+        std=splits.std,
+        test_x=held_out.x,
+        test_y=held_out.y,
+    )
+
+
+def _unpack_data(path: Path) -> StudyData:
+    with np.load(path, allow_pickle=False) as file:
+        meta = json.loads(file["meta"].tobytes())
+        features, classes = tuple(meta["features"]), tuple(meta["classes"])
+        sample = Splits(
+            features=features,
+            classes=classes,
+            digest=meta["digest"],
+            **{name: file[name] for name in ("train_x", "train_y", "valid_x", "valid_y", "mean", "std")},
+        )
+        held_out = Table(features, classes, file["test_x"], file["test_y"], meta["source"])
+    return StudyData(sample, held_out)

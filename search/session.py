@@ -1,0 +1,318 @@
+"""One run of `insects-search`: from its options to a study that is done, delivered and registered."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from insects import devices
+from insects.errors import StudyError
+from insects.params import Recipe
+from insects.spiral import builtin_tables
+from insects.splits import Splits, Table, split, table_digest
+from insects.training import Engine
+from insects.trial import TrialResult
+from search.delivery import Delivery
+from search.display import Progress
+from search.interrupts import Interrupted, StopFlag, handled
+from search.ledger import Ledger
+from search.lock import Held, hold
+from search.plan import Plan, check_identity, default_name, read_configs, study_digest
+from search.registry import Registered
+from search.results import StudyFolder
+from search.sampling import Proposer, SamplerName
+from search.space import SearchSpace
+from search.stopping import StoppingRule
+from search.store import Store
+from search.study import Clock, StudyLoop
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which rows to search on. train, test: CSV files; None: the built-in tables, or no test file."""
+
+    train: Path | None
+    target: str
+    features: tuple[str, ...] | None
+    test: Path | None
+    test_fraction: float
+    split_seed: int
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A search as asked for on the command line; the names are the options'."""
+
+    data: DataRequest
+    space: SearchSpace
+    recipe: Recipe
+    sampler: SamplerName
+    stopping: StoppingRule
+    window: int
+    seed: int
+    configs: Path | None
+    device: str
+    engine: Engine | None
+    trials: int
+    study: str | None
+    model_name: str
+    workers: int | None
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search came to. results: every trial of the study. new: how many were trained in this run."""
+
+    study: str
+    choice: devices.Choice
+    results: list[TrialResult]
+    new: int
+    digest: str
+    best: TrialResult | None
+    model: Registered | None
+    trouble: str
+    seconds: dict[str, float]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds of the main thread since the command began, as they are handed out to names."""
+
+    started: float
+    _last: float = field(init=False)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._last = self.started
+
+    def lap(self, name: str) -> None:
+        """Everything since the last lap was `name`."""
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
+        self._last = now
+
+
+def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
+    """Search, deliver, register. started: `time.perf_counter()` when the command began.
+
+    Raises: InsectsError: a mistake in the data or the surroundings. Interrupted: a signal came; what was finished is
+    kept, and delivered as far as there was time.
+    """
+    watch = Stopwatch(started)
+    flag = StopFlag()
+    with ExitStack() as stack:
+        delivery = stack.enter_context(_delivery(store))
+        stack.enter_context(handled(flag, lambda: delivery.close(at_once=True)))
+        splits, held_out = load_data(request.data)
+        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(splits.shape))
+        if choice.engine == "compiled":
+            _start_compiling()
+        plan = _plan(request, choice)
+        folder = _begin(stack, request, store, plan, splits, held_out)
+        delivery.open(folder)
+        ledger = Ledger(store.journal, folder.name, plan.space, plan.configs)
+        loop = _Loop(request, plan, splits, folder, ledger, flag, delivery)
+        watch.lap("imports")
+        try:
+            results = loop.run()
+        except Interrupted:
+            delivery.interrupt()
+            raise
+        watch.lap("loop")
+        best = _best(results)
+        model = delivery.finish(None if best is None else best.number, request.model_name)
+        watch.lap("finishing")
+    return Outcome(
+        study=folder.name,
+        choice=choice,
+        results=results,
+        new=loop.new,
+        digest=study_digest(results),
+        best=best,
+        model=model,
+        trouble=delivery.trouble,
+        seconds=_seconds(watch, loop.clock, loop.training_seconds, delivery),
+    )
+
+
+def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
+    """Bring studies to MLflow without searching: all of the store, or one. Returns: names with what went wrong.
+
+    Raises: StudyError: no such study here.
+    """
+    folders = store.studies() if study is None else [store.study(study)]
+    if study is not None and not folders[0].exists():
+        found = ", ".join(folder.name for folder in store.studies()) or "none"
+        raise StudyError(
+            f"there is no study {study} in {store.path} (found: {found}): choose another --study or --store"
+        )
+    outcomes = []
+    with _delivery(store) as delivery:
+        for folder in folders:
+            delivery.open(folder)
+            results = [result for number in folder.numbers() if (result := folder.load(number)) is not None]
+            best = _best(results)
+            delivery.finish(None if best is None else best.number, folder.model_name())
+            outcomes.append((folder.name, delivery.trouble))
+    return outcomes
+
+
+def load_data(request: DataRequest) -> tuple[Splits, Table]:
+    """Training and validation rows, and the held-out rows.
+
+    Raises: DataError: the tables are not fit for it.
+    """
+    if request.train is None:
+        train, test = builtin_tables()
+        if request.test is not None:
+            test = _test_table(request, train)
+        return split(train, test=test, seed=request.split_seed)
+    from insects.data import read_table
+
+    train = read_table(request.train, request.target, request.features)
+    given = None if request.test is None else _test_table(request, train)
+    return split(train, test=given, test_fraction=request.test_fraction, seed=request.split_seed)
+
+
+def _test_table(request: DataRequest, train: Table) -> Table:
+    from insects.data import read_rows_like
+
+    assert request.test is not None
+    return read_rows_like(request.test, train.features, train.classes, request.target)
+
+
+def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
+    return Plan(
+        space=request.space,
+        recipe=request.recipe,
+        sampler=request.sampler,
+        stopping=request.stopping,
+        window=request.window,
+        seed=request.seed,
+        configs=() if request.configs is None else read_configs(request.configs),
+        choice=choice,
+    )
+
+
+def _begin(
+    stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, splits: Splits, held_out: Table
+) -> StudyFolder:
+    """The study's folder, this process's alone until the search ends."""
+    identity = plan.identity(splits, held_out, table_digest(held_out))
+    folder = store.study(request.study or default_name(identity))
+    folder.make()
+    try:
+        stack.enter_context(hold(folder.path / "lock"))
+    except Held as error:
+        raise StudyError(
+            f"study {folder.name} is being searched by {error.holder}: wait for it, or choose another --study"
+        ) from error
+    if folder.exists():
+        check_identity(folder.name, folder.identity(), identity)
+    else:
+        folder.begin(identity, request.model_name, splits, held_out)
+    return folder
+
+
+class _Loop:
+    """The study's loop with its workers, its display and its delivery."""
+
+    def __init__(
+        self,
+        request: SearchRequest,
+        plan: Plan,
+        splits: Splits,
+        folder: StudyFolder,
+        ledger: Ledger,
+        flag: StopFlag,
+        delivery: Delivery,
+    ) -> None:
+        self._request, self._delivery = request, delivery
+        self._trials = max(request.trials, ledger.told)
+        self.new = 0
+        self.training_seconds = 0.0
+        self._spans: list[tuple[float, float]] = []
+        self._progress = Progress(self._trials, len([n for n in folder.numbers() if n < self._trials]))
+        self._parts = (plan, splits, folder, ledger, flag)
+        self.clock = Clock()
+
+    def run(self) -> list[TrialResult]:
+        plan, splits, folder, ledger, flag = self._parts
+        deadline = None if self._request.timeout is None else time.monotonic() + self._request.timeout
+        workers = self._request.workers or os.cpu_count() or 1
+        with ThreadPoolExecutor(workers, thread_name_prefix="trial") as executor:
+            loop = StudyLoop(
+                plan=plan,
+                splits=splits,
+                folder=folder,
+                ledger=ledger,
+                proposer=Proposer(plan.space, plan.sampler, plan.seed, plan.configs),
+                executor=executor,
+                stop=flag,
+                on_result=self._finished,
+                on_known=self._known,
+                clock=self.clock,
+            )
+            try:
+                return loop.run(self._trials, deadline)
+            finally:
+                self._progress.close()
+                self.training_seconds = _covered(self._spans)
+
+    def _finished(self, result: TrialResult) -> None:
+        self.new += 1
+        self._spans.append((result.started, result.started + result.seconds))
+        self._delivery.deliver(result.number)
+        self._progress.finished(result.number, result.state, result.valid_loss, result.valid_accuracy)
+
+    def _known(self, result: TrialResult) -> None:
+        self._progress.known(result.number, result.valid_loss)
+
+
+@contextmanager
+def _delivery(store: Store) -> Iterator[Delivery]:
+    delivery = Delivery(store)
+    try:
+        yield delivery
+    except BaseException:
+        delivery.close(at_once=True)
+        raise
+    delivery.close()
+
+
+def _start_compiling() -> None:
+    """Load or compile the engine while Optuna loads. The first trial waits for it if it has to."""
+    from insects.training import compiled
+
+    threading.Thread(target=compiled.warm_up, daemon=True).start()
+
+
+def _best(results: list[TrialResult]) -> TrialResult | None:
+    """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
+    candidates = [result for result in results if result.state == "complete" and result.best_epoch]
+    return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Seconds that are in at least one of the spans."""
+    total, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def _seconds(watch: Stopwatch, clock: Clock, training: float, delivery: Delivery) -> dict[str, float]:
+    parts = dict(watch.seconds)
+    loop = parts.pop("loop")
+    parts["sampling"] = clock.sampling
+    parts["storing"] = loop - clock.sampling - clock.waiting
+    parts["waiting"] = clock.waiting
+    return {"total": sum(watch.seconds.values()), **parts, "training": training, **delivery.seconds}

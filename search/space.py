@@ -1,0 +1,95 @@
+"""The search space, and the only place that turns a proposal into `TrialParams`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from insects.mlp import Shape, parameter_count
+from insects.params import TrialParams
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Inclusive bounds of depth, width and learning rate (searched on a log scale), and the batch sizes to choose from.
+
+    A bound whose ends are equal, or a single batch size, fixes that value.
+    """
+
+    depth: tuple[int, int] = (1, 4)
+    width: tuple[int, int] = (16, 256)
+    lr: tuple[float, float] = (1e-4, 1e-1)
+    batch_size: tuple[int, ...] = (4, 8, 16, 32, 64, 128)
+
+    def __contains__(self, params: TrialParams) -> bool:
+        return (
+            self.depth[0] <= params.depth <= self.depth[1]
+            and self.width[0] <= params.width <= self.width[1]
+            and self.lr[0] <= params.lr <= self.lr[1]
+            and params.batch_size in self.batch_size
+        )
+
+    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The space in Optuna's terms."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        return {
+            "depth": IntDistribution(*self.depth),
+            "width": IntDistribution(*self.width),
+            "lr": FloatDistribution(*self.lr, log=True),
+            "batch_size": CategoricalDistribution(self.batch_size),
+        }
+
+    def suggest(self, trial: optuna.Trial) -> TrialParams:
+        """Let the trial's sampler choose a point of the space."""
+        return TrialParams(
+            depth=trial.suggest_int("depth", *self.depth),
+            width=trial.suggest_int("width", *self.width),
+            lr=trial.suggest_float("lr", *self.lr, log=True),
+            batch_size=trial.suggest_categorical("batch_size", self.batch_size),
+        )
+
+    def from_unit_cube(self, depth: float, width: float, lr: float, batch_size: float) -> TrialParams:
+        """The point of the space at four coordinates in [0, 1), equal shares for equal intervals (lr: of its log)."""
+        return TrialParams(
+            depth=_nth(self.depth, depth),
+            width=_nth(self.width, width),
+            lr=min(max(self.lr[0] * (self.lr[1] / self.lr[0]) ** lr, self.lr[0]), self.lr[1]),
+            batch_size=self.batch_size[int(batch_size * len(self.batch_size))],
+        )
+
+    def widened(self, configs: Iterable[TrialParams]) -> SearchSpace:
+        """The smallest space that holds this one and `configs`."""
+        points = list(configs)
+        if not points:
+            return self
+        return SearchSpace(
+            depth=(min(self.depth[0], *(p.depth for p in points)), max(self.depth[1], *(p.depth for p in points))),
+            width=(min(self.width[0], *(p.width for p in points)), max(self.width[1], *(p.width for p in points))),
+            lr=(min(self.lr[0], *(p.lr for p in points)), max(self.lr[1], *(p.lr for p in points))),
+            batch_size=self.batch_size + tuple(sorted({p.batch_size for p in points} - set(self.batch_size))),
+        )
+
+    def typical_step_flop(self, shape: Shape) -> float:
+        """Floating-point operations of a training step in the middle of the space: 6 a parameter and row."""
+        middle = TrialParams(
+            depth=sum(self.depth) // 2,
+            width=sum(self.width) // 2,
+            lr=self.lr[0],
+            batch_size=sorted(self.batch_size)[len(self.batch_size) // 2],
+        )
+        return 6.0 * parameter_count(middle, shape) * middle.batch_size
+
+
+def as_dict(params: TrialParams) -> dict[str, int | float]:
+    """Parameters by name, as Optuna and MLflow take them."""
+    return asdict(params)
+
+
+def _nth(bounds: tuple[int, int], share: float) -> int:
+    low, high = bounds
+    return low + int(share * (high - low + 1))

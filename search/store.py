@@ -1,0 +1,102 @@
+"""Where a store keeps things, and the way to its MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from insects.errors import StoreError
+from search.results import StudyFolder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Unless the user says otherwise. MLflow's own limits let one call to an absent server block for four minutes.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of results, and the MLflow they are shown in.
+
+    tracking_uri: any MLflow tracking URI; the folder's own SQLite file by default.
+    """
+
+    path: Path
+    tracking_uri: str
+
+    @classmethod
+    def at(cls, path: Path, tracking_uri: str | None = None) -> Store:
+        """The store in a folder, with the tracking URI asked for, else of the environment, else the folder's own."""
+        path = path.resolve()
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
+        return cls(path, uri)
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal."""
+        return self.path / "optuna.journal"
+
+    def study(self, name: str) -> StudyFolder:
+        """The folder of a study."""
+        return StudyFolder(self.path / "trials" / name)
+
+    def studies(self) -> list[StudyFolder]:
+        """Every study that has begun here, by name."""
+        folders = [StudyFolder(path) for path in sorted((self.path / "trials").glob("*")) if path.is_dir()]
+        return [folder for folder in folders if folder.exists()]
+
+    def artifact_location(self, study: str) -> str | None:
+        """Where a new experiment keeps its files; None lets a server decide."""
+        return (self.path / "artifacts" / study).as_uri() if self.is_local else None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether MLflow is a database on this machine, without a server."""
+        return self.tracking_uri.startswith("sqlite:")
+
+    def client(self) -> MlflowClient:
+        """A client, with limits on how long a call may take.
+
+        Raises: StoreError: the folder or the server cannot be reached.
+        """
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        with reaching(self.tracking_uri):
+            if self.is_local:
+                self.path.mkdir(parents=True, exist_ok=True)
+            import logging
+
+            import mlflow
+
+            logging.getLogger("alembic").setLevel(logging.WARNING)
+            mlflow.set_tracking_uri(self.tracking_uri)
+            mlflow.set_registry_uri(self.tracking_uri)
+            return mlflow.MlflowClient(self.tracking_uri)
+
+
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Turn what an MLflow store answers when it is away or broken into one line.
+
+    Raises: StoreError: instead of MLflow's, requests' and SQLAlchemy's exceptions.
+    """
+    import requests
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        cause = " ".join(str(error).split())[:300]
+        raise StoreError(f"MLflow at {uri} does not answer as it should: {cause}") from error

@@ -1,0 +1,90 @@
+"""The end of a search, for a person and for a program."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from insects.trial import TrialResult
+from search.plan import json_number
+from search.session import Outcome
+from search.store import Store
+
+ROWS = 5
+MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
+BACKGROUND = ("training", "figures", "tracking")
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The object that `insects-search --json` prints."""
+    model = outcome.model
+    return {
+        "study": outcome.study,
+        "study_digest": outcome.digest,
+        "device": outcome.choice.device,
+        "engine": outcome.choice.engine,
+        "trials": [_trial(result) for result in outcome.results],
+        "best": None if outcome.best is None else _trial(outcome.best),
+        "model": None if model is None else asdict(model),
+        "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
+        "trouble": outcome.trouble or None,
+    }
+
+
+def as_text(outcome: Outcome, store: Store, store_option: str) -> str:
+    """Several lines: the best trials, the model, where the time went, what to type next."""
+    states = Counter(result.state for result in outcome.results)
+    counted = ", ".join(f"{count} {state}" for state, count in states.items())
+    lines = [f"Study {outcome.study}: {len(outcome.results)} trials ({counted}), {outcome.new} of them in this run", ""]
+    lines += _table(outcome.results)
+    lines += ["", _model_line(outcome), "", *_time_lines(outcome.seconds)]
+    if outcome.trouble:
+        lines += [
+            "",
+            f"Not all is in MLflow yet: {outcome.trouble}",
+            f"Deliver it with: insects-search --sync{store_option}",
+        ]
+    if outcome.new == 0:
+        lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]
+    lines += ["", "Next:", f"  insects-evaluate --best{store_option}" if outcome.model else ""]
+    lines += [f"  mlflow ui --backend-store-uri {shlex.quote(store.tracking_uri)}"]
+    return "\n".join(line for line in lines if line is not None)
+
+
+def _trial(result: TrialResult) -> dict[str, Any]:
+    return {
+        "number": result.number,
+        "state": result.state,
+        "params": asdict(result.params),
+        "valid_accuracy": result.valid_accuracy,
+        "valid_loss": json_number(result.valid_loss),
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "seconds": round(result.seconds, 4),
+    }
+
+
+def _table(results: list[TrialResult]) -> list[str]:
+    ranked = sorted(results, key=lambda result: (result.state == "failed", result.valid_loss, result.number))
+    head = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}{'epoch':>7}{'loss':>10}{'accuracy':>10}"
+    rows = [
+        f"{r.number:>7}{r.params.depth:>7}{r.params.width:>7}{r.params.lr:>10.2g}{r.params.batch_size:>7}"
+        f"{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
+        for r in ranked[:ROWS]
+    ]
+    more = len(results) - ROWS
+    return [f"{head}   (validation)", *rows, *([f"{'':>7}… and {more} more"] if more > 0 else [])]
+
+
+def _model_line(outcome: Outcome) -> str:
+    if outcome.model is None:
+        return "No model was registered." if outcome.trouble else "No trial ended with a finite loss: no model."
+    return f"Model {outcome.model.name}: {outcome.model.note}; load it as {outcome.model.uri}"
+
+
+def _time_lines(seconds: dict[str, float]) -> list[str]:
+    main = ", ".join(f"{name} {seconds[name]:.1f}" for name in MAIN_THREAD)
+    background = ", ".join(f"{name} {seconds[name]:.1f}" for name in BACKGROUND)
+    return [f"Time {seconds['total']:.1f} s: {main}; meanwhile: {background}"]

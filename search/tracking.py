@@ -1,0 +1,258 @@
+"""Trial results -> MLflow: a projection that can be made again at any time and never holds anything twice.
+
+An experiment is a study, a parent run its search, a nested run one of its trials. Every run carries a tag that says
+what it is and is looked up by it before an attempt to create it; a run is terminated last, so a terminated one is
+whole.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from insects import mlp
+from insects.params import TrialParams
+from insects.training import METRICS
+from insects.trial import TrialResult
+from search.held_out import HELD_OUT, save_table
+from search.results import StudyFolder
+from search.store import Store, reaching
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+    from insects.plots import TrialFigures
+
+STUDY_TAG, TRIAL_TAG, ROLE_TAG = "insects.study", "insects.trial", "insects.role"
+
+_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+_METRICS_A_BATCH = 1000  # MLflow's limit
+_TAG_LENGTH = 5000  # MLflow's limit
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A trial's run as it is in MLflow. whole: it was terminated, so nothing of it is missing."""
+
+    run_id: str
+    whole: bool
+
+
+class Projection:
+    """One study's experiment in MLflow.
+
+    Raises, from every method: StoreError: MLflow is away or broken; what was written is found again next time.
+    """
+
+    def __init__(self, store: Store, folder: StudyFolder) -> None:
+        self._store, self._folder = store, folder
+        self._identity = folder.identity()
+        self._data = folder.data()
+        self._client = store.client()
+        self._figures: TrialFigures | None = None
+        self._runs: dict[int, _Run] | None = None
+        self.seconds = {"figures": 0.0, "tracking": 0.0}
+        with reaching(store.tracking_uri):
+            self.experiment_id = self._experiment()
+            self.search_run_id = self._search_run()
+
+    def deliver(self, number: int) -> str:
+        """Bring a finished trial's run to its final state and return the run's id."""
+        known = self._known_runs().get(number)
+        if known is not None and known.whole:
+            return known.run_id
+        result = self._folder.load(number)
+        if result is None:
+            raise ValueError(f"trial {number} of study {self._folder.name} has no result")
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            self._draw(result, Path(folder))
+            drawn = time.perf_counter()
+            try:
+                with reaching(self._store.tracking_uri):
+                    run_id = self._write(result, known, folder)
+            except BaseException:
+                self._runs = None  # a lost answer may hide a run that was made: look again before making one
+                raise
+            self.seconds["figures"] += drawn - started
+            self.seconds["tracking"] += time.perf_counter() - drawn
+        self._known_runs()[number] = _Run(run_id, whole=True)
+        return run_id
+
+    def deliver_missing(self) -> None:
+        """Deliver every finished trial that has no whole run yet."""
+        for number in self._folder.numbers():
+            self.deliver(number)
+
+    def finish(self, status: str) -> None:
+        """Close the search's own run: `FINISHED`, or `KILLED` after an interrupt."""
+        with reaching(self._store.tracking_uri):
+            results = [self._folder.load(number) for number in self._folder.numbers()]
+            best = min((r for r in results if r is not None), key=lambda r: (r.valid_loss, r.number), default=None)
+            if best is not None:
+                self._client.log_batch(self.search_run_id, metrics=self._summary(best, int(time.time() * 1000)))
+            self._client.set_terminated(self.search_run_id, status)
+
+    def _experiment(self) -> str:
+        experiment = self._client.get_experiment_by_name(self._folder.name)
+        if experiment is None:
+            location = self._store.artifact_location(self._folder.name)
+            return str(self._client.create_experiment(self._folder.name, location, {STUDY_TAG: self._folder.name}))
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def _search_run(self) -> str:
+        found = self._client.search_runs([self.experiment_id], f"tags.`{ROLE_TAG}` = 'search'", max_results=1)
+        if found:
+            run_id = str(found[0].info.run_id)
+            self._client.update_run(run_id, "RUNNING")
+        else:
+            tags = {ROLE_TAG: "search", STUDY_TAG: self._folder.name}
+            run = self._client.create_run(self.experiment_id, tags=tags, run_name=f"search {self._folder.name}")
+            run_id = str(run.info.run_id)
+        if not found or "seed" not in found[0].data.params:
+            self._describe_search(run_id)
+        return run_id
+
+    def _describe_search(self, run_id: str) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        data = self._identity["data"]
+        entries = {**_flat(self._identity), **{f"data.{key}": value for key, value in data.items()}}
+        dataset = Dataset(data["source"], data["digest"][:32], "local", data["source"])
+        self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        with tempfile.TemporaryDirectory() as folder:
+            save_table(self._data.held_out, Path(folder) / HELD_OUT)
+            self._client.log_artifacts(run_id, folder)
+        # Last, since they mark the description as whole.
+        self._client.log_batch(run_id, params=[Param(key, str(value)[:6000]) for key, value in entries.items()])
+
+    def _known_runs(self) -> dict[int, _Run]:
+        if self._runs is None:
+            with reaching(self._store.tracking_uri):
+                self._runs = self._list_runs()
+        return self._runs
+
+    def _list_runs(self) -> dict[int, _Run]:
+        runs: dict[int, _Run] = {}
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id], f"tags.`{ROLE_TAG}` = 'trial'", max_results=_PAGE, page_token=token
+            )
+            for run in page:
+                whole = run.info.status in _STATUS.values()
+                runs[int(run.data.tags[TRIAL_TAG])] = _Run(str(run.info.run_id), whole)
+            token = page.token
+            if not token:
+                return runs
+
+    def _draw(self, result: TrialResult, folder: Path) -> None:
+        if not result.epochs:
+            (folder / "traceback.txt").write_text(result.reason)
+            return
+        if self._figures is None:
+            from insects.plots import TrialFigures
+
+            self._figures = TrialFigures(self._data.sample)
+        title = trial_title(result.number, result.params)
+        curves = self._figures.loss_curves(result.history, result.best_epoch, title)
+        boundary = self._figures.decision_boundary(
+            lambda x_NF: mlp.logits(result.weights, result.params, self._data.sample.shape, x_NF), title
+        )
+        (folder / "loss_curves.png").write_bytes(curves)
+        (folder / "decision_boundary.png").write_bytes(boundary)
+        shutil.copyfile(self._folder.file(result.number), folder / "trial.npz")
+
+    def _write(self, result: TrialResult, known: _Run | None, artifacts: str) -> str:
+        from mlflow.entities import Param
+
+        run_id = known.run_id if known else self._create_run(result)
+        ended = int((result.started + result.seconds) * 1000)
+        params = [Param(key, str(value)) for key, value in self._params(result).items()]
+        metrics = _history(result) + self._summary(result, ended)
+        room = _METRICS_A_BATCH - len(params)
+        self._client.log_batch(run_id, metrics=metrics[:room], params=params)
+        for start in range(room, len(metrics), _METRICS_A_BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
+        self._client.log_artifacts(run_id, artifacts)
+        self._client.set_terminated(run_id, _STATUS[result.state], ended)
+        return run_id
+
+    def _create_run(self, result: TrialResult) -> str:
+        tags = {
+            ROLE_TAG: "trial",
+            TRIAL_TAG: str(result.number),
+            STUDY_TAG: self._folder.name,
+            "mlflow.parentRunId": self.search_run_id,
+            "state": result.state,
+            **_notes(result),
+        }
+        name, started = f"trial-{result.number:04d}", int(result.started * 1000)
+        run = self._client.create_run(self.experiment_id, start_time=started, run_name=name, tags=tags)
+        return str(run.info.run_id)
+
+    def _params(self, result: TrialResult) -> dict[str, Any]:
+        return {
+            "depth": result.params.depth,
+            "width": result.params.width,
+            "lr": result.params.lr,
+            "batch_size": result.params.batch_size,
+            "seed": self._identity["seed"],
+            "parameters": mlp.parameter_count(result.params, self._data.sample.shape),
+            "device": self._identity["device"],
+            "engine": self._identity["engine"],
+        }
+
+    def _summary(self, result: TrialResult, timestamp: int) -> list[Metric]:
+        from mlflow.entities import Metric
+
+        figures = {
+            "best_epoch": float(result.best_epoch),
+            "best_valid_loss": result.valid_loss,
+            "best_valid_accuracy": result.valid_accuracy,
+        }
+        return [Metric(key, value, timestamp, result.best_epoch) for key, value in figures.items()]
+
+
+def trial_title(number: int, params: TrialParams) -> str:
+    """One line that names a trial in a figure."""
+    return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
+
+
+def _history(result: TrialResult) -> list[Metric]:
+    """Metrics of every epoch. A result keeps when it ran, not each epoch: they share its time evenly."""
+    from mlflow.entities import Metric
+
+    each = result.seconds / max(1, result.epochs)
+    return [
+        Metric(key, float(value), int((result.started + each * epoch) * 1000), epoch)
+        for epoch, row in enumerate(result.history, start=1)
+        for key, value in zip(METRICS, row, strict=True)
+    ]
+
+
+def _notes(result: TrialResult) -> dict[str, str]:
+    notes = {"reason": result.reason[-_TAG_LENGTH:]} if result.reason else {}
+    strange = [
+        f"{key} {value} in epoch {epoch}"
+        for epoch, row in enumerate(result.history, start=1)
+        for key, value in zip(METRICS, row, strict=True)
+        if not math.isfinite(value)
+    ]
+    if not math.isfinite(result.valid_loss):
+        strange.append(f"best_valid_loss {result.valid_loss}")
+    if strange:  # MLflow shows infinity as 1.8e308
+        notes["not_finite"] = ", ".join(strange)[:_TAG_LENGTH]
+    return notes
+
+
+def _flat(identity: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key not in ("data", "configs")}

@@ -1,0 +1,105 @@
+"""Reports: figures against worked values, and text that lines up."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from insects.evaluation import Report, cross_entropy, evaluate, shortened
+
+
+def report_of(confusion: list[list[int]], classes: tuple[str, ...]) -> Report:
+    """Evaluate rows whose confusion matrix is the given one."""
+    pairs = [(t, p) for t, row in enumerate(confusion) for p, rows in enumerate(row) for _ in range(rows)]
+    true, predicted = np.array(pairs).T
+    return evaluate(np.eye(len(classes), dtype=np.float32)[predicted], true.astype(np.int32), classes)
+
+
+def test_report_holds_the_worked_figures_of_a_small_confusion_matrix() -> None:
+    report = report_of([[3, 1, 0], [1, 4, 0], [0, 0, 0]], ("ant", "bee", "cicada"))
+    assert (report.correct, report.total, report.accuracy) == (7, 9, 7 / 9)
+    np.testing.assert_array_equal(report.confusion, [[3, 1, 0], [1, 4, 0], [0, 0, 0]])
+    ant, bee, cicada = report.per_class
+    assert ant == {"name": "ant", "precision": 0.75, "recall": 0.75, "f1": 0.75, "support": 4}
+    assert bee == pytest.approx({"name": "bee", "precision": 0.8, "recall": 0.8, "f1": 0.8, "support": 5})
+    assert cicada == {"name": "cicada", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+
+
+def test_interval_is_wilsons() -> None:
+    report = report_of([[200, 1], [1, 97]], ("ant", "bee"))
+    share, z2 = 297 / 299, 1.959963984540054**2
+    centre = (share + z2 / 598) / (1 + z2 / 299)
+    half = np.sqrt(z2 * (share * (1 - share) / 299 + z2 / (4 * 299**2))) / (1 + z2 / 299)
+    assert report.interval == pytest.approx((centre - half, centre + half), abs=1e-12)
+    assert report.text().splitlines()[0] == "accuracy 0.9933 (297 of 299), 95 % interval 0.9759–0.9982"
+
+
+def test_equal_logits_count_as_the_lower_class() -> None:
+    assert evaluate(np.zeros((2, 2), np.float32), np.array([0, 1]), ("ant", "bee")).correct == 1
+
+
+def test_loss_is_the_mean_cross_entropy_and_survives_large_logits() -> None:
+    assert cross_entropy(np.zeros((3, 5)), np.array([0, 1, 4])) == pytest.approx(np.log(5))
+    assert cross_entropy(np.array([[1000.0, 0.0]]), np.array([1])) == pytest.approx(1000)
+
+
+def test_dict_of_a_report_survives_json() -> None:
+    report = report_of([[3, 1], [1, 4]], ("ant", "bee"))
+    loaded = json.loads(json.dumps(report.as_dict()))
+    assert loaded == report.as_dict()
+    assert loaded["confusion"] == [[3, 1], [1, 4]]
+    assert loaded["per_class"][1]["name"] == "bee"
+
+
+def test_text_lines_up_and_shortens_long_names() -> None:
+    lines = report_of([[30, 1], [1, 4]], ("Carabus violaceus purpurascens", "bee")).text().splitlines()
+    assert lines[3:] == [
+        "class                 precision  recall      f1  rows",
+        "Carabus viola…rascens    0.9677  0.9677  0.9677    31",
+        "bee                      0.8000  0.8000  0.8000     5",
+        "",
+        "true \\ predicted      Carabus viol…rascens  bee",
+        "Carabus viol…rascens                    30    1",
+        "bee                                      1    4",
+    ]
+
+
+def test_text_of_many_classes_lists_the_most_frequent_mistakes() -> None:
+    confusion = np.diag(np.full(30, 5))
+    confusion[3, 7], confusion[2, 1] = 4, 2
+    lines = report_of(confusion.tolist(), tuple(f"species {c}" for c in range(30))).text().splitlines()
+    assert lines[-2:] == ["species 3     species 7     4", "species 2     species 1     2"]
+
+
+def test_text_of_many_classes_says_when_there_was_no_mistake() -> None:
+    confusion = np.diag(np.full(30, 5))
+    assert report_of(confusion.tolist(), tuple(map(str, range(30)))).text().endswith("\nno mistakes")
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (np.zeros((0, 2)), np.zeros(0, np.int32), "at least one row"),
+        (np.zeros((3, 3)), np.zeros(3, np.int32), r"shape \(3, 2\)"),
+        (np.zeros((2, 2)), np.array([0, 2]), r"in \[0, 2\), found 0 to 2"),
+        (np.zeros((2, 2)), np.array([-1, 0]), "found -1 to 0"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(logits: np.ndarray, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate(logits, labels, ("ant", "bee"))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("bee", "bee"),
+        ("a\nb", "a b"),
+        ("Carabus violaceus", "Carabus violaceus"),
+        ("0123456789" * 3, "0123456789012…456789"),
+    ],
+)
+def test_names_are_cut_in_their_middle(name: str, shown: str) -> None:
+    assert shortened(name) == shown
