@@ -46,8 +46,8 @@ def count_outcomes(examples: int, random_seed: int) -> Counter[str]:
 
 def rule(message: str) -> str:
     """The message without what is particular to the file: place, values and advice."""
-    text = re.sub(r"^t\.csv(, line \d+)?(, column (?=['\"]).*?(?<!\\)['\"])?[:,]? ", "", message)
-    return re.sub(r"\d+", "…", re.split(r"; |, found | only |['\"]", text)[0]).strip()
+    text = re.sub(r"^.*?t\.csv(, line \d+)?(, column ('.*?'|\".*?\"))?:? ", "", message)
+    return re.sub(r"\d+", "…", re.split(r"; |, found |['\"]", text)[0]).strip()
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def build_module(weights_P: Floats, params: TrialParams, shape: Shape, mean: Flo
     """The network of the flat weights `(P,)`, with the standardization `(F,)` it was trained under."""
     module = StandardizedMLP(params, shape, mean, std)
     with torch.no_grad():
-        for layer, (weight, bias) in zip(module.layers, unflatten(weights_P, params, shape), strict=True):
-            layer.weight.copy_(torch.from_numpy(weight.copy()))
-            layer.bias.copy_(torch.from_numpy(bias.copy()))
+        values = [array for layer in unflatten(weights_P, params, shape) for array in layer]
+        for parameter, value in zip(module.parameters(), values, strict=True):
+            parameter.copy_(torch.from_numpy(value.copy()))
     return module

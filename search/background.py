@@ -37,7 +37,7 @@ class Background:
 
     def __init__(self, module: str) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - close() closes it
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", "search.background", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

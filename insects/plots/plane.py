@@ -68,7 +68,7 @@ class Painter:
         """`(H, W, 3)`; grey where a logit is not finite."""
         classes = len(logits_CHW)
         top_HW = logits_CHW.max(axis=0)
-        finite_HW = np.isfinite(logits_CHW.sum(axis=0))
+        finite_HW = np.isfinite(top_HW) & np.isfinite(logits_CHW.min(axis=0))
         with np.errstate(invalid="ignore", over="ignore"):
             confidence_HW = 1 / np.exp(logits_CHW - top_HW).sum(axis=0)
         chance = 1 / classes

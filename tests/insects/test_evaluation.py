@@ -57,11 +57,11 @@ def test_text_lines_up_and_shortens_long_names() -> None:
     lines = report_of([[30, 1], [1, 4]], ("Carabus violaceus purpurascens", "bee")).text().splitlines()
     assert lines[3:] == [
         "class                 precision  recall      f1  rows",
-        "Carabus viola…rascens    0.9677  0.9677  0.9677    31",
+        "Carabus viola…ascens     0.9677  0.9677  0.9677    31",
         "bee                      0.8000  0.8000  0.8000     5",
         "",
-        "true \\ predicted      Carabus viol…rascens  bee",
-        "Carabus viol…rascens                    30    1",
+        "true \\ predicted      Carabus viola…ascens  bee",
+        "Carabus viola…ascens                    30    1",
         "bee                                      1    4",
     ]
 
