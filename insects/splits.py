@@ -87,10 +87,13 @@ def split(
     Args: test_fraction: of the table's rows. valid_fraction: of what is left after that. Both in (0, 1).
     Returns: the splits, rows in order of their hashes, and the held-out rows, not standardized (`test` if given).
     Raises: DataError: a fraction out of bounds, a class with too few rows, a column too spread for float32.
+    ValueError: `test` has other features or classes (`insects.data.read_rows_like` makes one that has not).
     """
     for name, fraction in (("test", test_fraction), ("validation", valid_fraction)):
         if not 0 < fraction < 1:
             raise DataError(f"the share of {name} rows must be above 0 and below 1, found {fraction}")
+    if test is not None and (test.features, test.classes) != (table.features, table.classes):
+        raise ValueError("the test table must have the features and classes of the table that is split")
     needed = 3 if test is None else 2
     _check_class_sizes(table, needed)
 

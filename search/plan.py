@@ -43,7 +43,6 @@ class Plan:
         """All that the study's results depend on, ready for JSON."""
         return {
             "data": {
-                "source": held_out.source,
                 "digest": splits.digest,
                 "train_rows": len(splits.train_y),
                 "valid_rows": len(splits.valid_y),

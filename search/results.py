@@ -55,10 +55,13 @@ class StudyFolder:
         except OSError as error:
             raise StoreError(f"cannot create {self.path}: {error.strerror}; choose another --store") from error
 
-    def begin(self, identity: dict[str, Any], model_name: str, splits: Splits, held_out: Table) -> None:
-        """Write what a new study is. The description comes last: a folder that has it is whole."""
+    def begin(self, identity: dict[str, Any], source: str, model_name: str, splits: Splits, held_out: Table) -> None:
+        """Write what a new study is. The description comes last: a folder that has it is whole.
+
+        source: what to call the table. model_name: the registered model that the best trial shall go to.
+        """
         _write(self.path / "data.npz", _pack_data(splits, held_out))
-        description = {"identity": identity, "model_name": model_name}
+        description = {"identity": identity, "source": source, "model_name": model_name}
         _write(self.path / "study.json", json.dumps(description, indent=1).encode())
 
     def identity(self) -> dict[str, Any]:
@@ -69,6 +72,10 @@ class StudyFolder:
     def model_name(self) -> str:
         """The registered model that the study's best trial goes to."""
         return str(self._description()["model_name"])
+
+    def source(self) -> str:
+        """What the table is called."""
+        return str(self._description()["source"])
 
     def _description(self) -> dict[str, Any]:
         path = self.path / "study.json"

@@ -53,7 +53,7 @@ class Proposer:
         if self._sampler == "qmc":
             return self.assume(number, _quasi_random(self._space, self._seed, number))
         self._thin()
-        self._study.sampler = _sampler(self._sampler, self._seed, number)
+        self._study.sampler = self._rebuilt_sampler(number)
         trial = self._study.ask()
         params = self._space.suggest(trial)
         self._running[number] = params
@@ -73,6 +73,22 @@ class Proposer:
         self._told.append(result)
         if (trial_id := self._ids.pop(result.number, None)) is not None:
             _finish(self._storage, trial_id, result)
+
+    def _rebuilt_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        import optuna
+
+        seed = int(np.random.SeedSequence(self._seed, spawn_key=(number,)).generate_state(1)[0])
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        sampler: optuna.samplers.BaseSampler
+        if self._sampler == "gp":
+            sampler = optuna.samplers.GPSampler(seed=seed)
+        else:
+            sampler = optuna.samplers.TPESampler(seed=seed)
+        # All trials share one space; to find that out from each of them would be half of TPE's time.
+        distributions = {name: d for name, d in self._space.distributions().items() if not d.single()}
+        sampler.infer_relative_search_space = lambda study, trial: distributions  # type: ignore[method-assign]
+        return sampler
 
     def _thin(self) -> None:
         block = len(self._told) // BLOCK * BLOCK
@@ -131,17 +147,6 @@ def _even_sample(results: Sequence[TrialResult]) -> list[TrialResult]:
     places = np.linspace(0, len(rest) - 1, THINNED - BEST).round().astype(int)
     chosen = by_loss[:BEST] + [rest[place] for place in places]
     return sorted(chosen, key=lambda result: result.number)
-
-
-def _sampler(name: SamplerName, seed: int, number: int) -> optuna.samplers.BaseSampler:
-    import optuna
-
-    own_seed = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=own_seed)
-    if name == "gp":
-        return optuna.samplers.GPSampler(seed=own_seed)
-    return optuna.samplers.RandomSampler(seed=own_seed)
 
 
 def _quasi_random(space: SearchSpace, seed: int, number: int) -> TrialParams:

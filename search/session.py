@@ -110,15 +110,15 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
     with ExitStack() as stack:
         delivery = stack.enter_context(_delivery(store))
         stack.enter_context(handled(flag, lambda: delivery.close(at_once=True)))
-        splits, held_out = load_data(request.data)
-        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(splits.shape))
+        data = load_data(request.data)
+        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
         if choice.engine == "compiled":
             _start_compiling()
         plan = _plan(request, choice)
-        folder = _begin(stack, request, store, plan, splits, held_out)
+        folder = _begin(stack, request, store, plan, data)
         delivery.open(folder)
         ledger = Ledger(store.journal, folder.name, plan.space, plan.configs)
-        loop = _Loop(request, plan, splits, folder, ledger, flag, delivery)
+        loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery)
         watch.lap("imports")
         try:
             results = loop.run()
@@ -164,28 +164,33 @@ def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
     return outcomes
 
 
-def load_data(request: DataRequest) -> tuple[Splits, Table]:
-    """Training and validation rows, and the held-out rows.
+@dataclass(frozen=True)
+class SearchData:
+    """What a search trains on and what it never sees. source: what to call the table."""
 
-    Raises: DataError: the tables are not fit for it.
+    splits: Splits
+    held_out: Table
+    source: str
+
+
+def load_data(request: DataRequest) -> SearchData:
+    """Read and split the tables.
+
+    Raises: DataError: they are not fit for it.
     """
+    test: Table | None = None
     if request.train is None:
         train, test = builtin_tables()
-        if request.test is not None:
-            test = _test_table(request, train)
-        return split(train, test=test, seed=request.split_seed)
-    from insects.data import read_table
+    else:
+        from insects.data import read_table
 
-    train = read_table(request.train, request.target, request.features)
-    given = None if request.test is None else _test_table(request, train)
-    return split(train, test=given, test_fraction=request.test_fraction, seed=request.split_seed)
+        train = read_table(request.train, request.target, request.features)
+    if request.test is not None:
+        from insects.data import read_rows_like
 
-
-def _test_table(request: DataRequest, train: Table) -> Table:
-    from insects.data import read_rows_like
-
-    assert request.test is not None
-    return read_rows_like(request.test, train.features, train.classes, request.target)
+        test = read_rows_like(request.test, train.features, train.classes, request.target)
+    splits, held_out = split(train, test=test, test_fraction=request.test_fraction, seed=request.split_seed)
+    return SearchData(splits, held_out, train.source)
 
 
 def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
@@ -201,11 +206,9 @@ def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
     )
 
 
-def _begin(
-    stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, splits: Splits, held_out: Table
-) -> StudyFolder:
+def _begin(stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, data: SearchData) -> StudyFolder:
     """The study's folder, this process's alone until the search ends."""
-    identity = plan.identity(splits, held_out, table_digest(held_out))
+    identity = plan.identity(data.splits, data.held_out, table_digest(data.held_out))
     folder = store.study(request.study or default_name(identity))
     folder.make()
     try:
@@ -217,7 +220,7 @@ def _begin(
     if folder.exists():
         check_identity(folder.name, folder.identity(), identity)
     else:
-        folder.begin(identity, request.model_name, splits, held_out)
+        folder.begin(identity, data.source, request.model_name, data.splits, data.held_out)
     return folder
 
 

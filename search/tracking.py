@@ -7,10 +7,12 @@ whole.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,7 @@ STUDY_TAG, TRIAL_TAG, ROLE_TAG = "insects.study", "insects.trial", "insects.role
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
-_TAG_LENGTH = 5000  # MLflow's limit
+_TAG_LENGTH, _PARAM_LENGTH, _DIGEST_LENGTH = 5000, 6000, 36  # MLflow's limits
 _PAGE = 1000
 
 
@@ -124,15 +126,16 @@ class Projection:
     def _describe_search(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-        data = self._identity["data"]
-        entries = {**_flat(self._identity), **{f"data.{key}": value for key, value in data.items()}}
-        dataset = Dataset(data["source"], data["digest"][:32], "local", data["source"])
+        source, digest = self._folder.source(), self._identity["data"]["digest"]
+        dataset = Dataset(source, digest[:_DIGEST_LENGTH], "local", source)
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
         with tempfile.TemporaryDirectory() as folder:
             save_table(self._data.held_out, Path(folder) / HELD_OUT)
             self._client.log_artifacts(run_id, folder)
         # Last, since they mark the description as whole.
-        self._client.log_batch(run_id, params=[Param(key, str(value)[:6000]) for key, value in entries.items()])
+        self._client.log_batch(
+            run_id, params=[Param(key, value[:_PARAM_LENGTH]) for key, value in _flat(self._identity)]
+        )
 
     def _known_runs(self) -> dict[int, _Run]:
         if self._runs is None:
@@ -254,5 +257,10 @@ def _notes(result: TrialResult) -> dict[str, str]:
     return notes
 
 
-def _flat(identity: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in identity.items() if key not in ("data", "configs")}
+def _flat(identity: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """An identity as parameters of a run: `space.depth`, `libraries.numpy`, …"""
+    for key, value in identity.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)

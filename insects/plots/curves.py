@@ -27,7 +27,7 @@ from insects.plots.ticks import rounded_down, rounded_up, set_logarithmic
 
 _FLOOR = 1e-6  # losses below are drawn here: a logarithmic axis has no zero
 _STILLS_KEPT = 12
-_ACCURACY_STARTS = (90, 80, 50, 0)
+_ACCURACY_STARTS = (80, 0)  # in per cent; few, so that few layers are drawn
 
 Limits = tuple[int, float, float, int]
 """Epochs, lowest and highest loss, lowest accuracy: all that the unchanging layer depends on."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.plots.boundary import TrialBoundary
+from insects.plots.boundary import POINTS, TrialBoundary
 from insects.plots.curves import LossCurves
-from insects.plots.plane import Predict, plane_for
+from insects.plots.plane import Predict, plane_for, sample
 from insects.plots.style import Pixels
 from insects.splits import Splits
 
@@ -21,7 +21,8 @@ class TrialFigures:
     """
 
     def __init__(self, splits: Splits) -> None:
-        self._plane = plane_for(splits.features, splits.train_x, splits.mean, splits.std, len(splits.classes))
+        drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
+        self._plane = plane_for(splits.features, drawn, splits.mean, splits.std, len(splits.classes))
         self._curves = LossCurves()
         self._boundary = TrialBoundary(
             self._plane, splits.classes, (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y)

@@ -1,4 +1,4 @@
-"""The CPU engine: packs a training state for the kernel, runs it, and unpacks what it made of it."""
+"""The CPU engine: hands a training state to the kernel and makes a state of what comes back."""
 
 from __future__ import annotations
 
@@ -7,127 +7,111 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.mlp import Floats, Shape, layer_sizes, unflatten
-from insects.params import TrialParams
+from insects.mlp import Floats, Shape
+from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import kernel
-from insects.training.state import TrainingInterrupted, TrainingState, batch_order
-from insects.training.tiles import BETA1, BETA2, EPSILON, TILE_ROWS
+from insects.training.packing import Packing
+from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order, init
+from insects.training.tiles import BETA1, BETA2, EPSILON
 
-_STATUS = {kernel.RUNNING: "running", kernel.STOPPED: "stopped", kernel.DIVERGED: "diverged"}
-ORDERS_AT_ONCE = 1 << 20
+_STATUS: dict[int, Status] = {kernel.RUNNING: "running", kernel.STOPPED: "stopped", kernel.DIVERGED: "diverged"}
 
-
-class _Packing:
-    def __init__(self, params: TrialParams, shape: Shape, rows: int) -> None:
-        lanes = kernel.WIDTH
-        self.params, self.shape = params, shape
-        self.sizes = layer_sizes(params, shape)
-        self.inputs = np.array([i for i, _ in self.sizes])
-        self.outputs = np.array([-(-o // lanes) * lanes for _, o in self.sizes])
-        ends = np.cumsum((self.inputs + 1) * self.outputs)
-        self.first = np.concatenate([[0], ends[:-1]])
-        # Tiles read up to three rows past a layer's last.
-        self.floats = int(ends[-1] + TILE_ROWS * self.outputs.max())
-        self.stride = np.concatenate([[shape.features], self.outputs])
-        rows = -(-rows // TILE_ROWS) * TILE_ROWS
-        aligned = -(-(self.stride * rows) // lanes) * lanes
-        self.rows = np.concatenate([[0], np.cumsum(aligned)[:-1]])
-        self.activations = int(aligned.sum())
-        self.gradients = 2 * int(rows * self.outputs.max())
-
-    def pack(self, flat_P: Floats, position: int = 0) -> Floats:
-        packed = _aligned(self.floats, position)
-        for (weight, bias), first, inputs, outputs in zip(
-            unflatten(flat_P, self.params, self.shape), self.first, self.inputs, self.outputs, strict=True
-        ):
-            layer = packed[first : first + (inputs + 1) * outputs].reshape(inputs + 1, outputs)
-            layer[:-1, : len(bias)] = weight.T
-            layer[-1, : len(bias)] = bias
-        return packed
-
-    def unpack(self, packed: Floats) -> Floats:
-        flat_P = np.empty(sum((i + 1) * o for i, o in self.sizes), np.float32)
-        for (weight, bias), first, inputs, outputs in zip(
-            unflatten(flat_P, self.params, self.shape), self.first, self.inputs, self.outputs, strict=True
-        ):
-            layer = packed[first : first + (inputs + 1) * outputs].reshape(inputs + 1, outputs)
-            weight[:] = layer[:-1, : len(bias)].T
-            bias[:] = layer[-1, : len(bias)]
-        return flat_P
-
-    def net(self, w: Floats, m: Floats, v: Floats) -> kernel.Net:
-        return kernel.Net(w, m, v, self.first, self.inputs, self.outputs, self.rows, self.stride, self.shape.classes)
-
-    def buffers(self) -> kernel.Buffers:
-        x = _aligned(self.activations + 1, 3)
-        x[-1] = 1
-        return kernel.Buffers(x, _aligned(self.gradients, 4))
-
-
-def _aligned(count: int, position: int = 0) -> Floats:
-    """Zeros on a cache line's begin; arrays of different `position` never lie a multiple of 4096 bytes apart, where
-    processors take a load for one that waits for a store (4K aliasing)."""
-    raw = np.zeros(count + 2048, np.float32)
-    skip = -raw.ctypes.data % 4096 // 4 + position * 208
-    return raw[skip : skip + count]
-
-
-def _schedule(state: TrainingState, steps_an_epoch: int, count: int) -> kernel.Schedule:
-    total = state.recipe.epochs * steps_an_epoch
-    step = np.arange(state.step, state.step + count, dtype=np.float64)
-    lr = np.full(count, state.params.lr)
-    if state.recipe.schedule == "cosine":
-        lr *= 0.5 * (1.0 + np.cos(np.pi * step / total))
-    correction1, correction2 = 1 - BETA1 ** (step + 1), np.sqrt(1 - BETA2 ** (step + 1))
-    return kernel.Schedule((lr * correction2 / correction1).astype(np.float32), (EPSILON * correction2).astype(np.float32))
+_ROWS_AT_ONCE = 1 << 20
+"""Rows of training (epochs times rows) between two returns to Python; bounds the memory of batch orders."""
 
 
 def advance(
     state: TrainingState, splits: Splits, epochs: int, stops: NDArray[np.float64], interrupt: NDArray[np.uint8]
 ) -> TrainingState:
-    """See `insects.training.advance`."""
-    rows, batch = len(splits.train_y), min(state.params.batch_size, len(splits.train_y))
-    steps = -(-rows // batch)
-    at_once = max(1, ORDERS_AT_ONCE // rows)
-    packing = _Packing(state.params, state.shape, max(batch, kernel.EVALUATED_AT_ONCE))
-    w, m, v = packing.pack(state.weights), packing.pack(state.first_moment, 1), packing.pack(state.second_moment, 2)
-    net, buffers = packing.net(w, m, v), packing.buffers()
-    best_w = w.copy()
-    train_x, valid_x = splits.train_x.reshape(-1), splits.valid_x.reshape(-1)
-    valid_order = np.arange(len(splits.valid_y), dtype=np.int32)
+    """Train up to `epochs` epochs on one core: see `insects.training.advance`."""
+    run = _Run(state, splits, interrupt)
     last = min(state.recipe.epochs, state.epoch + epochs)
     while state.status == "running" and state.epoch < last:
-        done, count = state.epoch, min(at_once, last - state.epoch)
-        order = np.concatenate([batch_order(state.seed, state.trial, done + e, rows) for e in range(count)])
-        history = np.empty((count, 4))
-        best_loss = state.history[state.best_epoch - 1, 2] if state.best_epoch else np.inf
+        state = run.epochs(state, min(last - state.epoch, max(1, _ROWS_AT_ONCE // run.rows)), stops)
+    return run.final(state)
+
+
+class _Run:
+    """The kernel's arrays of one trial."""
+
+    def __init__(self, state: TrainingState, splits: Splits, interrupt: NDArray[np.uint8]) -> None:
+        self.rows, self.interrupt = len(splits.train_y), interrupt
+        self.batch_size = min(state.params.batch_size, self.rows)
+        self.steps = -(-self.rows // self.batch_size)
+        self.packing = Packing(state.params, state.shape, max(self.batch_size, kernel.EVALUATED_AT_ONCE))
+        moments = self.packing.pack(state.first_moment, 1), self.packing.pack(state.second_moment, 2)
+        self.net, self.buffers = self.packing.net(self.packing.pack(state.weights), *moments), self.packing.buffers()
+        self.best_w = self.net.w.copy()
+        self.train = _flat(splits.train_x), _labels(splits.train_y)
+        self.valid = _flat(splits.valid_x), _labels(splits.valid_y), np.arange(len(splits.valid_y), dtype=np.int32)
+
+    def epochs(self, state: TrainingState, count: int, stops: NDArray[np.float64]) -> TrainingState:
+        """The state after up to `count` epochs, but for its weights and moments."""
+        done = state.epoch
+        orders = [batch_order(state.seed, state.trial, epoch, self.rows) for epoch in range(done, done + count)]
+        history = np.empty((count, state.history.shape[1]))
+        lowest = float(state.history[state.best_epoch - 1, 2]) if state.best_epoch else np.inf
+        schedule = step_constants(state.params.lr, state.recipe, state.step, count * self.steps, self.steps)
         did, status, best = kernel.train(
-            net, buffers, _schedule(state, steps, count * steps), batch, train_x, splits.train_y, order,
-            valid_x, splits.valid_y, valid_order, stops[done : done + count], history, best_loss, best_w, interrupt,
+            self.net, self.buffers, schedule, self.batch_size, *self.train, np.concatenate(orders), *self.valid,
+            stops[done : done + count], history, lowest, self.best_w, self.interrupt,
         )  # fmt: skip
         if status == kernel.INTERRUPTED:
             raise TrainingInterrupted("training was interrupted before the asked epochs were done")
         state = replace(
             state,
-            step=state.step + did * steps,
+            step=state.step + did * self.steps,
             history=np.concatenate([state.history, history[:did]]),
-            best_epoch=state.best_epoch if best < 0 else done + best + 1,
-            best_weights=state.best_weights if best < 0 else packing.unpack(best_w),
             status=_STATUS[status],
         )
+        if best >= 0:
+            state = replace(state, best_epoch=done + best + 1, best_weights=self.packing.unpack(self.best_w))
         if state.status == "running" and state.epoch == state.recipe.epochs:
             state = replace(state, status="finished")
-    return replace(state, weights=packing.unpack(w), first_moment=packing.unpack(m), second_moment=packing.unpack(v))
+        return state
+
+    def final(self, state: TrainingState) -> TrainingState:
+        """The state with the weights and moments that the kernel left."""
+        weights, first, second = (self.packing.unpack(packed) for packed in (self.net.w, self.net.m, self.net.v))
+        return replace(state, weights=weights, first_moment=first, second_moment=second)
+
+
+def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps_an_epoch: int) -> kernel.Schedule:
+    """`Recipe.learning_rate` and Adam's bias corrections of `count` steps, as `tiles._adam` takes them."""
+    step = np.arange(first_step, first_step + count, dtype=np.float64)
+    rates = np.full(count, lr)
+    if recipe.schedule == "cosine":
+        rates *= 0.5 * (1.0 + np.cos(np.pi * step / (recipe.epochs * steps_an_epoch)))
+    root = np.sqrt(1 - BETA2 ** (step + 1))
+    step_size, epsilon = rates * root / (1 - BETA1 ** (step + 1)), EPSILON * root
+    return kernel.Schedule(step_size.astype(np.float32), epsilon.astype(np.float32))
 
 
 def logits(weights_P: Floats, params: TrialParams, shape: Shape, x_NF: Floats) -> Floats:
     """Logits `(N, C)` of standardized rows `(N, F)`."""
-    packing = _Packing(params, shape, kernel.EVALUATED_AT_ONCE)
+    packing = Packing(params, shape, kernel.EVALUATED_AT_ONCE)
     w = packing.pack(weights_P)
-    out = np.empty(len(x_NF) * shape.classes, np.float32)
-    kernel.predict(
-        packing.net(w, w, w), packing.buffers(), np.ascontiguousarray(x_NF, np.float32).reshape(-1),
-        np.arange(len(x_NF), dtype=np.int32), out,
-    )  # fmt: skip
-    return out.reshape(len(x_NF), shape.classes)
+    logits_NC = np.empty((len(x_NF), shape.classes), np.float32)
+    order = np.arange(len(x_NF), dtype=np.int32)
+    kernel.predict(packing.net(w, w, w), packing.buffers(), _flat(x_NF), order, logits_NC.reshape(-1))
+    return logits_NC
+
+
+def warm_up() -> None:
+    """Load the kernel, or compile it where it never ran; any thread may, while others train."""
+    params, shape, recipe = TrialParams(depth=1, width=1, lr=0.1, batch_size=2), Shape(1, 2), Recipe(epochs=1)
+    x, y, one = np.array([[0], [1]], np.float32), np.array([0, 1], np.int32), np.ones(1, np.float32)
+    splits = Splits(("x",), ("a", "b"), x, y, x, y, one, one, "")
+    state = init(params, recipe, shape, 0, 0)
+    advance(state, splits, 1, np.full(1, np.inf), np.zeros(1, np.uint8))
+    logits(state.weights, params, shape, x)
+
+
+def _flat(x_NF: Floats) -> Floats:
+    # The kernel is compiled for arrays that can be written, though it does not write these.
+    return np.require(x_NF, np.float32, ["C", "A", "W"]).reshape(-1)
+
+
+def _labels(y_N: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.require(y_N, np.int32, ["C", "A", "W"])

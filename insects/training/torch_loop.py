@@ -1,7 +1,10 @@
 """The readable engine, for any device: plain torch on tensors that stay on the device, no DataLoader.
 
-    N  training rows    V  validation rows    F  features    C  classes    B  rows of a batch    P  weights
+N  training rows    V  validation rows    F  features    C  classes    B  rows of a batch    P  weights
 """
+
+# mypy: allow-untyped-calls
+# (torch is typed in part only)
 
 from __future__ import annotations
 
@@ -65,9 +68,7 @@ def _after_epoch(
         status = "stopped"
     elif state.epoch + 1 == state.recipe.epochs:
         status = "finished"
-    return replace(
-        state, step=network.step, history=np.concatenate([state.history, [metrics]]), status=status
-    )
+    return replace(state, step=network.step, history=np.concatenate([state.history, [metrics]]), status=status)
 
 
 class _Network:
@@ -123,7 +124,7 @@ class _Network:
             logits_BC = self.logits(x_NF[batch_B])
             loss = functional.cross_entropy(logits_BC, y_B)
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call] # torch's own is untyped
+            loss.backward()
             for group in self.optimizer.param_groups:
                 group["lr"] = state.recipe.learning_rate(state.params.lr, self.step, state.recipe.epochs * steps)
             self.optimizer.step()

@@ -1,43 +1,29 @@
-"""LLVM vector instructions for numba intrinsics: what this processor has, and how to emit it.
+"""LLVM vector code inside numba functions.
 
 Hand-written register tiles do not depend on what the auto-vectorizer makes of a loop, and need neither a compiler nor
-a BLAS where they run. `Lanes` says how wide they are; `Emitter` writes vector code at a numba builder's position.
+a BLAS where they run. `Emitter` writes vector code at a builder's position; `vector_intrinsic` makes it a function.
 """
+
+# mypy: allow-untyped-calls
+# (numba and llvmlite are typed in part only)
 
 from __future__ import annotations
 
-import platform
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, config
-from numba.core.codegen import get_host_cpu_features
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from insects.training.processor import Lanes
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
-@dataclass(frozen=True)
-class Lanes:
-    """A vector unit. count: float32 numbers a vector. panel: vectors a row of a register tile. estimates: the processor
-    has AVX-512's 14-bit estimates of 1/x and 1/sqrt(x), which one Newton step makes exact to about one unit in the
-    last place: twice as fast there as its square root and division."""
-
-    count: int
-    panel: int
-    estimates: bool
-
-
-def host_lanes() -> Lanes:
-    """The vector unit of the processor that numba compiles for (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count)."""
-    features = config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()
-    names = set(features.split(","))
-    if "+avx512f" in names:
-        return Lanes(count=16, panel=4, estimates=True)
-    if "+avx2" in names:
-        return Lanes(count=8, panel=3, estimates=False)
-    return Lanes(count=4, panel=3, estimates=False)
+# What a parameter of a vector intrinsic is. A pointer is two arguments: a float32 array and an offset into it.
+Pointer = Integer = Scalar = ir.Value
 
 
 class Emitter:
@@ -150,7 +136,6 @@ class Emitter:
         builder.position_at_end(after)
         return values
 
-
     def switch(self, value: ir.Value, cases: dict[int, Callable[[], None]]) -> None:
         """Run the case whose key is `value`; there must be one."""
         builder = self.builder
@@ -168,11 +153,39 @@ class Emitter:
         builder.position_at_end(after)
 
 
-def is_x86() -> bool:
-    return platform.machine().lower() in {"x86_64", "amd64", "i386", "i686"}
+def vector_intrinsic(lanes: Lanes, emit: Callable[..., ir.Value | None], result: Any = types.void) -> Any:
+    """The numba function whose code `emit(emitter, ...)` writes.
 
+    Its parameters are those of `emit`, annotated `Pointer`, `Integer` (int64) or `Scalar` (float32); `name: Pointer`
+    stands for two of them, a flat float32 array and the offset where a matrix begins in it.
+    """
+    array = types.Array(types.float32, 1, "C")
+    expansions: dict[str, list[Any]] = {
+        "Pointer": [array, types.int64],
+        "Integer": [types.int64],
+        "Scalar": [types.float32],
+    }
+    parameters = list(inspect.signature(emit).parameters.values())[1:]
+    kinds = [kind for parameter in parameters for kind in expansions[parameter.annotation]]
 
-def data_pointer(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, offset: ir.Value) -> ir.Value:
-    """The address of element `offset` of a numba float32 array argument."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.gep(data, [offset], source_etype=FLOAT)
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> ir.Value:
+        rest, arguments = iter(values), []
+        for parameter in parameters:
+            value = next(rest)
+            if parameter.annotation == "Pointer":
+                data = context.make_array(array)(context, builder, value).data
+                value = builder.gep(data, [next(rest)], source_etype=FLOAT)
+            arguments.append(value)
+        returned = emit(Emitter(builder, lanes), *arguments)
+        return context.get_dummy_value() if returned is None else returned
+
+    def definition(typing_context: Any, *arguments: Any) -> Any:
+        return result(*kinds), code
+
+    # Numba wants each parameter by a name.
+    names = ["typing_context", *(f"argument{position}" for position in range(len(kinds)))]
+    parameter_kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    definition.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, parameter_kind) for name in names]
+    )
+    return intrinsic(definition)

@@ -80,7 +80,8 @@ def test_ways_to_write_one_table_give_one_table(write: Write, content: str) -> N
     assert (table.features, table.classes, table.source) == (("a", "b"), ("bee", "fly"), "t.csv")
     np.testing.assert_array_equal(table.x, [[1, 2], [3, 4]])
     assert table.y.tolist() == [0, 1]
-    assert (table.x.dtype, table.y.dtype) == (np.float32, np.int32)
+    assert table.x.dtype == np.float32
+    assert table.y.dtype == np.int32
     assert table.x.flags.c_contiguous
     assert table.x.flags.writeable
 

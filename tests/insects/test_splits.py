@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def raw(splits: Splits, x: np.ndarray) -> np.ndarray:
 
 
 def counts(y: np.ndarray, classes: int) -> list[int]:
-    return np.bincount(y, minlength=classes).tolist()
+    return [int(count) for count in np.bincount(y, minlength=classes)]
 
 
 def test_parts_are_all_rows_once() -> None:
@@ -139,6 +140,13 @@ def test_given_test_table_is_held_out_and_nothing_else() -> None:
     assert (len(splits.train_y), len(splits.valid_y)) == (960, 240)
 
 
+def test_test_table_of_other_names_is_refused() -> None:
+    train, test = builtin_tables()
+    for other in (replace(test, features=("feature2", "feature1")), replace(test, classes=("0", "1", "2", "4", "3"))):
+        with pytest.raises(ValueError, match="the test table must have the features and classes"):
+            split(train, test=other)
+
+
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference tables are not beside the project")
 def test_reference_tables_give_960_240_and_299_rows() -> None:
     train = read_table(REFERENCE / "insects_train.csv")
@@ -202,7 +210,7 @@ def test_table_is_not_changed() -> None:
     ],
     ids=["classes", "features", "x", "y"],
 )
-def test_digests_follow_names_and_rows(change) -> None:  # type: ignore[no-untyped-def] # four lambdas of one obvious type
+def test_digests_follow_names_and_rows(change: Callable[[Table], Table]) -> None:
     table = a_table([50, 50])
     assert table_digest(change(table)) != table_digest(table)
     assert split(change(table))[0].digest != split(table)[0].digest

@@ -1,0 +1,173 @@
+"""Figures of an evaluation and of a study: their texts, marks and pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from insects.evaluation import Report, evaluate
+from insects.plots import (
+    boundary_atlas,
+    confusion_figure,
+    evaluation_boundary,
+    figure_png,
+    optimization_history,
+)
+from insects.plots.style import LEGEND_ROOM
+from insects.splits import Splits
+from tests.insects.plot_cases import (
+    Predict,
+    by_sign,
+    decoded,
+    linear,
+    quadrant_splits,
+    random_splits,
+    texts,
+)
+
+
+@pytest.fixture(scope="module")
+def quadrants() -> Splits:
+    return quadrant_splits()
+
+
+def evaluated(splits: Splits, predict: Predict) -> Figure:
+    return evaluation_boundary(
+        splits.features,
+        splits.classes,
+        lambda x: predict((x - splits.mean) / splits.std),
+        splits.valid_x * splits.std + splits.mean,
+        splits.valid_y,
+        "insects-mlp version 3",
+    )
+
+
+def test_evaluation_counts_and_marks_the_wrong_rows(quadrants: Splits) -> None:
+    figure = evaluated(quadrants, lambda x: by_sign(x + np.float32(0.2)))
+    raw = quadrants.valid_x * quadrants.std + quadrants.mean
+    wrong = (quadrants.valid_x[:, 0] + 0.2 > 0) != (quadrants.valid_y == 1)
+    assert wrong.any()
+    assert f"insects-mlp version 3: {wrong.sum()} of {len(wrong)} wrong" in texts(figure)
+    rings = figure.axes[0].lines[0].get_xydata()
+    np.testing.assert_allclose(np.asarray(rings), raw[wrong], atol=1e-5)
+    assert decoded(figure_png(figure)).shape == (500, 700, 3)
+
+
+def test_axes_and_legend_of_two_features_carry_their_names(quadrants: Splits) -> None:
+    shown = texts(evaluated(quadrants, by_sign))
+    assert {"f0", "f1", "left", "right", "test row", "wrong"} <= set(shown)
+
+
+def test_a_projection_is_named_as_such() -> None:
+    shown = texts(evaluated(random_splits(20, 3), linear(20, 3)))
+    assert "decision in a 2-D projection (PCA of 20 features)" in shown
+    assert any(text.startswith("PC 1 (") and text.endswith(" % of variance)") for text in shown)
+
+
+def test_one_feature_is_drawn_with_its_probabilities() -> None:
+    shown = texts(evaluated(random_splits(1, 3), linear(1, 3)))
+    assert {"f0", "probability, stacked by class"} <= set(shown)
+
+
+def test_a_legend_of_200_classes_is_cut_and_says_so() -> None:
+    figure = evaluated(random_splits(2, 200), linear(2, 200))
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(shown) == 12 + 1 + 2
+    assert shown[0] == "species 0"
+    assert shown[11] == "species 199"
+    assert shown[12] == "… and 188 more"
+
+
+def test_names_are_drawn_as_they_are_and_fit() -> None:
+    names = ("_bee", "$x$ and $\\broken", "two\nlines", "W" * 60)
+    splits = random_splits(2, 4)
+    figure = evaluated(Splits(**{**vars(splits), "classes": names, "features": ("$a", "_b")}), linear(2, 4))
+    drawn = figure.legends[0].get_texts()
+    assert [text.get_text() for text in drawn[:3]] == ["_bee", "$x$ and $\\broken", "two lines"]
+    assert drawn[3].get_text().startswith("WWW")
+    assert all(text.get_window_extent().width <= LEGEND_ROOM for text in drawn)
+    assert decoded(figure_png(figure)).shape == (500, 700, 3)
+
+
+def report_with(classes: int) -> Report:
+    labels = np.arange(classes * 3) % classes
+    logits = np.eye(classes)[np.where(np.arange(classes * 3) == 0, 1, labels)]
+    return evaluate(logits, labels, tuple(f"species {c}" for c in range(classes)))
+
+
+@pytest.mark.parametrize("classes", [2, 5, 30, 31, 200])
+def test_confusion_matrix_names_classes_and_numbers_cells_up_to_30_classes(classes: int) -> None:
+    figure = confusion_figure(report_with(classes))
+    cells = [text.get_text() for text in figure.axes[0].texts]
+    assert cells == (["2", "1", *["3"] * (classes - 1)] if classes <= 30 else [])
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert (names[0], names[-1]) == ("species 0", f"species {classes - 1}")
+    assert len(names) == (classes if classes <= 30 else 20)
+    assert decoded(figure_png(figure)).shape[2] == 3
+
+
+@pytest.mark.parametrize("classes", [2, 8, 30])
+def test_no_text_of_a_confusion_matrix_is_cut_off(classes: int) -> None:
+    report = evaluate(np.eye(classes), np.arange(classes), tuple(f"{c} Carabus violaceus" for c in range(classes)))
+    figure = confusion_figure(report)
+    figure_png(figure)
+    width, height = figure.get_size_inches() * 100
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if text.get_text() and text.get_visible():
+            box = text.get_window_extent()
+            assert box.x0 >= 0, text
+            assert box.y0 >= 0, text
+            assert box.x1 <= width, text
+            assert box.y1 <= height, text
+
+
+def test_atlas_shows_every_map_under_its_title() -> None:
+    maps = [np.full((64, 64, 3), (index, 0, 200), np.uint8) for index in range(53)]
+    figure = boundary_atlas(maps, [f"title {index}" for index in range(53)])
+    pixels = decoded(figure_png(figure))
+    for index in range(53):
+        assert (pixels == (index, 0, 200)).all(axis=2).sum() > 60 * 60
+    shown = texts(figure)
+    assert "decision boundaries of all 53 trials" in shown
+    assert {f"title {index}" for index in range(53)} <= set(shown)
+
+
+def test_atlas_of_more_than_100_trials_shows_the_first_and_says_so() -> None:
+    figure = boundary_atlas([np.zeros((64, 64, 3), np.uint8)] * 1120, [f"title {index}" for index in range(1120)])
+    shown = texts(figure)
+    assert "decision boundaries of the best 100 of 1,120 trials" in shown
+    assert "title 99" in shown
+    assert "title 100" not in shown
+
+
+@pytest.mark.parametrize(("maps", "titles"), [(0, 0), (2, 1)])
+def test_atlas_without_a_title_for_each_map_is_refused(maps: int, titles: int) -> None:
+    with pytest.raises(ValueError, match="as many titles"):
+        boundary_atlas([np.zeros((64, 64, 3), np.uint8)] * maps, ["title"] * titles)
+
+
+def test_history_of_a_study_follows_the_best_complete_trial() -> None:
+    figure = optimization_history(
+        [3, 0, 1, 2, 4], [0.5, 2.0, np.inf, 0.1, 0.7], ["complete", "complete", "failed", "pruned", "complete"]
+    )
+    trial, pruned, failed, best = figure.axes[0].lines
+    assert np.asarray(trial.get_xydata()).tolist() == [[0, 2.0], [3, 0.5], [4, 0.7]]
+    assert np.asarray(pruned.get_xydata()).tolist() == [[2, 0.1]]
+    assert np.asarray(failed.get_xdata()).tolist() == [1]
+    assert np.asarray(best.get_ydata()).tolist() == [2.0, 2.0, 2.0, 0.5, 0.5]
+    assert "best: trial 3, 0.5 nats" in texts(figure)
+    assert decoded(figure_png(figure)).shape == (500, 700, 3)
+
+
+def test_history_of_a_study_without_a_complete_trial_says_so() -> None:
+    figure = optimization_history([0, 1], [np.nan, np.inf], ["failed", "failed"])
+    assert "no trial has finished" in texts(figure)
+    assert decoded(figure_png(figure)).shape == (500, 700, 3)
+
+
+def test_history_of_a_study_wants_a_value_and_a_state_a_trial() -> None:
+    with pytest.raises(ValueError, match="found 2, 1 and 2"):
+        optimization_history([0, 1], [0.5], ["complete", "complete"])
