@@ -171,3 +171,23 @@ def evaluate(
     uri = model or evaluating.best_uri(model_name)
     evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, test, target)
     click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))
+
+
+@click.command()
+@options.study
+@options.port
+@options.store
+@options.tracking_uri
+@click.version_option(package_name="insects-search")
+@_reports_errors
+def ui(study: str | None, port: int | None, store: Path, tracking_uri: str | None) -> None:
+    """Open MLflow's pages on a store, on this machine only; Ctrl-C ends them.
+
+    \b
+    Example:
+        insects-ui
+    """
+    from search.store import Store
+    from search.ui import serve_ui
+
+    serve_ui(Store.at(store, tracking_uri), study, port, click.echo)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from insects.errors import StoreError
 from search.lock import hold
@@ -13,7 +14,10 @@ from search.store import Store
 from search.tracking import Projection
 
 RETRY_SECONDS = 15.0
+ATTEMPTS = 3
 LOCK_SECONDS = 60.0
+
+Action = Callable[[Projection], object]
 
 
 class Courier:
@@ -45,11 +49,12 @@ class Courier:
 
     def deliver_all(self) -> dict[str, float]:
         """Deliver everything that is not there yet; how many seconds went into `figures` and `tracking` so far."""
-        return dict(self._try(lambda projection: projection.deliver_missing()).seconds)
+        projection = self._insist(lambda projection: projection.deliver_missing())
+        return dict(projection.seconds)
 
     def finish(self, status: str) -> None:
         """Close the search's run."""
-        self._try(lambda projection: projection.finish(status))
+        self._insist(lambda projection: projection.finish(status))
 
     def run_of(self, number: int) -> list[str]:
         """Experiment, search run and own run of a trial."""
@@ -63,7 +68,16 @@ class Courier:
             self._lock.close()
         self._lock = self._projection = None
 
-    def _try(self, action: Any) -> Projection:
+    def _insist(self, action: Action) -> Projection:
+        """Try again what a server failed half-way: everything is looked up before it is made, so nothing doubles."""
+        for attempt in range(ATTEMPTS - 1):
+            try:
+                return self._try(action)
+            except StoreError:
+                time.sleep(2.0**attempt)
+        return self._try(action)
+
+    def _try(self, action: Action) -> Projection:
         try:
             if self._projection is None:
                 assert self._store is not None, "open comes first"

@@ -245,3 +245,4 @@ test_rows = click.option(
     metavar="CSV",
     help="Labelled rows.  [default: the held-out rows of the model's own search]",
 )
+port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,10 @@ from insects.trial import TrialResult
 
 # Figures draw a sample of the rows; splits stand in the order of a hash, so the first rows are one.
 SAMPLE_ROWS = 5000
+
+
+class _Damaged(Exception):
+    """A file does not hold what was written."""
 
 
 @dataclass(frozen=True)
@@ -66,31 +69,30 @@ class StudyFolder:
 
     def identity(self) -> dict[str, Any]:
         """What the study began as."""
-        identity: dict[str, Any] = self._description()["identity"]
+        identity: dict[str, Any] = self._description("identity")
         return identity
 
     def model_name(self) -> str:
         """The registered model that the study's best trial goes to."""
-        return str(self._description()["model_name"])
+        return str(self._description("model_name"))
 
     def source(self) -> str:
         """What the table is called."""
-        return str(self._description()["source"])
+        return str(self._description("source"))
 
-    def _description(self) -> dict[str, Any]:
+    def _description(self, key: str) -> Any:
         path = self.path / "study.json"
         try:
-            found: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            return json.loads(path.read_bytes())[key]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
-        return found
 
     def data(self) -> StudyData:
         """The sample of the splits and the held-out rows."""
         path = self.path / "data.npz"
         try:
-            return _unpack_data(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return _unpack_data(path.read_bytes())
+        except (OSError, _Damaged) as error:
             raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
 
     def numbers(self) -> list[int]:
@@ -110,10 +112,10 @@ class StudyFolder:
         """
         path = self.file(number)
         try:
-            return _unpack_result(path)
+            return _unpack_result(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except _Damaged:
             os.replace(path, path.with_name(path.name + ".damaged"))
             return None
         except OSError as error:
@@ -126,7 +128,7 @@ class StudyFolder:
 
 def _write(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or a restart after a power cut, sees the old or the new one whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.part")  # a killed writer's is overwritten: the study has one at a time
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -156,6 +158,15 @@ def _pack(meta: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return json.loads(arrays.pop("meta").tobytes()), arrays
+    except Exception as error:  # zipfile and numpy raise a dozen kinds, all of which mean that the bytes are not ours
+        raise _Damaged(f"it is damaged ({error})") from error
+
+
 def _pack_result(result: TrialResult) -> bytes:
     meta = {
         "number": result.number,
@@ -169,12 +180,9 @@ def _pack_result(result: TrialResult) -> bytes:
     return _pack(meta, history=result.history, weights=result.weights)
 
 
-def _unpack_result(path: Path) -> TrialResult:
-    with np.load(path, allow_pickle=False) as file:
-        meta = json.loads(file["meta"].tobytes())
-        return TrialResult(
-            **{**meta, "params": TrialParams(**meta["params"])}, history=file["history"], weights=file["weights"]
-        )
+def _unpack_result(content: bytes) -> TrialResult:
+    meta, arrays = _unpack(content)
+    return TrialResult(**{**meta, "params": TrialParams(**meta["params"])}, **arrays)
 
 
 def _pack_data(splits: Splits, held_out: Table) -> bytes:
@@ -197,15 +205,8 @@ def _pack_data(splits: Splits, held_out: Table) -> bytes:
     )
 
 
-def _unpack_data(path: Path) -> StudyData:
-    with np.load(path, allow_pickle=False) as file:
-        meta = json.loads(file["meta"].tobytes())
-        features, classes = tuple(meta["features"]), tuple(meta["classes"])
-        sample = Splits(
-            features=features,
-            classes=classes,
-            digest=meta["digest"],
-            **{name: file[name] for name in ("train_x", "train_y", "valid_x", "valid_y", "mean", "std")},
-        )
-        held_out = Table(features, classes, file["test_x"], file["test_y"], meta["source"])
-    return StudyData(sample, held_out)
+def _unpack_data(content: bytes) -> StudyData:
+    meta, arrays = _unpack(content)
+    features, classes = tuple(meta["features"]), tuple(meta["classes"])
+    held_out = Table(features, classes, arrays.pop("test_x"), arrays.pop("test_y"), meta["source"])
+    return StudyData(Splits(features=features, classes=classes, digest=meta["digest"], **arrays), held_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -82,6 +83,8 @@ class Proposer:
             return optuna.samplers.RandomSampler(seed=seed)
         sampler: optuna.samplers.BaseSampler
         if self._sampler == "gp":
+            # It takes a diverged trial's infinite loss for the worst finite one, as it should.
+            warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
             sampler = optuna.samplers.GPSampler(seed=seed)
         else:
             sampler = optuna.samplers.TPESampler(seed=seed)
@@ -144,7 +147,7 @@ def _finish(storage: optuna.storages.BaseStorage, trial_id: int, result: TrialRe
 def _even_sample(results: Sequence[TrialResult]) -> list[TrialResult]:
     by_loss = sorted(results, key=lambda result: (result.valid_loss, result.number))
     rest = sorted(by_loss[BEST:], key=lambda result: result.number)
-    places = np.linspace(0, len(rest) - 1, THINNED - BEST).round().astype(int)
+    places = np.linspace(0, len(rest) - 1, min(len(rest), THINNED - BEST)).round().astype(int)
     chosen = by_loss[:BEST] + [rest[place] for place in places]
     return sorted(chosen, key=lambda result: result.number)
 
@@ -153,4 +156,6 @@ def _quasi_random(space: SearchSpace, seed: int, number: int) -> TrialParams:
     from scipy.stats import qmc
 
     sobol = qmc.Sobol(d=4, scramble=True, rng=seed)
-    return space.from_unit_cube(*sobol.fast_forward(number).random()[0])
+    if number:  # SciPy cannot skip nothing
+        sobol.fast_forward(number)
+    return space.from_unit_cube(*sobol.random()[0])

@@ -15,11 +15,11 @@ from search.results import StudyFolder
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Unless the user says otherwise. MLflow's own limits let one call to an absent server block for four minutes.
-_ENVIRONMENT = {
+# MLflow's own retries would send a request again whose answer was lost, and so create a run twice: here what may have
+# been created is looked up before the next attempt. Its own time limit lets a call to an absent server block for minutes.
+_FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
@@ -70,8 +70,7 @@ class Store:
 
         Raises: StoreError: the folder or the server cannot be reached.
         """
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        os.environ.update({**_DEFAULTS, **os.environ, **_FORCED})
         with reaching(self.tracking_uri):
             if self.is_local:
                 self.path.mkdir(parents=True, exist_ok=True)

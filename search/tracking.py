@@ -151,8 +151,8 @@ class Projection:
                 [self.experiment_id], f"tags.`{ROLE_TAG}` = 'trial'", max_results=_PAGE, page_token=token
             )
             for run in page:
-                whole = run.info.status in _STATUS.values()
-                runs[int(run.data.tags[TRIAL_TAG])] = _Run(str(run.info.run_id), whole)
+                number, whole = int(run.data.tags[TRIAL_TAG]), run.info.status in _STATUS.values()
+                runs[number] = _Run(str(run.info.run_id), whole)
             token = page.token
             if not token:
                 return runs

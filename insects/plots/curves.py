@@ -50,7 +50,7 @@ class LossCurves:
                 axes.add_line(line)
                 self._lines.append(line)
             axes.set_ylabel("cross entropy (nats)" if unit == 1 else "accuracy (%)", fontsize=NORMAL, color=INK)
-            axes.yaxis.set_label_coords(-0.108, 0.5)
+            axes.yaxis.set_label_coords(-0.107, 0.5)
             clean_axes(axes)
             axes.grid(color=GRID, linewidth=0.7)
             axes.set_axisbelow(True)

@@ -9,8 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from insects.evaluation import Report, shortened
-from insects.plots.style import GRID, INK, MUTED, NORMAL, SMALL, clean_axes, new_figure, write_heading
+from insects.evaluation import Report
+from insects.plots.style import GRID, INK, MUTED, NORMAL, SMALL, clean_axes, drawable, new_figure, write_heading
 
 NUMBERED_CLASSES = 30
 """With more classes than this the cells hold no numbers and not every class is named."""
@@ -23,13 +23,13 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     count = len(report.classes)
     numbered = count <= NUMBERED_CLASSES
     named = np.arange(count) if numbered else np.unique(np.linspace(0, count - 1, 20).round().astype(int))
-    names = [shortened(report.classes[c], 22 if count <= 3 else 14) for c in named]
+    names = [drawable(report.classes[c], 22 if count <= 3 else 14) for c in named]
     longest = max(map(len, names))
-    slanted = longest * len(names) > 45
 
     # All in inches, by the length of the names, so that none is cut off.
     side = float(np.clip(1.6 + 0.4 * count, 3.4, 9))
     name_room = 0.085 * longest
+    slanted = name_room > side / len(names)
     left, right, top = 0.65 + name_room, 1.05, 0.85
     bottom = 0.7 + (0.75 * name_room if slanted else 0)
     width, height = max(left + side + right, 6), bottom + side + top

@@ -100,7 +100,7 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
     axes.plot(number[reached], best[reached], color=VALID, linewidth=2.2, drawstyle="steps-post", label="best so far")
     if drawable.any():
         set_logarithmic(axes, rounded_down(0.95 * value[drawable].min()), rounded_up(1.05 * value[drawable].max()))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("trial", fontsize=NORMAL, color=INK)
     axes.set_ylabel("lowest validation loss (nats)", fontsize=NORMAL, color=INK)
     figure.legend(
@@ -111,7 +111,8 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
         fontsize=SMALL,
         labelcolor=INK,
         columnspacing=1.2,
-        handletextpad=0.3,
+        handlelength=1.5,
+        handletextpad=0.5,
     )
     summary = "no trial has finished"
     if reached.any():

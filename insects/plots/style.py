@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -38,6 +40,16 @@ def class_colours(count: int) -> Pixels:
         return np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in OKABE_ITO[:count]], np.uint8)
     sampled = mpl.colormaps["viridis"](np.linspace(0, 1, count), bytes=True)
     return np.asarray(sampled[:, :3], np.uint8)
+
+
+def drawable(name: str, length: int) -> str:
+    """`name` in at most `length` characters; those that the figures' font lacks (it has no CJK) become boxes."""
+    return "".join(char if ord(char) in _glyphs() else "□" for char in shortened(name, length))
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def new_figure(width: float = 7, height: float = 5) -> Figure:
@@ -97,7 +109,7 @@ def class_legend(
 def fit(text: Text, name: str, room: float) -> None:
     """Set `name`, shortened until it is at most `room` pixels wide."""
     for length in range(24, 1, -1):
-        text.set_text(shortened(name, length))
+        text.set_text(drawable(name, length))
         if text.get_window_extent().width <= room:
             return
 

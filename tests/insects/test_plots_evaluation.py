@@ -81,9 +81,9 @@ def test_a_legend_of_200_classes_is_cut_and_says_so() -> None:
 
 
 def test_names_are_drawn_as_they_are_and_fit() -> None:
-    names = ("_bee", "$x$ and $\\broken", "two\nlines", "W" * 60)
-    splits = random_splits(2, 4)
-    figure = evaluated(Splits(**{**vars(splits), "classes": names, "features": ("$a", "_b")}), linear(2, 4))
+    names = ("_bee", "$x$ and $\\broken", "two\nlines", "W" * 60, "甲虫")
+    splits = random_splits(2, 5)
+    figure = evaluated(Splits(**{**vars(splits), "classes": names, "features": ("$a", "_b")}), linear(2, 5))
     drawn = figure.legends[0].get_texts()
     assert [text.get_text() for text in drawn[:3]] == ["_bee", "$x$ and $\\broken", "two lines"]
     assert drawn[3].get_text().startswith("WWW")

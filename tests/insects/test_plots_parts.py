@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insects.plots.plane import finer, principal_plane, robust_limits, stretched
-from insects.plots.style import class_colours, png
+from insects.plots.painter import finer, stretched
+from insects.plots.plane import principal_plane, robust_limits
+from insects.plots.style import class_colours, drawable, png
 from insects.plots.ticks import label, logarithmic_ticks, rounded_down, rounded_up
 from tests.insects.plot_cases import (
     decoded,
@@ -81,3 +82,7 @@ def test_ticks_are_few_and_round(low: float, high: float, ticks: list[float]) ->
 
 def test_tick_labels_are_short() -> None:
     assert [label(tick) for tick in (0.05, 1.0, 200.0, 1e-5, 1e8)] == ["0.05", "1", "200", "1e-5", "1e8"]
+
+
+def test_characters_without_a_glyph_become_boxes() -> None:
+    assert drawable("Käfer 甲虫 ±", 20) == "Käfer □□ ±"

@@ -1,0 +1,57 @@
+"""Raw images -> logits in one module: resize, features, and the MLP that was trained on them.
+
+Shapes: N images, S image size, F features, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nn_functional
+
+from insects.model import StandardizedMLP
+
+# What torchvision's weights were trained with: mean and standard deviation of ImageNet's pixels in [0, 1], by channel.
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ImageFeatures(torch.nn.Module):
+    """Squeezes images to the stated size and takes their features: the pixels, or what a backbone makes of them.
+
+    Shape: `(N, 3, H, W)` uint8 RGB, of any height and width, to `(N, F)` float32; F is `3 * size * size` for pixels in
+    0 to 255. At H = W = size the resize changes nothing.
+    """
+
+    def __init__(self, size: int, backbone: torch.nn.Module | None) -> None:
+        super().__init__()
+        self.size = size
+        self.backbone = backbone
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", 255 * torch.tensor(_IMAGENET_MEAN).reshape(3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(_IMAGENET_STD).reshape(3, 1, 1))
+
+    def forward(self, images_N3HW: torch.Tensor) -> torch.Tensor:
+        """Features of raw images."""
+        size = (self.size, self.size)
+        images_N3SS = nn_functional.interpolate(images_N3HW.float(), size, mode="bilinear", antialias=True).round()
+        if self.backbone is None:
+            return images_N3SS.flatten(1)
+        features_NF: torch.Tensor = self.backbone((images_N3SS - self.mean) / self.std)
+        return features_NF.flatten(1)
+
+
+class ImageMLP(torch.nn.Module):
+    """The registered model of an image search.
+
+    Shape: `(N, 3, H, W)` uint8 to `(N, C)` float32 logits. Exports as one `torch.export` program.
+    """
+
+    def __init__(self, features: ImageFeatures, mlp: StandardizedMLP) -> None:
+        super().__init__()
+        self.features = features
+        self.mlp = mlp
+
+    def forward(self, images_N3HW: torch.Tensor) -> torch.Tensor:
+        """Logits of raw images."""
+        logits_NC: torch.Tensor = self.mlp(self.features(images_N3HW))
+        return logits_NC

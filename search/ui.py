@@ -1,0 +1,73 @@
+"""MLflow's own pages on a store, at a loopback port that is free."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from insects.errors import StoreError, StudyError
+from search.store import Store, reaching
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+
+
+def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[str], None]) -> None:
+    """Run `mlflow ui` until it is interrupted; `say` gets the link to the comparison of the study's trials.
+
+    study: its name; None: the one that was begun last.
+    Raises: StudyError: no such study. StoreError: the pages cannot be served.
+    """
+    link = f"http://{HOST}:{port or _free_port()}"
+    experiment = _experiment(store, study)
+    command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
+        [sys.executable, "-m", *command, "--port", link.rpartition(":")[2]],
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # so that its whole group can be ended
+    )
+    try:
+        _wait_until_it_answers(process, link)
+        say(f"{link}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
+        process.wait()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _experiment(store: Store, study: str | None) -> str:
+    """The id of a study's experiment."""
+    client = store.client()
+    with reaching(store.tracking_uri):
+        found = [e for e in client.search_experiments() if "insects.study" in e.tags and study in (None, e.name)]
+    if not found:
+        what = f"no study {study}" if study else "no study yet"
+        raise StudyError(f"there is {what} in {store.tracking_uri}: run insects-search first, or name its --store")
+    return str(max(found, key=lambda experiment: experiment.creation_time).experiment_id)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], link: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{link}/health", timeout=2):  # noqa: S310 - loopback, http
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise StoreError(f"mlflow ui did not start at {link} within {START_SECONDS:.0f} s: is the port taken? Try --port")

@@ -1,0 +1,188 @@
+"""What holds for `advance`, whichever engine trains."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from insects.params import Recipe, TrialParams
+from insects.splits import Splits
+from insects.training import ENGINES, Engine, TrainingInterrupted, TrainingState, advance, batch_order, init
+from tests.insects.conftest import MakeSplits
+from tests.insects.training_oracle import one_epoch
+
+PARAMS = TrialParams(depth=2, width=24, lr=1e-2, batch_size=16)
+both_engines = pytest.mark.parametrize("engine", ENGINES)
+
+
+def start(splits: Splits, params: TrialParams = PARAMS, recipe: Recipe = Recipe(), trial: int = 3) -> TrainingState:  # noqa: B008
+    return init(params, recipe, splits.shape, seed=11, trial=trial)
+
+
+def assert_same(a: TrainingState, b: TrainingState) -> None:
+    """Equal bit for bit."""
+    assert (a.step, a.best_epoch, a.status) == (b.step, b.best_epoch, b.status)
+    for name in ("weights", "first_moment", "second_moment", "best_weights", "history"):
+        assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+@both_engines
+def test_adam_follows_the_formula_over_several_steps(make_splits: MakeSplits, engine: Engine) -> None:
+    splits = make_splits(50, features=3, classes=4)
+    state = start(splits, TrialParams(depth=2, width=9, lr=1e-2, batch_size=7))
+    for _ in range(3):
+        loss, w, m, v = one_epoch(state, splits)
+        state = advance(state, splits, 1, engine=engine)
+        assert_allclose(state.history[-1, 0], loss, rtol=1e-5)
+        assert_allclose(state.weights, w, rtol=1e-4, atol=1e-5)
+        assert_allclose(state.first_moment, m, rtol=1e-4, atol=1e-5 * np.abs(m).max())
+        assert_allclose(state.second_moment, v, rtol=1e-4, atol=1e-5 * v.max())
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("rows", "features", "classes", "params"),
+    [
+        (50, 1, 2, TrialParams(1, 1, 1e-2, 4)),
+        (50, 2, 5, TrialParams(6, 5, 1e-2, 16)),
+        (37, 3, 3, TrialParams(2, 17, 1e-2, 36)),
+        (30, 2, 5, TrialParams(1, 20, 1e-2, 1)),
+        (40, 2, 5, TrialParams(2, 30, 1e-2, 1000)),
+        (400, 4, 200, TrialParams(1, 33, 1e-2, 32)),
+        (40, 3072, 3, TrialParams(2, 12, 1e-3, 8)),
+        (33, 7, 16, TrialParams(2, 16, 1e-2, 6)),
+    ],
+    ids=["one-of-all", "deep", "last-batch-of-one", "batch-of-one", "batch-over-table", "200-classes", "wide", "whole"],
+)
+def test_every_shape_trains_as_the_formulas_say(
+    make_splits: MakeSplits, engine: Engine, rows: int, features: int, classes: int, params: TrialParams
+) -> None:
+    splits = make_splits(rows, features, classes)
+    state = start(splits, params)
+    loss, w, m, v = one_epoch(state, splits)
+    trained = advance(state, splits, 1, engine=engine)
+    assert_allclose(trained.history[0, 0], loss, rtol=1e-5)
+    assert_allclose(trained.weights, w, rtol=1e-4, atol=2e-5)
+    assert_allclose(trained.first_moment, m, rtol=1e-4, atol=1e-4 * np.abs(m).max())
+    assert_allclose(trained.second_moment, v, rtol=1e-4, atol=1e-4 * v.max())
+
+
+@both_engines
+def test_seven_epochs_equal_three_and_then_four(spiral_splits: Splits, engine: Engine) -> None:
+    state = start(spiral_splits)
+    halfway = advance(state, spiral_splits, 3, engine=engine)
+    assert halfway.epoch == 3
+    assert_same(advance(halfway, spiral_splits, 4, engine=engine), advance(state, spiral_splits, 7, engine=engine))
+
+
+@both_engines
+def test_the_input_is_not_changed(spiral_splits: Splits, engine: Engine) -> None:
+    state, splits = start(spiral_splits), spiral_splits
+    watched = [state.weights, state.first_moment, state.second_moment, state.history, splits.train_x, splits.valid_x]
+    before = [array.copy() for array in watched]
+    trained = advance(state, splits, 2, engine=engine)
+    for array, copy in zip(watched, before, strict=True):
+        assert_array_equal(array, copy)
+        assert not any(np.shares_memory(array, new) for new in (trained.weights, trained.best_weights, trained.history))
+
+
+@both_engines
+def test_arrays_that_cannot_be_written_train_the_same(spiral_splits: Splits, engine: Engine) -> None:
+    splits = replace(spiral_splits, train_x=spiral_splits.train_x.copy(), valid_y=spiral_splits.valid_y.copy())
+    for array in (splits.train_x, splits.valid_y):
+        array.flags.writeable = False
+    state = start(splits)
+    assert_same(advance(state, splits, 1, engine=engine), advance(state, spiral_splits, 1, engine=engine))
+
+
+@both_engines
+def test_a_trial_gives_the_same_bits_alone_and_beside_others(spiral_splits: Splits, engine: Engine) -> None:
+    states = [start(spiral_splits, trial=trial) for trial in range(4)]
+    alone = [advance(state, spiral_splits, 3, engine=engine) for state in states]
+    with ThreadPoolExecutor(4) as pool:
+        beside = list(pool.map(lambda state: advance(state, spiral_splits, 3, engine=engine), states))
+    for a, b in zip(alone, beside, strict=True):
+        assert_same(a, b)
+
+
+@both_engines
+def test_history_and_best_weights_belong_to_their_epochs(spiral_splits: Splits, engine: Engine) -> None:
+    state = advance(start(spiral_splits, recipe=Recipe(6, "constant")), spiral_splits, 100, engine=engine)
+    assert (state.status, state.epoch, state.step) == ("finished", 6, 6 * 60)
+    assert state.best_epoch == int(np.argmin(state.history[:, 2])) + 1
+    best = start(spiral_splits, recipe=Recipe(6, "constant"))
+    best = advance(best, spiral_splits, state.best_epoch, engine=engine)
+    assert_array_equal(state.best_weights, best.weights)
+    assert advance(state, spiral_splits, 1, engine=engine) is state
+
+
+@both_engines
+def test_validation_columns_are_those_of_the_weights_after_the_epoch(spiral_splits: Splits, engine: Engine) -> None:
+    from insects.mlp import logits
+
+    state = advance(start(spiral_splits), spiral_splits, 2, engine=engine)
+    logits_VC = logits(state.weights, state.params, state.shape, spiral_splits.valid_x).astype(np.float64)
+    log_sum = np.log(np.exp(logits_VC).sum(1))
+    target = logits_VC[np.arange(len(logits_VC)), spiral_splits.valid_y]
+    assert_allclose(state.history[-1, 2], (log_sum - target).mean(), rtol=1e-5)
+    assert state.history[-1, 3] == (logits_VC.argmax(1) == spiral_splits.valid_y).mean()
+
+
+@both_engines
+def test_ties_go_to_the_lower_class(make_splits: MakeSplits, engine: Engine) -> None:
+    splits = make_splits(60, classes=6)
+    state = start(splits, replace(PARAMS, batch_size=60))
+    flat = replace(state, weights=np.zeros_like(state.weights))
+    trained = advance(flat, splits, 1, engine=engine)
+    assert_allclose(trained.history[0, 0], np.log(6), rtol=1e-6)
+    assert trained.history[0, 1] == (splits.train_y == 0).mean()
+
+
+@both_engines
+def test_a_trial_stops_after_the_epoch_whose_threshold_it_misses(spiral_splits: Splits, engine: Engine) -> None:
+    full = advance(start(spiral_splits), spiral_splits, 20, engine=engine)
+    so_far = np.minimum.accumulate(full.history[:, 2])
+    stops = np.full(20, np.inf)
+    stops[1], stops[4], stops[5] = so_far[1], np.nextafter(so_far[4], 0), 0.0
+    stopped = advance(start(spiral_splits), spiral_splits, 20, stops, engine=engine)
+    assert (stopped.status, stopped.epoch, stopped.step) == ("stopped", 5, 5 * 60)
+    assert_array_equal(stopped.history, full.history[:5])
+
+
+@both_engines
+def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(spiral_splits: Splits, engine: Engine) -> None:
+    state = start(spiral_splits, TrialParams(depth=4, width=64, lr=1e30, batch_size=4))
+    diverged = advance(state, spiral_splits, 20, engine=engine)
+    assert (diverged.status, diverged.epoch, diverged.best_epoch) == ("diverged", 1, 0)
+    assert not np.isfinite(diverged.history[-1, [0, 2]]).all()
+    assert_array_equal(diverged.best_weights, state.weights)
+
+
+@both_engines
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_bad_row_is_seen(spiral_splits: Splits, engine: Engine, bad: float) -> None:
+    splits = replace(spiral_splits, valid_x=spiral_splits.valid_x.copy())
+    splits.valid_x[77, 1] = bad
+    diverged = advance(start(splits), splits, 20, engine=engine)
+    assert (diverged.status, diverged.epoch) == ("diverged", 1)
+    assert np.isfinite(diverged.history[0, 0])
+    assert not np.isfinite(diverged.history[0, 2])
+
+
+@both_engines
+def test_the_interrupt_flag_ends_a_long_epoch(make_splits: MakeSplits, engine: Engine) -> None:
+    splits = make_splits(200_000)
+    state = start(splits, TrialParams(depth=4, width=256, lr=1e-3, batch_size=4))
+    interrupt = np.zeros(1, np.uint8)
+    timer = threading.Timer(0.3, lambda: interrupt.__setitem__(0, 1))
+    timer.start()
+    # Without the flag this epoch would take ten seconds or more.
+    with pytest.raises(TrainingInterrupted, match="interrupted before the asked epochs were done"):
+        advance(state, splits, 1, engine=engine, interrupt=interrupt)
+    timer.join()
+    assert state.epoch == 0
