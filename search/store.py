@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # MLflow's own retries would send a request again whose answer was lost, and so create a run twice: here what may have
-# been created is looked up before the next attempt. Its own time limit lets a call to an absent server block for minutes.
+# been created is looked up before the next attempt. Its own time limit lets a call to an absent server block for long.
 _FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",

@@ -96,28 +96,6 @@ def read_annotations(
     return annotations
 
 
-def image_path(folder: Path, name: str) -> Path:
-    """Where the image `name` of a folder is, links followed.
-
-    Raises: ValueError: with the reason: there is no such file, it is none, or it lies outside of the folder.
-    """
-    root = folder.resolve()
-    try:
-        path = (root / name).resolve(strict=True)
-    except FileNotFoundError:
-        hint = "write folders with /" if "\\" in name else "check the name and --image-dir"
-        raise ValueError(f"is not in {folder}; {hint}") from None
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
-        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-        raise ValueError(f"cannot be found: {reason}; correct the name") from None
-    if not path.is_relative_to(root):
-        raise ValueError(f"must be inside {folder}, but is a link that leads out of it; put the file itself there")
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file"
-        raise ValueError(f"must be a file, but is {kind}; name the image itself")
-    return path
-
-
 def _rows(
     file: TextIO, source: str, header: tuple[str, ...], line: int, wanted: dict[str, int]
 ) -> Iterator[tuple[int, dict[str, str]]]:

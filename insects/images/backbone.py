@@ -59,8 +59,10 @@ def _default_weights(name: str) -> Any:
     names = backbone_names()
     if name not in names:
         usual = [known for known in ("resnet18", "resnet50", "mobilenet_v3_small", "convnext_tiny") if known in names]
-        raise DataError(f"--backbone must be a classification network of torchvision, found {shown(name)}; for example "
-                        f"{listed(usual)}")
+        raise DataError(
+            f"--backbone must be a classification network of torchvision, found {shown(name)}; for example "
+            f"{listed(usual)}"
+        )
     return models.get_model_weights(name).DEFAULT
 
 
@@ -76,7 +78,9 @@ def _read(weights: Path) -> dict[str, Any]:
             f"--weights {weights} is no state dict of tensors: {reason}; save one by torch.save(model.state_dict(), …)"
         ) from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise DataError(f"--weights {weights} is no state dict of tensors; save one by torch.save(model.state_dict(), …)")
+        raise DataError(
+            f"--weights {weights} is no state dict of tensors; save one by torch.save(model.state_dict(), …)"
+        )
     return state
 
 

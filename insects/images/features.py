@@ -10,18 +10,19 @@ Shapes: N images, U different images, S image size, F features.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations
+from insects.images.files import OnImage, read_digests
 from insects.mlp import Floats
 from insects.splits import Table
 
@@ -30,7 +31,6 @@ Pixels = NDArray[np.uint8]
 PIXEL_SIZE, BACKBONE_SIZE = 32, 224
 """Default image sizes: for pixels by measurement (`benchmarks/image_accuracy.py`), for a backbone what it was made for."""
 
-_FORMAT = 1  # of the cache; a new one when decoding or resizing changes
 _BATCH = 64
 
 
@@ -70,7 +70,7 @@ def load_images(
     cache: Path,
     *,
     skip_bad: bool = False,
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
     workers: int | None = None,
 ) -> ImageSet:
     """Features of annotated images, from the cache where they are in it; the files are read in any case.
@@ -80,18 +80,96 @@ def load_images(
     Raises: DataError: an image cannot be read, none is left, or the backbone is not to be had. StoreError: the cache
     cannot be written.
     """
-    # Decoding needs torch and torchvision, which take seconds to import; what is cached needs neither.
-    from insects.images.digests import read_digests
-
     digests, faults = read_digests(annotations.folder, annotations.files, workers)
-    found = [row for row in range(len(digests)) if row not in faults]
-    unique, first, inverse = np.unique([digests[row] for row in found], return_index=True, return_inverse=True)
-    key = hashlib.sha256("".join(unique).encode()).hexdigest()[:24]
+    present = [row for row, digest in enumerate(digests) if digest is not None]
+    unique_U, first_U, inverse = np.unique(
+        [str(digests[row]) for row in present], return_index=True, return_inverse=True
+    )
+    key = hashlib.sha256("".join(unique_U).encode()).hexdigest()[:24]
 
-    def read() -> dict[str, NDArray]:
-        from insects.images.reading import read_pixels
+    def read() -> dict[str, NDArray[Any]]:
+        from insects.images.reading import read_pixels  # with torch and torchvision, which take seconds to import
 
-        files = [annotations.files[found[position]] for position in first]
+        files = [annotations.files[present[position]] for position in first_U]
         pixels_U, reasons = read_pixels(annotations.folder, files, recipe.size, on_image, workers)
-        return {"pixels": pixels_U, "reasons": np.array([reasons.get(position, "") for position in range(len(files))])}
-    ...
+        return {"pixels": pixels_U, "reasons": np.array([reasons.get(n, "") for n in range(len(files))], dtype=str)}
+
+    stored = _cached(cache / f"pixels-{recipe.size}-{key}.npz", read) if present else {}
+    for row, image in zip(present, inverse, strict=True):
+        if reason := str(stored["reasons"][image]):
+            faults[row] = reason
+    skipped = tuple(f"{annotations.where(row)} {faults[row]}" for row in sorted(faults))
+    _settle(annotations, skipped, skip_bad)
+    kept = [row not in faults for row in range(len(digests))]
+    image_N = np.array([image for row, image in zip(present, inverse, strict=True) if kept[row]])
+    pixels_N = stored["pixels"][image_N]
+    if recipe.backbone is None:
+        x = pixels_N.reshape(len(pixels_N), -1).astype(np.float32)
+    else:
+        x = _backbone_features(stored["pixels"], recipe, cache, key)[image_N]
+    rows = annotations.only(kept)
+    table = Table(_names(recipe, x.shape[1]), rows.classes, x, rows.y, annotations.source)
+    return ImageSet(rows, tuple(str(unique_U[image]) for image in image_N), pixels_N, table, skipped)
+
+
+def _settle(annotations: Annotations, skipped: tuple[str, ...], skip_bad: bool) -> None:
+    if not skipped:
+        return
+    others = f" (and {len(skipped) - 1} more are bad)" if len(skipped) > 1 else ""
+    if not skip_bad:
+        raise DataError(f"{skipped[0]}{others}; or leave bad images out with --skip-bad-images")
+    if len(skipped) == len(annotations.files):
+        raise DataError(f"{skipped[0]}{others}: no image is left")
+
+
+def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key: str) -> Floats:
+    from insects.images.backbone import load_backbone, weights_digest
+
+    assert recipe.backbone is not None
+
+    def compute() -> dict[str, NDArray[Any]]:
+        import torch
+
+        from insects.image_model import ImageFeatures
+
+        module = ImageFeatures(recipe.size, load_backbone(str(recipe.backbone), recipe.weights)).eval()
+        with torch.no_grad():
+            parts = [
+                module(torch.from_numpy(pixels_U[start : start + _BATCH])).numpy()
+                for start in range(0, len(pixels_U), _BATCH)
+            ]
+        return {"x": np.concatenate(parts)}
+
+    weights = hashlib.sha256(weights_digest(recipe.backbone, recipe.weights).encode()).hexdigest()[:12]
+    path = cache / f"{recipe.backbone}-{weights}-{recipe.size}-{key}.npz"
+    return np.asarray(_cached(path, compute)["x"], np.float32)
+
+
+def _names(recipe: FeatureRecipe, count: int) -> tuple[str, ...]:
+    if recipe.backbone is not None:
+        return tuple(f"{recipe.backbone} {number}" for number in range(count))
+    pixels = range(recipe.size)
+    return tuple(
+        f"{colour} {row},{column}" for colour in ("red", "green", "blue") for row in pixels for column in pixels
+    )
+
+
+def _cached(path: Path, compute: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file, else computed and kept there. A file that is not whole is made anew."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = compute()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; check its rights or choose another --store") from error
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {error.strerror}; make room or choose another --store") from error
+    return arrays

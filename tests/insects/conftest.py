@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from insects.splits import Splits, Table, split
 from insects.spiral import ARMS, FEATURES, spiral
+from insects.splits import Splits, Table, split
 
 MakeSplits = Callable[..., Splits]
 

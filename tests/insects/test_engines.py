@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
-from insects.training import ENGINES, Engine, TrainingInterrupted, TrainingState, advance, batch_order, init
+from insects.training import ENGINES, Engine, TrainingInterrupted, TrainingState, advance, init
 from tests.insects.conftest import MakeSplits
 from tests.insects.training_oracle import one_epoch
 
