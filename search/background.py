@@ -47,6 +47,7 @@ class Background:
             start_new_session=True,  # Ctrl-C is this process's to handle
         )
         self._waiting: list[Future[Any]] = []
+        self._ended = False
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -60,14 +61,14 @@ class Background:
         request = json.dumps([handler, arguments])
         with self._lock:
             self._waiting.append(future)
-            try:
+            if self._ended:
+                self._fail_waiting()
+                return future
+            with contextlib.suppress(OSError, ValueError):  # the process is gone: the reader is about to say why
                 stdin = self._process.stdin
                 assert stdin is not None
                 stdin.write(request + "\n")
                 stdin.flush()
-            except (OSError, ValueError):  # the process is gone: the reader says why
-                if not self._reader.is_alive():
-                    self._fail_waiting()
         return future
 
     def close(self, timeout: float | None = None) -> None:
@@ -91,6 +92,8 @@ class Background:
         stdout = self._process.stdout
         assert stdout is not None
         for line in stdout:
+            if not line.endswith("\n"):  # it was killed while it wrote
+                break
             answer = json.loads(line)
             with self._lock:
                 future = self._waiting.pop(0)
@@ -99,7 +102,9 @@ class Background:
             else:
                 kind = InsectsError if answer["expected"] else BackgroundError
                 future.set_exception(kind(answer["error"]))
+        self._process.wait()
         with self._lock:
+            self._ended = True
             self._fail_waiting()
 
     def _fail_waiting(self) -> None:
@@ -136,7 +141,8 @@ def serve(handlers: dict[str, Any], requests: TextIO, answers: TextIO) -> None:
 
 def main() -> None:
     """Entry of the other process: the module's name is the only argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group they are the search's to answer
+        signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
     # What a library prints goes to stderr: the true stdout carries answers only.
     answers = os.fdopen(os.dup(1), "w")

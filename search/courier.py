@@ -78,9 +78,11 @@ class Courier:
         return self._try(action)
 
     def _try(self, action: Action) -> Projection:
+        if self._lock is None:
+            raise StoreError(f"another process is bringing study {self._study} to MLflow: try again when it has ended")
         try:
             if self._projection is None:
-                assert self._store is not None, "open comes first"
+                assert self._store is not None, "open has taken the lock"
                 self._projection = Projection(self._store, self._store.study(self._study))
             action(self._projection)
         except StoreError:

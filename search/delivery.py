@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from search.results import StudyFolder
 from search.store import Store
 
 INTERRUPT_SECONDS = 3.0
+CHECK_SECONDS = 0.1
 
 
 @dataclass
@@ -38,28 +40,27 @@ class Delivery:
 
     def open(self, folder: StudyFolder) -> None:
         """Name the study to deliver."""
-        self._folder = folder
+        self._folder, self.trouble = folder, ""
         self._asked.append(self._courier.call("open", **self._place, study=folder.name))
 
     def deliver(self, number: int) -> None:
         """Deliver a finished trial in the background."""
         self._asked.append(self._courier.call("deliver", number=number))
 
-    def finish(self, best: int | None, model_name: str) -> Registered | None:
+    def finish(self, best: int | None, model_name: str, check: Callable[[], None]) -> Registered | None:
         """Deliver all that is left and register the model of trial `best`; waits for both.
 
+        check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait.
         Returns: the registered version; None if there is no best trial, or MLflow is away (`trouble` says so).
         """
         registered = None
         try:
-            self.seconds = self._courier.call("deliver_all").result()
+            self.seconds = _answer(self._courier.call("deliver_all"), check)
             if best is not None:
-                runs = self._courier.call("run_of", number=best).result()
-                answer = self._exporter.call(
-                    "register", **self._place, study=self._folder.name, number=best, runs=runs, name=model_name
-                ).result()
-                registered = Registered(**answer)
-            self._courier.call("finish", status="FINISHED").result()
+                runs = _answer(self._courier.call("run_of", number=best), check)
+                request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
+                registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
+            _answer(self._courier.call("finish", status="FINISHED"), check)
         except InsectsError as error:
             self.trouble = str(error)
         else:
@@ -76,12 +77,15 @@ class Delivery:
         except InsectsError as error:
             self.trouble = str(error)
 
-    def close(self, at_once: bool = False) -> None:
-        """End both processes."""
+    def close(self) -> None:
+        """End both processes when they have done what they were asked."""
         for process in (self._courier, self._exporter):
-            if at_once:
-                process.kill()
             process.close()
+
+    def kill(self) -> None:
+        """End both processes at once."""
+        for process in (self._courier, self._exporter):
+            process.kill()
 
     def _check(self) -> None:
         """Everything is there now, so what was refused on the way no longer matters; a bug does."""
@@ -89,3 +93,9 @@ class Delivery:
             error = future.exception()
             if error is not None and not isinstance(error, InsectsError):
                 raise error
+
+
+def _answer(future: Future[Any], check: Callable[[], None]) -> Any:
+    while not wait([future], CHECK_SECONDS).done:
+        check()
+    return future.result()

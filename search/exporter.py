@@ -10,8 +10,11 @@ import numpy as np
 
 from insects.mlp import Shape, parameter_count
 from insects.params import TrialParams
+from search.lock import hold
 from search.registry import register
 from search.store import Store
+
+LOCK_SECONDS = 60.0
 
 
 def warm_up() -> None:
@@ -30,8 +33,11 @@ def warm_up() -> None:
 def register_best(store: str, tracking_uri: str, study: str, number: int, runs: list[str], name: str) -> dict[str, str]:
     """`search.registry.register`, in words that fit a line of JSON."""
     place = Store(Path(store), tracking_uri)
+    folder = place.study(study)
     experiment, search_run, run = runs
-    return asdict(register(place, place.study(study), number, (experiment, search_run, run), name))
+    # The process of a search that was killed may still be at it: two must not make two versions.
+    with hold(folder.path / "register.lock", wait=LOCK_SECONDS):
+        return asdict(register(place, folder, number, (experiment, search_run, run), name))
 
 
 HANDLERS = {"warm_up": warm_up, "register": register_best}

@@ -39,7 +39,7 @@ class Ledger:
             self._storage = _open_journal(path)
             self._study_id = _study_id(self._storage, study)
             self.trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"cannot read {path}: {error}; move the file away and run the same command again: "
                 "it is written anew from the results"
@@ -104,10 +104,13 @@ class Ledger:
 
 
 class _FileLock:
-    """Optuna's journal lock by `flock`, which the system releases when its holder dies."""
+    """Optuna's journal lock by `flock`, which the system releases when its holder dies.
+
+    Its file stays, so it must not have the name of Optuna's own lock, which waits 30 s for such a file to go away.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+        self._path = path.with_name(path.name + ".flock")
         self._file: IO[str] | None = None
 
     def acquire(self) -> bool:
@@ -147,10 +150,9 @@ def _cut_torn_tail(path: Path) -> None:
 
 
 def _study_id(storage: optuna.storages.BaseStorage, name: str) -> int:
-    from optuna.exceptions import DuplicatedStudyError
     from optuna.study import StudyDirection
 
     try:
-        return storage.create_new_study([StudyDirection.MINIMIZE], name)
-    except DuplicatedStudyError:
         return storage.get_study_id_from_name(name)
+    except KeyError:
+        return storage.create_new_study([StudyDirection.MINIMIZE], name)

@@ -16,8 +16,8 @@ class Held(StoreError):
     """Another process holds the lock. holder: what it wrote about itself."""
 
     def __init__(self, path: Path, holder: str) -> None:
-        super().__init__(f"{path} is held by {holder or 'another process'}")
-        self.holder = holder
+        self.holder = holder or "another process"  # it has not written its line yet
+        super().__init__(f"{path} is held by {self.holder}")
 
 
 def hold(path: Path, wait: float = 0.0) -> IO[str]:

@@ -68,11 +68,13 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search came to. results: every trial of the study. new: how many were trained in this run."""
+    """What a search came to. results: every trial of the study. wanted: how many were asked for. new: how many were
+    trained in this run."""
 
     study: str
     choice: devices.Choice
     results: list[TrialResult]
+    wanted: int
     new: int
     digest: str
     best: TrialResult | None
@@ -109,7 +111,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
     flag = StopFlag()
     with ExitStack() as stack:
         delivery = stack.enter_context(_delivery(store))
-        stack.enter_context(handled(flag, lambda: delivery.close(at_once=True)))
+        stack.enter_context(handled(flag, delivery.kill))
         data = load_data(request.data)
         choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
         if choice.engine == "compiled":
@@ -122,17 +124,18 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         watch.lap("imports")
         try:
             results = loop.run()
+            watch.lap("loop")
+            best = _best(results)
+            model = delivery.finish(None if best is None else best.number, request.model_name, flag.check)
         except Interrupted:
             delivery.interrupt()
             raise
-        watch.lap("loop")
-        best = _best(results)
-        model = delivery.finish(None if best is None else best.number, request.model_name)
         watch.lap("finishing")
     return Outcome(
         study=folder.name,
         choice=choice,
         results=results,
+        wanted=request.trials,
         new=loop.new,
         digest=study_digest(results),
         best=best,
@@ -159,7 +162,7 @@ def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
             delivery.open(folder)
             results = [result for number in folder.numbers() if (result := folder.load(number)) is not None]
             best = _best(results)
-            delivery.finish(None if best is None else best.number, folder.model_name())
+            delivery.finish(None if best is None else best.number, folder.model_name(), check=lambda: None)
             outcomes.append((folder.name, delivery.trouble))
     return outcomes
 
@@ -248,6 +251,8 @@ class _Loop:
 
     def run(self) -> list[TrialResult]:
         plan, splits, folder, ledger, flag = self._parts
+        choice = plan.choice
+        self._progress.say(f"Study {folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._request.timeout is None else time.monotonic() + self._request.timeout
         workers = self._request.workers or os.cpu_count() or 1
         with ThreadPoolExecutor(workers, thread_name_prefix="trial") as executor:
@@ -276,7 +281,8 @@ class _Loop:
         self._progress.finished(result.number, result.state, result.valid_loss, result.valid_accuracy)
 
     def _known(self, result: TrialResult) -> None:
-        self._progress.known(result.number, result.valid_loss)
+        if result.state == "complete":
+            self._progress.known(result.number, result.valid_loss)
 
 
 @contextmanager
@@ -285,7 +291,8 @@ def _delivery(store: Store) -> Iterator[Delivery]:
     try:
         yield delivery
     except BaseException:
-        delivery.close(at_once=True)
+        delivery.kill()
+        delivery.close()
         raise
     delivery.close()
 

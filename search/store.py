@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from insects.errors import StoreError
+from search.lock import hold
 from search.results import StudyFolder
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+_DATABASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,37 @@ class Store:
         """
         os.environ.update({**_DEFAULTS, **os.environ, **_FORCED})
         with reaching(self.tracking_uri):
-            if self.is_local:
-                self.path.mkdir(parents=True, exist_ok=True)
-            import logging
-
             import mlflow
 
-            logging.getLogger("alembic").setLevel(logging.WARNING)
+            if self.is_local:
+                _create_database(self.tracking_uri)
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
+
+
+def _create_database(uri: str) -> None:
+    """Make MLflow's SQLite file if there is none: beside its place, and moved there when all its tables are made.
+
+    MLflow makes them in dozens of steps. A process that dies among them, or a second one that makes them at the same
+    time, would leave a database that no MLflow can open.
+    """
+    import logging
+
+    import mlflow
+
+    path = Path(uri.removeprefix("sqlite:///"))
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with hold(path.with_name(f"{path.name}.lock"), wait=_DATABASE_SECONDS):
+        if path.exists():
+            return
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        unfinished.unlink(missing_ok=True)
+        mlflow.MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        unfinished.replace(path)
 
 
 @contextmanager

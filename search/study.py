@@ -60,7 +60,7 @@ class StudyLoop:
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
 
-        deadline: `time.monotonic()` after which nothing more is asked; what was asked is finished.
+        deadline: `time.monotonic()` after which nothing new is asked; what was asked is finished.
         Raises: StudyError: too many trials in a row failed. StoreError: a result cannot be kept. Interrupted: a signal
         asked to stop; what had been finished is on disk.
         """
@@ -70,7 +70,7 @@ class StudyLoop:
                 self.stop.check()
                 if number >= self.plan.window:
                     self._tell(number - self.plan.window)
-                if deadline is not None and time.monotonic() >= deadline:
+                if deadline is not None and time.monotonic() >= deadline and not self.folder.file(number).exists():
                     break
                 self._ask(number)
                 asked = number + 1

@@ -46,11 +46,16 @@ def as_text(outcome: Outcome, store: Store, store_option: str) -> str:
             f"Not all is in MLflow yet: {outcome.trouble}",
             f"Deliver it with: insects-search --sync{store_option}",
         ]
-    if outcome.new == 0:
+    if len(outcome.results) < outcome.wanted:
+        lines += ["", f"Out of time after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
+    elif outcome.new == 0:
         lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]
-    lines += ["", "Next:", f"  insects-evaluate --best{store_option}" if outcome.model else ""]
+    lines += ["", "Next:"]
+    if outcome.model:
+        named = "" if outcome.model.name == "insects-mlp" else f" --model-name {outcome.model.name}"
+        lines.append(f"  insects-evaluate --best{named}{store_option}")
     lines += [f"  mlflow ui --backend-store-uri {shlex.quote(store.tracking_uri)}"]
-    return "\n".join(line for line in lines if line is not None)
+    return "\n".join(lines)
 
 
 def _trial(result: TrialResult) -> dict[str, Any]:

@@ -96,9 +96,10 @@ class Projection:
         """Close the search's own run: `FINISHED`, or `KILLED` after an interrupt."""
         with reaching(self._store.tracking_uri):
             results = [self._folder.load(number) for number in self._folder.numbers()]
-            best = min((r for r in results if r is not None), key=lambda r: (r.valid_loss, r.number), default=None)
+            complete = [r for r in results if r is not None and r.state == "complete" and r.best_epoch]
+            best = min(complete, key=lambda r: (r.valid_loss, r.number), default=None)
             if best is not None:
-                self._client.log_batch(self.search_run_id, metrics=self._summary(best, int(time.time() * 1000)))
+                self._client.log_batch(self.search_run_id, metrics=self._summary(best))
             self._client.set_terminated(self.search_run_id, status)
 
     def _experiment(self) -> str:
@@ -178,15 +179,14 @@ class Projection:
         from mlflow.entities import Param
 
         run_id = known.run_id if known else self._create_run(result)
-        ended = int((result.started + result.seconds) * 1000)
         params = [Param(key, str(value)) for key, value in self._params(result).items()]
-        metrics = _history(result) + self._summary(result, ended)
+        metrics = _history(result) + self._summary(result)
         room = _METRICS_A_BATCH - len(params)
         self._client.log_batch(run_id, metrics=metrics[:room], params=params)
         for start in range(room, len(metrics), _METRICS_A_BATCH):
             self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
         self._client.log_artifacts(run_id, artifacts)
-        self._client.set_terminated(run_id, _STATUS[result.state], ended)
+        self._client.set_terminated(run_id, _STATUS[result.state], _ended(result))
         return run_id
 
     def _create_run(self, result: TrialResult) -> str:
@@ -214,20 +214,26 @@ class Projection:
             "engine": self._identity["engine"],
         }
 
-    def _summary(self, result: TrialResult, timestamp: int) -> list[Metric]:
+    def _summary(self, result: TrialResult) -> list[Metric]:
         from mlflow.entities import Metric
 
+        ended = _ended(result)
         figures = {
             "best_epoch": float(result.best_epoch),
             "best_valid_loss": result.valid_loss,
             "best_valid_accuracy": result.valid_accuracy,
         }
-        return [Metric(key, value, timestamp, result.best_epoch) for key, value in figures.items()]
+        return [Metric(key, value, ended, result.best_epoch) for key, value in figures.items()]
 
 
 def trial_title(number: int, params: TrialParams) -> str:
     """One line that names a trial in a figure."""
     return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
+
+
+def _ended(result: TrialResult) -> int:
+    """Milliseconds since 1970."""
+    return int((result.started + result.seconds) * 1000)
 
 
 def _history(result: TrialResult) -> list[Metric]:

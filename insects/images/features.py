@@ -29,7 +29,7 @@ from insects.splits import Table
 Pixels = NDArray[np.uint8]
 
 PIXEL_SIZE, BACKBONE_SIZE = 32, 224
-"""Default image sizes: for pixels by measurement (`benchmarks/image_accuracy.py`), for a backbone what it was made for."""
+"""Default image sizes: for pixels as measured by benchmarks/image_accuracy.py, for a backbone what it was made for."""
 
 _BATCH = 64
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional as transforms
 
@@ -59,7 +59,7 @@ def decode(data: bytes) -> torch.Tensor:
                 return _decode_jpeg(data) if data.startswith(_JPEG) else _decode_with_pillow(image)
     except Image.DecompressionBombError:
         pass  # Pillow's own word for too large
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ValueError("is no image; replace it by the image, or leave it out") from None
     except Exception as error:  # at damaged content a decoder raises whatever it ran into
         raise ValueError(f"is damaged: {_reason(error)}; copy it anew, or leave it out") from None
@@ -74,7 +74,8 @@ def resized(image: torch.Tensor, size: int) -> torch.Tensor:
 
 def _decode_jpeg(data: bytes) -> torch.Tensor:
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # a copy, as torch knows no memory to read only
-    return decode_jpeg(encoded, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+    image: torch.Tensor = decode_jpeg(encoded, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+    return image
 
 
 def _decode_with_pillow(image: Image.Image) -> torch.Tensor:

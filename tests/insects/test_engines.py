@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from insects.mlp import Floats, logits
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import ENGINES, Engine, TrainingInterrupted, TrainingState, advance, init
@@ -83,12 +84,12 @@ def test_seven_epochs_equal_three_and_then_four(spiral_splits: Splits, engine: E
 @both_engines
 def test_the_input_is_not_changed(spiral_splits: Splits, engine: Engine) -> None:
     state, splits = start(spiral_splits), spiral_splits
-    watched = [state.weights, state.first_moment, state.second_moment, state.history, splits.train_x, splits.valid_x]
+    watched: list[Floats] = [state.weights, state.first_moment, state.second_moment, splits.train_x, splits.valid_x]
     before = [array.copy() for array in watched]
     trained = advance(state, splits, 2, engine=engine)
     for array, copy in zip(watched, before, strict=True):
         assert_array_equal(array, copy)
-        assert not any(np.shares_memory(array, new) for new in (trained.weights, trained.best_weights, trained.history))
+        assert not any(np.shares_memory(array, new) for new in (trained.weights, trained.best_weights))
 
 
 @both_engines
@@ -123,8 +124,6 @@ def test_history_and_best_weights_belong_to_their_epochs(spiral_splits: Splits, 
 
 @both_engines
 def test_validation_columns_are_those_of_the_weights_after_the_epoch(spiral_splits: Splits, engine: Engine) -> None:
-    from insects.mlp import logits
-
     state = advance(start(spiral_splits), spiral_splits, 2, engine=engine)
     logits_VC = logits(state.weights, state.params, state.shape, spiral_splits.valid_x).astype(np.float64)
     log_sum = np.log(np.exp(logits_VC).sum(1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ CORNERS = [
 ]
 
 
-def scale(array: NDArray[np.float32]) -> float:
+def scale(array: NDArray[Any]) -> float:
     return float(np.abs(array).max())
 
 
@@ -53,10 +54,11 @@ def test_compiled_step_equals_torch_step_along_a_training_run(params: TrialParam
     for state in states_along_a_run(params, spiral_splits, epochs=(0, 1, 4, 12)):
         compiled, by_torch = (one_step(state, spiral_splits, engine) for engine in ("compiled", "torch"))
         assert_allclose(compiled.history[-1], by_torch.history[-1], rtol=1e-4, atol=1e-6)
-        for a, b, before, beta in (
+        moments: Any = (
             (compiled.first_moment, by_torch.first_moment, state.first_moment, 0.9),
             (compiled.second_moment, by_torch.second_moment, state.second_moment, 0.999),
-        ):
+        )
+        for a, b, before, beta in moments:
             assert_allclose(a, b, rtol=1e-4, atol=1e-4 * scale(b))
             # What the step added: the gradient, and its square.
             added = (b - beta * before) / (1 - beta)
@@ -85,7 +87,7 @@ def permuted(state: TrainingState, generator: np.random.Generator) -> Floats:
     """The weights of the same function with every hidden layer's units in another order."""
     weights_P = state.weights.copy()
     layers = unflatten(weights_P, state.params, state.shape)
-    for (weight, bias), (next_weight, _) in zip(layers[:-1], layers[1:], strict=True):
+    for (weight, bias), (next_weight, _) in pairwise(layers):
         order = generator.permutation(len(bias))
         weight[:], bias[:], next_weight[:] = weight[order], bias[order], next_weight[:, order]
     return weights_P
@@ -109,7 +111,7 @@ def test_torch_engine_equals_linear_layers_under_adam(spiral_splits: Splits) -> 
         for rows in np.split(batch_order(1, 0, epoch, 960), range(50, 960, 50)):
             optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             scheduler.step()
             losses.append(loss.item() * len(rows))

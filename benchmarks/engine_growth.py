@@ -1,0 +1,82 @@
+"""How the compiled engine grows with rows and trials: seconds a row, and memory."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from insects.params import Recipe, TrialParams
+from insects.splits import Splits
+from insects.training import advance, init
+
+FEATURES, CLASSES = 20, 5
+MEGABYTE = 1e6
+
+
+def table(rows: int) -> Splits:
+    """Random rows; as many again, up to 1000, to validate on."""
+    generator = np.random.default_rng(0)
+    y = generator.integers(CLASSES, size=rows, dtype=np.int32)
+    x = generator.standard_normal((rows, FEATURES), np.float32)
+    names, ones, few = tuple(f"x{j}" for j in range(FEATURES)), np.ones(FEATURES, np.float32), min(rows, 1000)
+    return Splits(names, tuple("01234"), x, y, x[:few], y[:few], ones, ones, "")
+
+
+def seconds_a_row(params: TrialParams, counts: list[int], repeats: int) -> list[float]:
+    """Of training on tables of so many rows, the best of some runs that take turns and train as many rows each."""
+    tables = [table(rows) for rows in counts]
+    best = [np.inf] * len(counts)
+    for _ in range(repeats):
+        for index, (rows, splits) in enumerate(zip(counts, tables, strict=True)):
+            epochs = max(counts) // rows
+            state = init(params, Recipe(epochs), splits.shape, seed=0, trial=0)
+            start = time.perf_counter()
+            advance(state, splits, epochs)
+            best[index] = min(best[index], (time.perf_counter() - start) / (epochs * rows))
+    return best
+
+
+def memory_of_a_big_table(rows: int) -> tuple[float, float]:
+    """Megabytes of a table, and what training on it adds to an idle process, the table included."""
+    script = f"from benchmarks.engine_growth import *; print_memory_of_a_big_table({rows})"
+    added = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    return rows * (FEATURES + 1) * 4 / MEGABYTE, float(added)
+
+
+def memory_over_trials(trials: int) -> float:
+    """Megabytes that the last nine tenths of so many trials add."""
+    script = f"from benchmarks.engine_growth import *; print_memory_over_trials({trials})"
+    return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+
+
+def print_memory_of_a_big_table(rows: int) -> None:
+    _train(table(1000), trial=0)
+    idle = _peak()
+    _train(table(rows), trial=0)
+    print(_peak() - idle)
+
+
+def print_memory_over_trials(trials: int) -> None:
+    splits = table(500)
+    for trial in range(trials):
+        _train(splits, trial)
+        if trial == trials // 10:
+            before = _peak()
+    print(_peak() - before)
+
+
+def _train(splits: Splits, trial: int) -> None:
+    generator = np.random.default_rng(trial)
+    params = TrialParams(int(generator.integers(1, 5)), int(generator.integers(16, 257)), 1e-3, 32)
+    advance(init(params, Recipe(1), splits.shape, seed=0, trial=trial), replace(splits), 1)
+
+
+def _peak() -> float:
+    """The largest resident set of this process so far, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MEGABYTE if sys.platform == "darwin" else peak * 1024 / MEGABYTE

@@ -1,0 +1,97 @@
+"""What one core can do: its name, its sgemm rate, and how fast it can go through weights under Adam."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+
+from benchmarks.engine_rivals import EPOCHS, insects
+from insects.mlp import layer_sizes, parameter_count
+from insects.params import TrialParams
+from insects.training import kernel
+from insects.training.tiles import TILE_ROWS
+
+
+@dataclass(frozen=True)
+class Limit:
+    """multiply_adds, updates: a second, the best measured; updates are of one weight with its moments."""
+
+    multiply_adds: float
+    updates: float
+
+    def seconds(self, params: TrialParams) -> float:
+        """20 epochs at these rates: three products a layer and training row (two for the first: nobody wants the
+        gradient of the data), one a validation row, and Adam's update of every parameter a step."""
+        splits = insects()
+        sizes = layer_sizes(params, splits.shape)
+        forward = sum(inputs * outputs for inputs, outputs in sizes)
+        backward = 2 * forward - sizes[0][0] * sizes[0][1]
+        products = (forward + backward) * len(splits.train_y) + forward * len(splits.valid_y)
+        steps = -(-len(splits.train_y) // params.batch_size)
+        updates = steps * parameter_count(params, splits.shape)
+        return EPOCHS * (products / self.multiply_adds + updates / self.updates)
+
+
+def measure() -> Limit:
+    """The best rates of this core now."""
+    return Limit(max(_sgemm(size) for size in (128, 256, 512)), max(_fused_adam(1 << 16), _update_tile()))
+
+
+def processor_name() -> str:
+    """The model of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} x {len(names)}" if names else platform.processor() or platform.machine()
+
+
+def _best(run: Callable[[], Any], repeats: int = 30) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _sgemm(size: int) -> float:
+    a, b, c = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
+    return size**3 / _best(lambda: torch.mm(a, b, out=c))
+
+
+def _fused_adam(count: int) -> float:
+    weights = torch.rand(count, requires_grad=True)
+    weights.grad = torch.rand(count)
+    optimizer = torch.optim.Adam([weights], fused=True)
+    return count / _best(optimizer.step)
+
+
+def _update_tile() -> float:
+    """Our own tile on a gradient of one row, in the first-level cache."""
+    columns, update, times = kernel.PANEL * kernel.WIDTH, kernel._update, 1000
+
+    @njit
+    def run(w: Any, m: Any, v: Any, x: Any, dz: Any) -> None:
+        for _ in range(times):
+            for start in range(0, len(w), TILE_ROWS * columns):
+                update(
+                    TILE_ROWS, kernel.PANEL, w, start, m, start, v, start, columns, x, 0, TILE_ROWS,
+                    dz, 0, columns, 1, np.float32(1e-6), np.float32(1e-8),
+                )  # fmt: skip
+
+    generator = np.random.default_rng(0)
+    # Apart from one another by no multiple of 4096 bytes, see insects.training.packing.
+    w, m, v = generator.random(3 * 2000, np.float32).reshape(3, 2000)[:, : 6 * TILE_ROWS * columns // TILE_ROWS].copy()
+    count = len(w) // (TILE_ROWS * columns) * TILE_ROWS * columns
+    w, m, v = w[:count], m[:count], v[:count]
+    x, dz = generator.random(TILE_ROWS, np.float32), generator.random(columns, np.float32)
+    run(w, m, v, x, dz)
+    return times * count / _best(lambda: run(w, m, v, x, dz))

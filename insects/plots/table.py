@@ -1,0 +1,196 @@
+"""Figures of a table: its rows in a plane, histograms, and the features that tell the classes apart best in pairs.
+
+Shapes: N rows, F features, K of them drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from insects.describe import anova_f, most_telling
+from insects.plots.boundary import POINTS, dot_size
+from insects.plots.plane import plane_for, robust_limits, sample_index
+from insects.plots.style import (
+    GRID,
+    INK,
+    NORMAL,
+    OKABE_ITO,
+    SMALL,
+    class_colours,
+    class_legend,
+    clean_axes,
+    drawable,
+    new_figure,
+    write_heading,
+)
+from insects.raw_table import RawTable
+
+HISTOGRAMS, PAIRED = 6, 4
+"""Most features in a figure; of more, those that tell the classes apart best alone."""
+
+_PAIRED_POINTS = 600  # in each of the panels
+_BOTTOM, _LEFT, _WIDTH, _HEIGHT = 0.115, 0.115, 0.64, 0.745  # of the figure; the rest is for heading and legend
+
+
+def table_figures(table: RawTable) -> dict[str, Figure]:
+    """Figures by file name, as far as the table has something to draw: rows with a label, features with numbers."""
+    labelled = table.y >= 0
+    x_NF, y_N = table.x[labelled], table.y[labelled]
+    drawable_F = np.isfinite(x_NF).any(axis=0)
+    x_NF = x_NF[:, drawable_F]
+    names = tuple(name for name, kept in zip(table.features, drawable_F, strict=True) if kept)
+    if not names:
+        return {}
+    order = _most_telling(x_NF, y_N, len(table.classes))
+    figures = {"histograms.png": _histograms(names, table, x_NF, y_N, order[:HISTOGRAMS])}
+    if len(names) >= 2:
+        figures["scatter.png"] = _scatter(names, table, x_NF, y_N)
+    if len(names) >= 3:
+        figures["pair_plot.png"] = _pairs(names, table, x_NF, y_N, order[:PAIRED])
+    return figures
+
+
+def _most_telling(x_NF: NDArray[np.float64], y_N: NDArray[np.integer], classes: int) -> NDArray[np.intp]:
+    """All columns: those with an F by it, then the others."""
+    telling = most_telling(anova_f(x_NF, y_N, classes), x_NF.shape[1])
+    return np.concatenate([telling, np.setdiff1d(np.arange(x_NF.shape[1]), telling)])
+
+
+def _scatter(names: tuple[str, ...], table: RawTable, x_NF: NDArray[np.float64], y_N: NDArray[np.integer]) -> Figure:
+    """Two features as they are, more in the plane of their first two principal components."""
+    mean_F, std_F = np.nanmean(x_NF, axis=0), np.nanstd(x_NF, axis=0)
+    std_F = np.where(std_F > 0, std_F, 1)
+    standardized_NF = np.where(np.isfinite(x_NF), (x_NF - mean_F) / std_F, 0).astype(np.float32)
+    shown = sample_index(len(y_N), POINTS)
+    if len(names) == 2:
+        shown = shown[np.isfinite(x_NF[shown]).all(axis=1)]
+    flat = (mean_F.astype(np.float32), std_F.astype(np.float32))
+    plane = plane_for(names, standardized_NF[shown], *flat, len(table.classes))
+
+    figure = new_figure()
+    axes = figure.add_axes((_LEFT, _BOTTOM, _WIDTH, _HEIGHT))
+    _dots(axes, plane.points(standardized_NF[shown]), y_N[shown], len(table.classes), dot_size(len(shown)))
+    axes.set_xlim(plane.xlim)
+    axes.set_ylim(plane.ylim)
+    axes.set_xlabel(plane.xlabel, fontsize=NORMAL, color=INK, parse_math=False)
+    axes.set_ylabel(plane.ylabel, fontsize=NORMAL, color=INK, parse_math=False)
+    _quiet(axes)
+    class_legend(figure, table.classes)
+    kind = f"{len(shown):,} of {len(table.y):,} rows" if len(shown) < len(table.y) else f"{len(shown):,} rows"
+    if len(names) > 2:
+        kind += f", 2-D projection (PCA of {len(names):,} features)"
+    write_heading(figure, "rows by class", kind)
+    return figure
+
+
+def _histograms(
+    names: tuple[str, ...],
+    table: RawTable,
+    x_NF: NDArray[np.float64],
+    y_N: NDArray[np.integer],
+    chosen_K: NDArray[np.intp],
+) -> Figure:
+    """Stacked by class, a panel for each feature."""
+    count = len(chosen_K)
+    columns = 1 if count <= 2 else 2
+    rows = math.ceil(count / columns)
+    figure = new_figure(7, max(5, 1.6 + 1.7 * rows))
+    bottom, top = 0.1, 0.2
+    cell_width, cell_height = (_LEFT + _WIDTH - 0.02) / columns, (0.87 - 0.01) / rows
+    for place, column in enumerate(np.sort(chosen_K)):
+        row, side = divmod(place, columns)
+        left, low = 0.02 + side * cell_width, 0.87 - (row + 1) * cell_height
+        inner = (left + 0.095, low + 0.29 * cell_height, cell_width - 0.105, 0.64 * cell_height)
+        axes = figure.add_axes(inner)
+        _stacked(axes, x_NF[:, column], y_N, len(table.classes))
+        axes.set_xlabel(drawable(names[column], 46 // columns), fontsize=NORMAL, color=INK, parse_math=False)
+        if side == 0:
+            axes.set_ylabel("rows", fontsize=NORMAL, color=INK)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        _quiet(axes)
+    class_legend(figure, table.classes, where=(0.77, 0.86))
+    write_heading(figure, "histograms, stacked by class", _which(count, len(names)))
+    return figure
+
+
+def _pairs(
+    names: tuple[str, ...],
+    table: RawTable,
+    x_NF: NDArray[np.float64],
+    y_N: NDArray[np.integer],
+    chosen_K: NDArray[np.intp],
+) -> Figure:
+    """Each pair of the features below the diagonal, and their histograms on it."""
+    count, classes = len(chosen_K), len(table.classes)
+    figure = new_figure(8, 7)
+    left, bottom, side = 0.1, 0.09, 0.79 / count
+    shown = sample_index(len(y_N), _PAIRED_POINTS)
+    limits = [robust_limits(_known(x_NF[:, column])) for column in chosen_K]
+    label: dict[str, Any] = {"fontsize": SMALL, "color": INK, "parse_math": False}
+    for row in range(count):
+        for column in range(row + 1):
+            box = (left + 1.09 * column * side, bottom + (count - 1 - row) * side, side, 0.93 * side)
+            axes: Any = figure.add_axes(box, xticks=[], yticks=[])
+            if row == column:
+                _stacked(axes, x_NF[:, chosen_K[row]], y_N, classes)
+                axes.spines["left"].set_visible(False)
+            else:
+                _dots(axes, x_NF[np.ix_(shown, chosen_K[[column, row]])], y_N[shown], classes, 3.4)
+                axes.set_ylim(limits[row])
+            axes.set_xlim(limits[column])
+            clean_axes(axes)
+            if row == count - 1:
+                axes.xaxis.set_major_locator(MaxNLocator(3))
+                axes.set_xlabel(drawable(names[chosen_K[column]], 75 // count), **label)
+            if column == 0 and row > 0:
+                axes.yaxis.set_major_locator(MaxNLocator(3))
+                axes.set_ylabel(drawable(names[chosen_K[row]], 65 // count), **label)
+    class_legend(figure, table.classes, where=(0.77, 0.88))
+    write_heading(figure, "features in pairs", _which(count, len(names)))
+    return figure
+
+
+def _dots(axes: Any, points_N2: NDArray[Any], y_N: NDArray[np.integer], classes: int, size: float) -> None:
+    colours = class_colours(classes)[y_N] / 255
+    axes.scatter(*points_N2.T, s=size**2, c=colours, edgecolors="white", linewidths=0.08 * size, zorder=2)
+
+
+def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer], classes: int) -> None:
+    """A histogram whose bars are made of the classes, the first at the bottom."""
+    known = np.isfinite(values_N)
+    values_N, y_N = values_N[known], y_N[known]
+    low, high = robust_limits(values_N)
+    bins = int(np.clip(math.sqrt(len(values_N)), 8, 32))
+    edges = np.linspace(low, high, bins + 1)
+    below, line = np.zeros(bins), 0.4 if classes <= len(OKABE_ITO) else 0.0
+    for code, colour in enumerate(class_colours(classes) / 255):
+        above = below + np.histogram(values_N[y_N == code], edges)[0]
+        # Not by `axes.stairs`, which works out the limits anew for each.
+        bars = StepPatch(above, edges, baseline=below, fill=True, facecolor=colour, edgecolor="white", linewidth=line)
+        axes.add_artist(bars)
+        below = above
+    axes.set_xlim(low, high)
+    axes.set_ylim(0, 1.05 * max(float(below.max()), 1))
+
+
+def _quiet(axes: Any) -> None:
+    clean_axes(axes)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _known(values_N: NDArray[np.float64]) -> NDArray[Any]:
+    return values_N[np.isfinite(values_N)]
+
+
+def _which(shown: int, total: int) -> str:
+    if shown == total:
+        return f"{total} feature" + ("" if total == 1 else "s")
+    return f"the {shown} of {total:,} features that tell the classes apart best alone (ANOVA F)"

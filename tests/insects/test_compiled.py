@@ -1,0 +1,134 @@
+"""What holds for the compiled engine alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from insects import mlp
+from insects.mlp import Shape, initial_weights
+from insects.params import Recipe, Schedule, TrialParams
+from insects.splits import Splits
+from insects.training import advance, compiled, init
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_golden_history(spiral_splits: Splits) -> None:
+    """A refactor gives the same numbers; other processors differ in the last digits."""
+    state = init(TrialParams(2, 24, 1e-2, 16), Recipe(4), spiral_splits.shape, seed=42, trial=7)
+    assert_allclose(advance(state, spiral_splits, 4).history, GOLDEN, rtol=2e-2, atol=2e-2)
+    first = init(TrialParams(2, 24, 1e-4, 64), Recipe(4), spiral_splits.shape, seed=42, trial=7)
+    assert_allclose(advance(first, spiral_splits, 1).history, GOLDEN_FIRST, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 63, 64, 65, 200])
+def test_logits_equal_the_numpy_network(rows: int) -> None:
+    params, shape = TrialParams(3, 19, 1e-3, 4), Shape(features=7, classes=18)
+    generator = np.random.default_rng(0)
+    weights_P = initial_weights(params, shape, generator)
+    x_NF = generator.normal(size=(rows, 7)).astype(np.float32)
+    expected = mlp.logits(weights_P, params, shape, x_NF)
+    assert_allclose(compiled.logits(weights_P, params, shape, x_NF), expected, rtol=1e-5, atol=1e-6)
+    assert_array_equal(
+        compiled.logits(weights_P, params, shape, x_NF[:1]), compiled.logits(weights_P, params, shape, x_NF)[:1]
+    )
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_step_constants_are_the_recipes_rates_and_adams_corrections(schedule: Schedule) -> None:
+    recipe = Recipe(7, schedule)
+    constants = compiled.step_constants(0.03, recipe, first_step=20, count=50, steps_an_epoch=10)
+    for index, step in enumerate(range(20, 70)):
+        rate = recipe.learning_rate(0.03, step, 70)
+        root = np.sqrt(1 - 0.999 ** (step + 1))
+        assert_allclose(constants.step_size[index], rate * root / (1 - 0.9 ** (step + 1)), rtol=1e-6)
+        assert_allclose(constants.epsilon[index], 1e-8 * root, rtol=1e-6)
+
+
+def test_epochs_in_several_calls_of_the_kernel_equal_one_call(
+    spiral_splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = init(TrialParams(1, 16, 1e-2, 32), Recipe(5), spiral_splits.shape, seed=0, trial=0)
+    at_once = advance(state, spiral_splits, 5)
+    monkeypatch.setattr(compiled, "_ROWS_AT_ONCE", 2 * 960)
+    in_parts = advance(state, spiral_splits, 5)
+    assert_array_equal(in_parts.history, at_once.history)
+    assert_array_equal(in_parts.weights, at_once.weights)
+    assert in_parts.best_epoch == at_once.best_epoch
+
+
+def test_units_that_died_cost_no_accuracy_and_their_moments_reach_zero(spiral_splits: Splits) -> None:
+    state = init(TrialParams(1, 16, 1e-3, 4), Recipe(8), spiral_splits.shape, seed=0, trial=0)
+    weight, bias = mlp.unflatten(state.weights, state.params, state.shape)[0]
+    weight[3], bias[3] = 0, -100
+    state.first_moment[:] = 1e-5
+    trained = advance(state, spiral_splits, 8)
+    moment, _ = mlp.unflatten(trained.first_moment, state.params, state.shape)[0]
+    assert_array_equal(moment[3], [0, 0])
+    assert trained.history[-1, 0] < 1.5
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from insects.params import Recipe, TrialParams
+from insects.splits import Splits
+from insects.training import advance, init, kernel
+
+generator = np.random.default_rng(0)
+x, y = generator.normal(size=(100, 3)).astype(np.float32), np.arange(100, dtype=np.int32) % 5
+one = np.ones(3, np.float32)
+splits = Splits(tuple("abc"), tuple("01234"), x[:70], y[:70], x[70:], y[70:], one, one, "")
+state = advance(init(TrialParams(3, 37, 3e-3, 7), Recipe(2), splits.shape, 0, 0), splits, 2)
+np.savez(sys.argv[1], lanes=kernel.LANES.count, weights=state.weights, history=state.history)
+"""
+PROCESSORS = {
+    "this one": {},
+    "AVX2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.1,+avx,+avx2,+fma"},
+    "SSE2": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""},
+    "this one, two BLAS threads": {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"},
+}
+
+
+def test_every_kind_of_processor_trains_the_same_network(tmp_path: Path) -> None:
+    if sys.platform == "darwin" or os.uname().machine != "x86_64":
+        pytest.skip("the kinds are those of x86-64")
+    outcomes = {}
+    for number, (name, environment) in enumerate(PROCESSORS.items()):
+        file = tmp_path / f"{number}.npz"
+        command = [sys.executable, "-W", "error", "-c", SCRIPT, str(file)]
+        subprocess.run(command, env=os.environ | environment, cwd=PROJECT, check=True, timeout=300)
+        outcomes[name] = np.load(file)
+    expected = outcomes["this one"]
+    assert (outcomes["AVX2"]["lanes"], outcomes["SSE2"]["lanes"]) == (8, 4)
+    for outcome in outcomes.values():
+        assert_allclose(outcome["history"], expected["history"], rtol=1e-4)
+        assert_allclose(outcome["weights"], expected["weights"], rtol=1e-3, atol=1e-4)
+    assert_array_equal(outcomes["this one, two BLAS threads"]["weights"], expected["weights"])
+
+
+def test_importing_and_running_the_engine_loads_no_framework() -> None:
+    script = (
+        "import sys; from insects.training import compiled; compiled.warm_up();"
+        "print(sorted({'torch', 'pandas', 'sklearn', 'matplotlib', 'optuna', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+GOLDEN = [
+    [1.3957226, 0.2708333, 1.2627978, 0.3625000],
+    [1.0689818, 0.5375000, 0.9371487, 0.7083333],
+    [0.8178647, 0.7343750, 0.7595507, 0.7541667],
+    [0.7269102, 0.8062500, 0.7372227, 0.7833333],
+]
+GOLDEN_FIRST = [
+    [1.6210944, 0.1947917, 1.6220462, 0.2166667],
+]

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from insects.mlp import Shape, initial_weights, layer_sizes, logits, parameter_count, unflatten
+from insects.model import build_module
+from insects.params import TrialParams
+
+PARAMS, SHAPE = TrialParams(depth=2, width=7, lr=0.1, batch_size=1), Shape(features=3, classes=4)
+
+
+def test_a_dense_net_of_5_5_5_5_3_has_108_parameters() -> None:
+    params, shape = TrialParams(depth=3, width=5, lr=0.1, batch_size=1), Shape(features=5, classes=3)
+    assert parameter_count(params, shape) == 108
+    assert layer_sizes(params, shape) == [(5, 5), (5, 5), (5, 5), (5, 3)]
+
+
+def test_unflatten_is_torchs_parameter_order_and_a_view() -> None:
+    flat_P = np.arange(parameter_count(PARAMS, SHAPE), dtype=np.float32)
+    layers = unflatten(flat_P, PARAMS, SHAPE)
+    assert [(weight.shape, bias.shape) for weight, bias in layers] == [((7, 3), (7,)), ((7, 7), (7,)), ((4, 7), (4,))]
+    assert_array_equal(np.concatenate([part.ravel() for layer in layers for part in layer]), flat_P)
+    layers[0][1][0] = -1
+    assert flat_P[21] == -1
+
+
+def test_unflatten_refuses_another_number_of_weights() -> None:
+    with pytest.raises(ValueError, match=r"weights must have shape \(116,\), found \(115,\)"):
+        unflatten(np.zeros(115, np.float32), PARAMS, SHAPE)
+
+
+def test_initial_weights_fill_torchs_bounds_evenly() -> None:
+    params, shape = TrialParams(depth=2, width=100, lr=0.1, batch_size=1), Shape(features=4, classes=50)
+    layers = unflatten(initial_weights(params, shape, np.random.default_rng(0)), params, shape)
+    for (weight, bias), inputs in zip(layers, (4, 100, 100), strict=True):
+        bound = 1 / np.sqrt(inputs)
+        assert max(np.abs(weight).max(), np.abs(bias).max()) <= np.float32(bound)
+        assert_allclose(weight.std(), bound / np.sqrt(3), rtol=0.1)
+        assert_allclose([bias.min(), bias.max()], [-bound, bound], rtol=0.2)
+
+
+def test_logits_are_those_of_linear_layers_with_relu_between() -> None:
+    weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(1))
+    x_NF = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
+    zero, one = np.zeros(3, np.float32), np.ones(3, np.float32)
+    with torch.no_grad():
+        expected = build_module(weights_P, PARAMS, SHAPE, zero, one)(torch.tensor(x_NF)).numpy()
+    assert_allclose(logits(weights_P, PARAMS, SHAPE, x_NF), expected, rtol=1e-5, atol=1e-6)

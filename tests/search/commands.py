@@ -1,0 +1,158 @@
+"""The commands as a user runs them, and inside this process for speed; what a store's MLflow holds."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from insects.errors import InsectsError
+from search import cli, delivery
+from search.background import BackgroundError
+from search.results import StudyFolder
+from search.store import Store
+from tests.search.studies import DIVERGING, PARAMS, UNTRAINABLE, as_dict
+
+BIN = Path(sys.executable).parent
+SMALL = ("--trials", "6", "--epochs", "3", "--width", "8:16", "--depth", "1:2")
+
+
+def command(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run an installed command to its end."""
+    return subprocess.run(
+        [str(BIN / words[0]), *words[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A store with the study of one `insects-search --json`: its printed object and its lines on stderr.
+
+    arguments: what the command was given, but for the store.
+    """
+
+    store: Path
+    answer: dict[str, Any]
+    stdout: str
+    stderr: str
+    arguments: tuple[str, ...]
+
+    @property
+    def folder(self) -> StudyFolder:
+        """Its one study."""
+        return StudyFolder(self.store / "trials" / self.answer["study"])
+
+
+def run_finished(place: Path) -> Finished:
+    """A study with every kind of end: complete, diverged, failed and pruned."""
+    configs = place / "configs.json"
+    configs.write_text(json.dumps([as_dict(params) for params in (PARAMS, DIVERGING, UNTRAINABLE, PARAMS)]))
+    arguments = (*SMALL, "--trials", "14", "--window", "4", "--pruner", "percentile:30", "--configs", str(configs))
+    store = place / "store"
+    done = command("insects-search", *arguments, "--store", str(store), "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return Finished(store, json.loads(done.stdout), done.stdout, done.stderr, arguments)
+
+
+class InlineBackground:
+    """Does in this process what `Background` does in another, so that imports and engines are paid for once."""
+
+    def __init__(self, module: str) -> None:
+        self._handlers = importlib.import_module(module).HANDLERS
+
+    def call(self, handler: str, **arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            answer = self._handlers[handler](**json.loads(json.dumps(arguments)))
+            future.set_result(json.loads(json.dumps(answer)))
+        except InsectsError as error:
+            future.set_exception(InsectsError(str(error)))
+        except Exception as error:
+            future.set_exception(BackgroundError(repr(error)))
+        return future
+
+    def close(self) -> None:
+        if "close" in self._handlers:
+            self._handlers["close"]()
+
+    kill = close
+
+
+def own(path: Path) -> Store:
+    """A store with its own MLflow, whatever `mlflow.set_tracking_uri` has put into the environment meanwhile."""
+    return Store.at(path, f"sqlite:///{path / 'mlflow.db'}")
+
+
+def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> Result:
+    """Run a command in this process, its two helpers too. An exception that is a bug is raised here."""
+    monkeypatch.setattr(delivery, "Background", InlineBackground)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # `mlflow.set_tracking_uri` sets it
+    result = CliRunner().invoke(getattr(cli, name), list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def contents(store: Path, study: str) -> dict[str, Any]:
+    """All that MLflow holds of a study, without the ids and times that differ from store to store."""
+    client = own(store).client()
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    found: dict[str, Any] = {}
+    for run in sorted(runs, key=lambda run: str(run.info.run_name)):
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+        histories = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+        found.setdefault(str(run.info.run_name), []).append(
+            {
+                "status": run.info.status,
+                "tags": tags,
+                "parent": names.get(run.data.tags.get("mlflow.parentRunId", "")),
+                "params": run.data.params,
+                "metrics": {key: [(m.step, m.value, m.timestamp) for m in ms] for key, ms in histories.items()},
+                "artifacts": digests(Path(run.info.artifact_uri.removeprefix("file://"))),
+                "datasets": [
+                    (entry.dataset.name, entry.dataset.digest, [(tag.key, tag.value) for tag in entry.tags])
+                    for entry in run.inputs.dataset_inputs
+                ],
+            }
+        )
+    versions = client.search_model_versions("name = 'insects-mlp'")
+    return {
+        "runs": found,
+        "versions": [
+            {
+                "version": str(version.version),
+                "aliases": list(client.get_model_version(version.name, str(version.version)).aliases),
+                "run": names.get(version.run_id),
+                "search": names.get(version.tags["insects.search_run"]),
+                "tags": {key: value for key, value in version.tags.items() if key != "insects.search_run"},
+            }
+            for version in versions
+        ],
+    }
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Content of every file in a folder, by name."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,159 @@
+"""A second process that works for this one."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from insects.errors import InsectsError
+from search.background import Background, BackgroundError, serve
+
+HANDLERS_SOURCE = """
+import os, subprocess, sys, time
+from insects.errors import StoreError
+
+def noise():
+    print("from python")
+    os.write(1, b"from C\\n")
+    subprocess.run(["echo", "from a child"])
+    return "quiet"
+
+def refuse():
+    raise StoreError("no room: make some")
+
+def bug():
+    return {}["key"]
+
+def unserializable():
+    return {1, 2}
+
+HANDLERS = {
+    "add": lambda a, b: a + b, "noise": noise, "refuse": refuse, "bug": bug, "unserializable": unserializable,
+    "die": lambda: os._exit(7), "pid": os.getpid, "sleep": time.sleep,
+    "threads": lambda: [os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]],
+}
+HANDLERS["sleep"] = lambda seconds: time.sleep(seconds)
+"""
+
+
+@pytest.fixture
+def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a module with handlers that the other process can import."""
+    (tmp_path / "handlers_for_tests.py").write_text(HANDLERS_SOURCE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "handlers_for_tests"
+
+
+@pytest.fixture
+def background(handlers: str) -> Iterator[Background]:
+    background = Background(handlers)
+    yield background
+    background.kill()
+    background.close()
+
+
+def test_answers_come_back_in_order(background: Background) -> None:
+    futures = [background.call("add", a=number, b=1) for number in range(50)]
+    assert [future.result(60) for future in futures] == list(range(1, 51))
+
+
+def test_what_a_library_prints_does_not_disturb_the_answers(background: Background) -> None:
+    assert background.call("noise").result(60) == "quiet"
+    assert background.call("add", a="ä", b="\n").result(60) == "ä\n"
+
+
+def test_expected_error_comes_back_as_one_and_the_process_goes_on(background: Background) -> None:
+    with pytest.raises(InsectsError, match="^no room: make some$"):
+        background.call("refuse").result(60)
+    assert background.call("add", a=1, b=1).result(60) == 2
+
+
+@pytest.mark.parametrize(("handler", "error"), [("bug", "KeyError: 'key'"), ("nothing_of_the_name", "KeyError")])
+def test_bug_in_a_handler_comes_back_with_its_traceback(background: Background, handler: str, error: str) -> None:
+    with pytest.raises(BackgroundError) as caught:
+        background.call(handler).result(60)
+    assert str(caught.value).startswith("Traceback (most recent call last):")
+    assert error in str(caught.value)
+    assert background.call("add", a=1, b=1).result(60) == 2
+
+
+def test_answer_that_is_not_json_is_a_bug_too(background: Background) -> None:
+    with pytest.raises(BackgroundError, match="not JSON serializable"):
+        background.call("unserializable").result(60)
+
+
+def test_death_of_the_process_fails_all_that_waits_and_all_that_comes(background: Background) -> None:
+    waiting = [background.call("die"), background.call("add", a=1, b=1)]
+    for future in waiting:
+        with pytest.raises(BackgroundError, match="the process ended"):
+            future.result(60)
+    with pytest.raises(BackgroundError, match="the process ended"):
+        background.call("add", a=1, b=1).result(60)
+
+
+def test_module_that_cannot_be_imported_says_so() -> None:
+    background = Background("no_such_module_here")
+    with pytest.raises(BackgroundError, match="No module named 'no_such_module_here'"):
+        background.call("add").result(60)
+    background.close()
+
+
+def test_killed_process_says_how_it_ended(background: Background) -> None:
+    os.kill(background.call("pid").result(60), signal.SIGKILL)
+    with pytest.raises(BackgroundError, match="exit code -9"):
+        background.call("add", a=1, b=1).result(60)
+
+
+def test_close_lets_it_finish_what_it_was_asked(handlers: str) -> None:
+    background = Background(handlers)
+    futures = [background.call("add", a=number, b=0) for number in range(20)]
+    background.close()
+    assert [future.result(0) for future in futures] == list(range(20))
+
+
+def test_close_with_a_timeout_ends_it_all_the_same(handlers: str) -> None:
+    background = Background(handlers)
+    future = background.call("sleep", seconds=600)
+    background.close(timeout=0.2)
+    with pytest.raises(BackgroundError, match="the process ended"):
+        future.result(0)
+
+
+def test_ctrl_c_of_the_terminal_does_not_reach_it(background: Background) -> None:
+    pid = background.call("pid").result(60)
+    assert os.getsid(pid) != os.getsid(0)
+    os.kill(pid, signal.SIGINT)
+    assert background.call("pid").result(60) == pid
+
+
+def test_its_arithmetic_has_one_thread(background: Background) -> None:
+    assert background.call("threads").result(60) == ["1", "1"]
+
+
+def test_serve_answers_line_by_line() -> None:
+    requests = io.StringIO('["add", {"a": 1, "b": 2}]\n["add", {"a": "x"}]\n')
+    answers = io.StringIO()
+    serve({"add": lambda a, b: a + b}, requests, answers)
+    first, second = map(json.loads, answers.getvalue().splitlines())
+    assert first == {"result": 3}
+    assert second["expected"] is False
+    assert "TypeError" in second["error"]
+
+
+def test_project_modules_win_over_files_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: str
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "json.py").write_text("raise SystemExit('a stranger was imported')")
+    monkeypatch.chdir(tmp_path / "work")
+    background = Background(handlers)
+    assert background.call("add", a=1, b=2).result(60) == 3
+    background.close()
+    assert str(tmp_path / "work") not in sys.path

@@ -1,0 +1,46 @@
+"""Signals: the first asks to stop, the second ends the process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from search.interrupts import Interrupted, StopFlag, handled
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_first_signal_raises_the_flag_and_says_which_it_was(number: signal.Signals, code: int) -> None:
+    flag = StopFlag()
+    flag.check()
+    with handled(flag, lambda: pytest.fail("that was the first signal")):
+        signal.raise_signal(number)
+        assert flag.array.tolist() == [1]
+        with pytest.raises(Interrupted, match=number.name) as caught:
+            flag.check()
+    assert caught.value.exit_code == code
+
+
+def test_handlers_of_before_come_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with handled(StopFlag(), lambda: None):
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Signals) -> None:
+    script = textwrap.dedent(f"""
+        import signal
+        from search.interrupts import StopFlag, handled
+        with handled(StopFlag(), lambda: print("cleaned up", flush=True)):
+            signal.raise_signal({int(number)})
+            print("still here", flush=True)
+            signal.raise_signal({int(number)})
+            print("never reached", flush=True)
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + number, "still here\ncleaned up\n")

@@ -1,0 +1,153 @@
+"""What a study is, and the configurations it begins with."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from insects.devices import Choice
+from insects.errors import DataError, StudyError
+from insects.params import Recipe, TrialParams
+from insects.splits import table_digest
+from search.plan import Plan, check_identity, default_name, json_number, read_configs, study_digest
+from search.space import SearchSpace
+from search.stopping import StoppingRule
+from tests.search.studies import PARAMS, a_failure, a_plan, a_result, builtin_splits
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    splits, held_out = builtin_splits()
+    return plan.identity(splits, held_out, table_digest(held_out))
+
+
+CHANGES = {
+    "space lr": {"space": SearchSpace(lr=(1e-3, 1e-2))},
+    "epochs": {"recipe": Recipe(4)},
+    "schedule": {"recipe": Recipe(3, "constant")},
+    "sampler": {"sampler": "random"},
+    "pruner": {"stopping": StoppingRule(50.0)},
+    "window": {"window": 5},
+    "seed": {"seed": 1},
+    "configs": {"configs": (PARAMS,)},
+    "engine": {"choice": Choice("cpu", "torch", "as asked")},
+    "device": {"choice": Choice("cuda", "compiled", "as asked")},
+}
+
+
+@pytest.mark.parametrize(("label", "change"), CHANGES.items(), ids=CHANGES)
+def test_every_setting_that_changes_a_result_is_in_the_identity_and_in_the_refusal(
+    label: str, change: dict[str, Any]
+) -> None:
+    begun, asked = identity(a_plan()), identity(replace(a_plan(), **change))
+    assert default_name(begun) != default_name(asked)
+    with pytest.raises(StudyError, match=rf"study s cannot go on with other settings: .*{label} was .*, now .*--study"):
+        check_identity("s", json.loads(json.dumps(begun)), asked)
+
+
+@pytest.mark.parametrize("library", ["insects-search", "numpy", "numba", "optuna", "scipy", "torch"])
+def test_library_versions_are_in_the_identity(library: str) -> None:
+    begun = identity(a_plan())
+    begun["libraries"][library] = "0.0"
+    with pytest.raises(StudyError, match=rf"libraries {library} was 0\.0, now \d"):
+        check_identity("s", begun, identity(a_plan()))
+
+
+def test_other_data_is_refused_by_its_digest() -> None:
+    splits, held_out = builtin_splits()
+    begun = identity(a_plan())
+    asked = a_plan().identity(replace(splits, digest="ff" * 32), held_out, "ee" * 32)
+    with pytest.raises(StudyError, match=r"data digest was [0-9a-f]{37}\.\.\., now (ff)+f?\.\.\.; data held_out_digest"):
+        check_identity("s", begun, asked)
+
+
+def test_name_of_the_file_is_not_in_the_identity() -> None:
+    splits, held_out = builtin_splits()
+    renamed = replace(held_out, source="elsewhere/table.csv")
+    assert a_plan().identity(splits, renamed, table_digest(renamed)) == identity(a_plan())
+
+
+def test_same_settings_go_on_after_a_round_trip_through_json() -> None:
+    plan = a_plan(configs=[PARAMS], percentile=33.3)
+    check_identity("s", json.loads(json.dumps(identity(plan))), identity(plan))
+
+
+def test_reason_of_a_choice_is_not_in_the_identity() -> None:
+    chosen = replace(a_plan(), choice=Choice("cpu", "compiled", "no accelerator found"))
+    assert default_name(identity(chosen)) == default_name(identity(a_plan()))
+
+
+def test_study_digest_changes_with_every_part_of_a_result_but_its_times() -> None:
+    result = a_result(0)
+    nudged = result.history.copy()
+    nudged[1, 0] = np.nextafter(nudged[1, 0], 1)
+    digest = study_digest([result])
+    others = [
+        [],
+        [replace(result, number=1)],
+        [replace(result, state="pruned")],
+        [replace(result, params=replace(PARAMS, lr=math.nextafter(PARAMS.lr, 1)))],
+        [replace(result, best_epoch=1)],
+        [replace(result, history=nudged)],
+        [result, a_failure(1)],
+    ]
+    digests = {digest, *map(study_digest, others)}
+    assert len(digests) == 1 + len(others)
+    assert study_digest([replace(result, started=0.0, seconds=9.0)]) == digest
+
+
+def test_configs_come_back_in_order_with_duplicates(tmp_path: Path) -> None:
+    configs = [PARAMS, TrialParams(depth=9, width=999, lr=2.0, batch_size=1000), PARAMS]
+    path = tmp_path / "configs.json"
+    path.write_text(json.dumps([asdict(config) for config in configs]))
+    assert read_configs(path) == tuple(configs)
+    path.write_text("[]")
+    assert read_configs(path) == ()
+
+
+BAD_CONFIGS = {
+    "{": "is not JSON",
+    "[" * 100_000: "is not JSON",
+    "3": "must hold a list like",
+    '{"depth": 1}': "must hold a list like",
+    "[1]": "entry 1: needs exactly depth, width, lr and batch_size, found 1",
+    '[{"depth": 1}]': "entry 1: needs exactly depth, width, lr and batch_size, found depth",
+    '[{"depth": 0, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number of at least 1",
+    '[{"depth": true, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number",
+    '[{"depth": 1, "width": "1", "lr": 1, "batch_size": 1}]': "entry 1: width must be a whole number",
+    '[{"depth": 1, "width": 1.0, "lr": 1, "batch_size": 1}]': "entry 1: width must be a whole number",
+    '[{"depth": 1, "width": 1, "lr": NaN, "batch_size": 1}]': "entry 1: lr must be finite and above 0, found nan",
+    '[{"depth": 1, "width": 1, "lr": 1e999, "batch_size": 1}]': "entry 1: lr must be finite and above 0, found inf",
+    '[{"depth": 1, "width": 1, "lr": null, "batch_size": 1}]': "entry 1: lr must be a number above 0, found None",
+    '[{"depth": 1, "width": 1, "lr": 1' + "0" * 400 + ', "batch_size": 1}]': "entry 1: int too large to convert to float",
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_CONFIGS.items(), ids=range(len(BAD_CONFIGS)))
+def test_bad_configs_are_refused_with_their_place(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "configs.json"
+    path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_configs(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_configs_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*none\.json: No such file"):
+        read_configs(tmp_path / "none.json")
+    with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
+        read_configs(tmp_path)
+    (tmp_path / "latin.json").write_bytes(b'["\xe9"]')
+    with pytest.raises(DataError, match="is not JSON"):
+        read_configs(tmp_path / "latin.json")
+
+
+def test_numbers_that_json_lacks_are_null() -> None:
+    assert [json_number(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [1.5, None, None, None]

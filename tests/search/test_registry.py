@@ -1,0 +1,280 @@
+"""The registered model: versions, the alias, loading it anywhere without a pickle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from insects import mlp
+from insects.errors import StoreError
+from search import registry
+from search.registry import load_model, register
+from search.results import StudyFolder
+from search.tracking import Projection
+from tests.search.commands import Finished, command, contents, digests, invoke, own
+from tests.search.studies import a_plan, begun_folder, builtin_splits
+
+URI = "models:/insects-mlp@best"
+
+
+@pytest.fixture
+def best_logits(finished: Finished) -> Any:
+    """The search's own prediction: raw rows to the logits of its best trial's weights."""
+    splits, _ = builtin_splits()
+    result = finished.folder.load(finished.answer["best"]["number"])
+    assert result is not None
+
+    def predict(x_NF: np.ndarray) -> np.ndarray:
+        standardized = (x_NF - splits.mean) / splits.std
+        return mlp.logits(result.weights, result.params, splits.shape, standardized)
+
+    return predict
+
+
+def some_rows(count: int) -> np.ndarray:
+    return np.random.default_rng(count).normal(0, 0.5, (count, 2)).astype(np.float32)
+
+
+def study_of(store: Path, name: str, seed: int, loss_factor: float = 1.0, data: str | None = None) -> StudyFolder:
+    """A study with one trial whose loss is made up, on the built-in data or on what is said to be other data."""
+    from insects.params import Recipe
+    from insects.training import init
+    from insects.trial import TrialResult
+    from tests.search.studies import PARAMS, a_result
+
+    folder = begun_folder(store, a_plan(seed=seed), name)
+    state = init(PARAMS, Recipe(1), builtin_splits()[0].shape, seed, 0)
+    result: TrialResult = replace(a_result(0, losses=(loss_factor,)), weights=state.weights)
+    folder.save(result)
+    if data:
+        path = folder.path / "study.json"
+        description = json.loads(path.read_text())
+        description["identity"]["data"]["digest"] = data
+        path.write_text(json.dumps(description))
+    return folder
+
+
+def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp") -> registry.Registered:
+    projection = Projection(own(store), folder)
+    runs = (projection.experiment_id, projection.search_run_id, projection.deliver(0))
+    return register(own(store), folder, 0, runs, name)
+
+
+def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> None:
+    best = finished.answer["best"]
+    (version,) = contents(finished.store, finished.answer["study"])["versions"]
+    assert version["version"] == "1"
+    assert version["aliases"] == ["best"]
+    assert version["run"] == f"trial-{best['number']:04d}"
+    assert version["search"] == f"search {finished.answer['study']}"
+    assert float(version["tags"]["insects.valid_loss"]) == best["valid_loss"]
+    assert version["tags"]["insects.data"] == builtin_splits()[0].digest
+    assert finished.answer["model"] == {
+        "name": "insects-mlp",
+        "version": "1",
+        "alias": "best",
+        "uri": URI,
+        "note": "version 1 is now best",
+    }
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+@pytest.mark.parametrize("pickle_allowed", [True, False])
+def test_pytorch_flavor_predicts_as_the_search_does(
+    count: int, pickle_allowed: bool, finished: Finished, best_logits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+    import torch
+
+    own(finished.store).client()
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", str(pickle_allowed).lower())
+    model = mlflow.pytorch.load_model(URI)
+    rows = some_rows(count)
+    found = model(torch.from_numpy(rows)).detach().numpy()
+    np.testing.assert_allclose(found, best_logits(rows), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_pyfunc_flavor_predicts_as_the_search_does(count: int, finished: Finished, best_logits: Any) -> None:
+    import mlflow
+
+    own(finished.store).client()
+    rows = some_rows(count)
+    found = mlflow.pyfunc.load_model(URI).predict(rows)
+    np.testing.assert_allclose(found, best_logits(rows), rtol=1e-5, atol=1e-5)
+
+
+def test_metadata_signature_and_example_say_what_goes_in_and_out(finished: Finished) -> None:
+    import mlflow
+
+    own(finished.store).client()
+    info = mlflow.models.get_model_info(URI)
+    assert info.metadata["features"] == ["feature1", "feature2"]
+    assert info.metadata["classes"] == ["0", "1", "2", "3", "4"]
+    assert info.metadata["params"] == finished.answer["best"]["params"]
+    (column,) = info.signature.inputs.to_dict()
+    assert column["tensor-spec"] == {"dtype": "float32", "shape": [-1, 2]}
+    (logits,) = info.signature.outputs.to_dict()
+    assert logits["tensor-spec"] == {"dtype": "float32", "shape": [-1, 5]}
+    assert info.saved_input_example_info is not None
+
+
+def test_model_files_hold_no_pickle(finished: Finished) -> None:
+    (model,) = (finished.store / "artifacts" / finished.answer["study"] / "models").iterdir()
+    files = set(digests(model / "artifacts"))
+    assert "data/model.pt2" in files
+    assert not [name for name in files if name.endswith((".pkl", ".pth", ".pickle", ".py"))]
+
+
+def test_registering_again_makes_no_second_version_or_model(store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    first = registered(store, folder)
+    again = registered(store, folder)
+    assert (first.version, again.version) == ("1", "1")
+    assert (first.note, again.note) == ("version 1 is now best", "version 1 is best already")
+    assert len(list((store / "artifacts" / "s" / "models").iterdir())) == 1
+
+
+def test_interrupted_registration_is_completed_with_the_model_that_is_there(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study_of(store, "s", 0)
+
+    def cut(*_: object) -> None:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(registry, "_create_version", cut)
+    with pytest.raises(StoreError, match="away"):
+        registered(store, folder)
+    monkeypatch.undo()
+    assert registered(store, folder).version == "1"
+    assert len(list((store / "artifacts" / "s" / "models").iterdir())) == 1
+
+
+def test_alias_moves_only_to_a_better_model_on_the_same_data(store: Path) -> None:
+    first = registered(store, study_of(store, "one", 1, 0.5))
+    worse = registered(store, study_of(store, "two", 2, 0.6))
+    equal = registered(store, study_of(store, "three", 3, 0.5))
+    better = registered(store, study_of(store, "four", 4, 0.25))
+    assert [found.alias for found in (first, worse, equal, better)] == ["best", "", "", "best"]
+    assert [found.version for found in (first, worse, equal, better)] == ["1", "2", "3", "4"]
+    assert worse.uri == "models:/insects-mlp/2"
+    assert worse.note == "version 1 stays best: loss 0.5000, version 2 has 0.6000"
+    assert better.note == "version 4 is now best: loss 0.2500, was 0.5000"
+    assert own(store).client().get_model_version_by_alias("insects-mlp", "best").version == "4"
+
+
+def test_alias_moves_to_a_worse_model_of_other_data_and_says_so(store: Path) -> None:
+    registered(store, study_of(store, "one", 1, 0.5))
+    other = registered(store, study_of(store, "two", 2, 0.9, data="ff" * 32))
+    assert (other.alias, other.note) == ("best", "version 2 is now best: version 1 was for other data")
+
+
+def test_models_of_another_name_have_their_own_versions_and_alias(store: Path) -> None:
+    registered(store, study_of(store, "one", 1, 0.5))
+    other = registered(store, study_of(store, "two", 2, 0.9), name="moths")
+    assert (other.version, other.uri) == ("1", "models:/moths@best")
+
+
+MISSING = {
+    "models:/insects-mlp/7": "there is no model models:/insects-mlp/7 in sqlite:",
+    "models:/insects-mlp@worst": "there is no model models:/insects-mlp@worst in sqlite:",
+    "models:/moths@best": "there is no model models:/moths@best in sqlite:",
+    "models:/insects-mlp/99999999999999999999": "there is no model models:/insects-mlp/99999999999999999999",
+    "models:/@best": "'models:/@best' is not a model",
+    "models:/insects-mlp": "is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION",
+    "models:/insects-mlp/latest": "is not a model: write",
+    "runs:/abc/model": "is not a model: write",
+    "/etc/passwd": "is not a model: write",
+    "": "is not a model: write",
+}
+
+
+@pytest.mark.parametrize(("uri", "message"), MISSING.items(), ids=list(MISSING))
+def test_model_that_is_not_there_is_one_line(uri: str, message: str, finished: Finished) -> None:
+    store = own(finished.store)
+    with pytest.raises(StoreError) as caught:
+        load_model(store, store.client(), uri)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def with_foreign_models(store: Path) -> Path:
+    """A store whose registry holds a pickled torch model as version 1 and a pyfunc model as version 2."""
+    import mlflow
+    import torch
+
+    own(store).client()
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("foreign", (store / "artifacts").as_uri()))
+    metadata = {"features": ["feature1", "feature2"], "classes": ["0", "1"]}
+    with mlflow.start_run():
+        mlflow.pytorch.log_model(
+            torch.nn.Linear(2, 2),
+            name="pickled",
+            serialization_format="pickle",
+            pip_requirements=["torch"],
+            registered_model_name="insects-mlp",
+            metadata=metadata,
+        )
+        mlflow.pyfunc.log_model(
+            name="code",
+            loader_module="os",
+            pip_requirements=[],
+            registered_model_name="insects-mlp",
+            metadata=metadata,
+        )
+    return store
+
+
+def test_pickled_model_is_refused_by_mlflow_and_by_us_and_so_is_code(
+    with_foreign_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+        with pytest.raises(mlflow.MlflowException, match="[Pp]ickle"):
+            mlflow.pytorch.load_model("models:/insects-mlp/1")
+    messages = {"1": "needs pickle or code to load", "2": "is not a model of insects-search: choose another --model"}
+    for version, message in messages.items():
+        uri = f"models:/insects-mlp/{version}"
+        done = invoke(monkeypatch, "evaluate", "--model", uri, "--store", str(with_foreign_models))
+        assert done.exit_code == 1
+        assert done.stderr.startswith(f"Error: {uri} ")
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+
+
+def test_model_with_a_pickle_beside_it_is_refused(store: Path) -> None:
+    registered(store, study_of(store, "s", 0))
+    (model,) = (store / "artifacts" / "s" / "models").iterdir()
+    (model / "artifacts" / "data" / "extra.pth").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"needs pickle or code to load \(its data holds extra\.pth, model\.pt2\)"):
+        load_model(own(store), own(store).client(), URI)
+
+
+def test_missing_model_files_are_one_line(store: Path) -> None:
+    registered(store, study_of(store, "s", 0))
+    shutil.rmtree(store / "artifacts" / "s" / "models")
+    with pytest.raises(StoreError, match="does not answer as it should"):
+        load_model(own(store), own(store).client(), URI)
+
+
+def test_store_can_be_asked_for_its_model_by_another_process(finished: Finished) -> None:
+    done = command(
+        "python",
+        "-c",
+        "import mlflow, sys, torch; mlflow.set_tracking_uri(sys.argv[1])\n"
+        f"print(tuple(mlflow.pytorch.load_model('{URI}')(torch.zeros(3, 2)).shape))",
+        own(finished.store).tracking_uri,
+        MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false",
+    )
+    assert done.stdout == "(3, 5)\n", done.stderr

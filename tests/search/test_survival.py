@@ -1,0 +1,77 @@
+"""A search that is killed at any instant and started again ends equal to one that never was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import chaos
+
+INSTANTS = {
+    "import": "search.session:load_data:before:1",
+    "between beginning a study's folder and describing it": "search.results:StudyFolder.begin:before:1",
+    "study begun": "search.results:StudyFolder.begin:after:1",
+    "ask": "search.sampling:Proposer.ask:before:6",
+    "between the params of one ask": "optuna.trial:Trial.suggest_float:before:5",
+    "stop decision": "search.stopping:StoppingRule.thresholds:after:9",
+    "train": "insects.trial:run_trial:before:7",
+    "trained but not on disk": "search.results:StudyFolder.save:before:5",
+    "result file written but not in place": "search.results:_pack_result:after:4",
+    "result file in place": "search.results:StudyFolder.save:after:8",
+    "before telling": "search.ledger:Ledger.tell:before:4",
+    "told": "search.ledger:Ledger.tell:after:6",
+    "experiment created": "search.tracking:Projection._experiment:after:1",
+    "search's run created": "search.tracking:Projection._search_run:after:1",
+    "trial's run created": "search.tracking:Projection._create_run:after:3",
+    "trial's run written": "search.tracking:Projection._write:after:5",
+    "all delivered": "search.tracking:Projection.deliver_missing:after:1",
+    "before the model is logged": "search.registry:_log_model:before:1",
+    "model logged": "search.registry:_log_model:after:1",
+    "version created": "search.registry:_create_version:after:1",
+    "alias moved": "search.registry:_move_alias:after:1",
+    "search's run closed": "search.tracking:Projection.finish:after:1",
+}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    store = tmp_path_factory.mktemp("undisturbed")
+    answer = chaos.run_to_the_end(store)
+    return answer, chaos.contents(store)
+
+
+@pytest.mark.parametrize("instant", INSTANTS)
+def test_search_killed_at_a_named_instant_ends_equal(
+    instant: str, undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    assert chaos.run_into_fault(tmp_path, INSTANTS[instant]), "the instant was not reached"
+    answer = chaos.run_to_the_end(tmp_path)
+    assert answer["study_digest"] == undisturbed[0]["study_digest"]
+    assert chaos.contents(tmp_path) == undisturbed[1]
+
+
+def test_search_killed_again_and_again_ends_equal(
+    undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(7)
+    for seconds in generator.uniform(0.5, undisturbed[0]["seconds"]["total"], 5):
+        chaos.kill_after(tmp_path, float(seconds), everything=bool(generator.integers(2)))
+    answer = chaos.run_to_the_end(tmp_path)
+    assert answer["study_digest"] == undisturbed[0]["study_digest"]
+    assert chaos.contents(tmp_path) == undisturbed[1]
+
+
+def test_undisturbed_search_is_whole(undisturbed: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    answer, contents = undisturbed
+    assert {trial["state"] for trial in answer["trials"]} == {"complete", "pruned"}
+    assert [run["name"] for run in contents["mlflow"]] == [
+        "search survivor",
+        *[f"trial-{number:04d}" for number in range(12)],
+    ]
+    for run, trial in zip(contents["mlflow"][1:], answer["trials"], strict=True):
+        assert run["status"] == {"complete": "FINISHED", "pruned": "KILLED"}[trial["state"]]
+        assert len(run["metrics"]["valid_loss"]) == trial["epochs"]
+    assert contents["registry"][:2] == [[{"best": 1}], [1]]
