@@ -26,14 +26,14 @@ SEARCH = ("--trials", "12", "--epochs", "4", "--window", "4", "--width", "8:24",
 END_SECONDS = 300
 
 
-def command(store: Path) -> list[str]:
+def command(store: Path, *more: str) -> list[str]:
     """The search that is killed."""
-    return [str(Path(sys.executable).with_name("insects-search")), *SEARCH, "--store", str(store), "--json"]
+    return [str(Path(sys.executable).with_name("insects-search")), *SEARCH, "--store", str(store), "--json", *more]
 
 
-def run_to_the_end(store: Path) -> dict[str, Any]:
+def run_to_the_end(store: Path, *more: str) -> dict[str, Any]:
     """Start the search, let it end, and return what it printed."""
-    done = subprocess.run(command(store), capture_output=True, text=True, timeout=END_SECONDS, check=False)
+    done = subprocess.run(command(store, *more), capture_output=True, text=True, timeout=END_SECONDS, check=False)
     if done.returncode != 0:
         raise AssertionError(f"exit code {done.returncode}: {done.stderr}")
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -64,9 +64,10 @@ def kill_after(store: Path, seconds: float, everything: bool) -> bool:
     return False
 
 
-def contents(store: Path) -> dict[str, Any]:
+def contents(store: Path, tracking_uri: str | None = None) -> dict[str, Any]:
     """All that must be equal between two stores, without times and ids."""
-    return {"optuna": _optuna(store), "mlflow": _mlflow(store), "registry": _registry(store)}
+    uri = tracking_uri or f"sqlite:///{store / 'mlflow.db'}"
+    return {"optuna": _optuna(store), "mlflow": _mlflow(uri), "registry": _registry(uri)}
 
 
 def _children(pid: int) -> list[int]:
@@ -84,11 +85,11 @@ def _optuna(store: Path) -> list[Any]:
     return [[t.number, t.state.name, t.params, t.values, t.intermediate_values] for t in study.trials]
 
 
-def _mlflow(store: Path) -> list[Any]:
+def _mlflow(uri: str) -> list[Any]:
     from mlflow import MlflowClient
     from mlflow.entities import ViewType
 
-    client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    client = MlflowClient(uri)
     experiments = client.search_experiments(view_type=ViewType.ALL)
     runs = [run for e in experiments for run in client.search_runs([e.experiment_id], max_results=1000)]
     return sorted((_run(client, run) for run in runs), key=lambda run: str(run["name"]))
@@ -107,10 +108,10 @@ def _run(client: Any, run: Any) -> dict[str, Any]:
     }
 
 
-def _registry(store: Path) -> list[Any]:
+def _registry(uri: str) -> list[Any]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    client = MlflowClient(uri)
     models = client.search_registered_models()
     versions = [client.get_model_version(v.name, v.version) for v in client.search_model_versions()]
     tags = [{k: t for k, t in v.tags.items() if k != "insects.search_run"} for v in versions]

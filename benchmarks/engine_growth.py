@@ -28,29 +28,29 @@ def table(rows: int) -> Splits:
 
 
 def seconds_a_row(params: TrialParams, counts: list[int], repeats: int) -> list[float]:
-    """Of training on tables of so many rows, the best of some runs that take turns and train as many rows each."""
+    """CPU time of training on tables of so many rows, the best of some runs that take turns and train as many rows each."""
     tables = [table(rows) for rows in counts]
     best = [np.inf] * len(counts)
     for _ in range(repeats):
         for index, (rows, splits) in enumerate(zip(counts, tables, strict=True)):
             epochs = max(counts) // rows
             state = init(params, Recipe(epochs), splits.shape, seed=0, trial=0)
-            start = time.perf_counter()
+            start = time.process_time()
             advance(state, splits, epochs)
-            best[index] = min(best[index], (time.perf_counter() - start) / (epochs * rows))
+            best[index] = min(best[index], (time.process_time() - start) / (epochs * rows))
     return best
 
 
 def memory_of_a_big_table(rows: int) -> tuple[float, float]:
     """Megabytes of a table, and what training on it adds to an idle process, the table included."""
-    script = f"from benchmarks.engine_growth import *; print_memory_of_a_big_table({rows})"
+    script = f"from benchmarks import engine_growth as g; g.print_memory_of_a_big_table({rows})"
     added = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     return rows * (FEATURES + 1) * 4 / MEGABYTE, float(added)
 
 
 def memory_over_trials(trials: int) -> float:
     """Megabytes that the last nine tenths of so many trials add."""
-    script = f"from benchmarks.engine_growth import *; print_memory_over_trials({trials})"
+    script = f"from benchmarks import engine_growth as g; g.print_memory_over_trials({trials})"
     return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
 
 

@@ -109,7 +109,10 @@ def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> Resul
 
 
 def contents(store: Path, study: str) -> dict[str, Any]:
-    """All that MLflow holds of a study, without the ids and times that differ from store to store."""
+    """All that MLflow holds of a study, without the ids and times that differ from store to store.
+
+    Values of metrics are given by their repr, which is exact, and equal for not-a-numbers.
+    """
     client = own(store).client()
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
@@ -125,7 +128,7 @@ def contents(store: Path, study: str) -> dict[str, Any]:
                 "tags": tags,
                 "parent": names.get(run.data.tags.get("mlflow.parentRunId", "")),
                 "params": run.data.params,
-                "metrics": {key: [(m.step, m.value, m.timestamp) for m in ms] for key, ms in histories.items()},
+                "metrics": {key: [(m.step, repr(m.value), m.timestamp) for m in ms] for key, ms in histories.items()},
                 "artifacts": digests(Path(run.info.artifact_uri.removeprefix("file://"))),
                 "datasets": [
                     (entry.dataset.name, entry.dataset.digest, [(tag.key, tag.value) for tag in entry.tags])
