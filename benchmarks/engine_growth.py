@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +27,7 @@ def table(rows: int) -> Splits:
 
 
 def seconds_a_row(params: TrialParams, counts: list[int], repeats: int) -> list[float]:
-    """CPU time of training on tables of so many rows, the best of some runs that take turns and train as many rows each."""
+    """CPU time of training on tables of so many rows: the best of runs that take turns and train as many rows each."""
     tables = [table(rows) for rows in counts]
     best = [np.inf] * len(counts)
     for _ in range(repeats):
@@ -56,9 +55,9 @@ def memory_over_trials(trials: int) -> float:
 
 def print_memory_of_a_big_table(rows: int) -> None:
     _train(table(1000), trial=0)
-    idle = _peak()
+    idle = _resident("VmRSS")
     _train(table(rows), trial=0)
-    print(_peak() - idle)
+    print(_resident("VmHWM") - idle)
 
 
 def print_memory_over_trials(trials: int) -> None:
@@ -66,17 +65,22 @@ def print_memory_over_trials(trials: int) -> None:
     for trial in range(trials):
         _train(splits, trial)
         if trial == trials // 10:
-            before = _peak()
-    print(_peak() - before)
+            before = _resident("VmRSS")
+    print(_resident("VmRSS") - before)
 
 
 def _train(splits: Splits, trial: int) -> None:
     generator = np.random.default_rng(trial)
     params = TrialParams(int(generator.integers(1, 5)), int(generator.integers(16, 257)), 1e-3, 32)
-    advance(init(params, Recipe(1), splits.shape, seed=0, trial=trial), replace(splits), 1)
+    advance(init(params, Recipe(1), splits.shape, seed=0, trial=trial), splits, 1)
 
 
-def _peak() -> float:
-    """The largest resident set of this process so far, in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / MEGABYTE if sys.platform == "darwin" else peak * 1024 / MEGABYTE
+def _resident(field: str) -> float:
+    """Megabytes of this process now (VmRSS) or at most so far (VmHWM), from Linux.
+
+    Not getrusage: its maximum begins with what the parent had when it started this process.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024 / MEGABYTE
+    raise LookupError(f"/proc/self/status has no {field}")

@@ -88,10 +88,9 @@ def _update_tile() -> float:
                 )  # fmt: skip
 
     generator = np.random.default_rng(0)
+    count = 1024 // (TILE_ROWS * columns) * TILE_ROWS * columns
     # Apart from one another by no multiple of 4096 bytes, see insects.training.packing.
-    w, m, v = generator.random(3 * 2000, np.float32).reshape(3, 2000)[:, : 6 * TILE_ROWS * columns // TILE_ROWS].copy()
-    count = len(w) // (TILE_ROWS * columns) * TILE_ROWS * columns
-    w, m, v = w[:count], m[:count], v[:count]
+    w, m, v = generator.random((3, 1024 + 208), np.float32)[:, :count]
     x, dz = generator.random(TILE_ROWS, np.float32), generator.random(columns, np.float32)
     run(w, m, v, x, dz)
     return times * count / _best(lambda: run(w, m, v, x, dz))

@@ -6,12 +6,14 @@ Shapes: N rows, F features, C classes, S figures of a column.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.associations import anova_f, correlations, most_telling
 from insects.evaluation import shortened
 from insects.raw_table import RawTable
 
@@ -26,7 +28,6 @@ CORRELATED = 100
 
 WIDTH = 80
 _NAME, _CLASSES, _COLUMNS, _LISTED = 20, 20, 12, 10
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Description:
 
     def text(self) -> str:
         """The description for a terminal of 80 columns; what is cut is said."""
-        head = f"{self.rows:,} rows, {_number(len(self.features), 'feature')}, {len(self.classes):,} classes"
+        counts = ((self.rows, "row"), (len(self.features), "feature"), (len(self.classes), "class"))
+        head = ", ".join(_number(count, what) for count, what in counts)
         parts = [[self.source, head], self._class_lines(), *self._figure_blocks(), self._cell_lines()]
         parts += [self._correlation_lines(), self._telling_lines()]
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -120,10 +122,9 @@ class Description:
             return []
         order = np.argsort(-np.abs(r), kind="stable")[:_LISTED]
         of = f" of the first {CORRELATED} features" if len(self.features) > CORRELATED else ""
-        rows = [(shortened(self.features[first[p]]), shortened(self.features[second[p]]), f"{r[p]:.2f}") for p in order]
-        return [f"correlations{of}, strongest first", *_aligned([("  " + a, b, c) for a, b, c in rows])] + _cut(
-            len(r) - _LISTED, "pairs"
-        )
+        names = [shortened(name) for name in self.features]
+        rows = [("  " + names[first[pair]], names[second[pair]], f"{r[pair]:.2f}") for pair in order]
+        return [f"correlations{of}, strongest first", *_aligned(rows), *_cut(len(r) - _LISTED, "pairs")]
 
     def _telling_lines(self) -> list[str]:
         order = most_telling(self.telling, _LISTED)
@@ -158,55 +159,6 @@ def describe(table: RawTable) -> Description:
     )
 
 
-def correlations(x_NF: Figures) -> Figures:
-    """Pearson's r of each two columns over the rows where both have a value, `(F, F)`; NaN where one is constant."""
-    known_NF, centred_NF = _centred(x_NF)
-    centred_NF /= np.maximum(np.linalg.norm(centred_NF, axis=0), np.finfo(float).tiny)
-    count = known_NF.T @ known_NF
-    sums = centred_NF.T @ known_NF  # of a column over the rows that the other has
-    with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = centred_NF.T @ centred_NF - sums * sums.T / count
-        variance = np.maximum((centred_NF**2).T @ known_NF - sums**2 / count, 0)
-        spread = np.sqrt(variance * variance.T)
-        r = np.where(spread > _ROUNDING, covariance / spread, np.nan)
-    return np.asarray(np.clip(r, -1, 1))
-
-
-def anova_f(x_NF: Figures, y_N: NDArray[np.integer], classes: int) -> Figures:
-    """Each column's variance between the classes over that within them, `(F,)`: infinity where there is none within
-    them, NaN where there is none at all.
-
-    scikit-learn's `f_classif`, but over the rows with a value; that one takes seconds to import.
-    """
-    labelled = y_N >= 0
-    known_NF, centred_NF = _centred(x_NF[labelled])
-    member_CN = (y_N[labelled] == np.arange(classes)[:, None]).astype(np.float64)
-    count_CF, sum_CF = member_CN @ known_NF, member_CN @ centred_NF
-    with np.errstate(divide="ignore", invalid="ignore"):
-        explained_F = np.where(count_CF > 0, sum_CF**2 / count_CF, 0).sum(axis=0)
-        between_F = explained_F - sum_CF.sum(axis=0) ** 2 / count_CF.sum(axis=0)
-        square_F = (centred_NF**2).sum(axis=0)
-        within_F = np.where(square_F - explained_F > _ROUNDING * square_F, square_F - explained_F, 0)
-        groups_F = np.count_nonzero(count_CF, axis=0)
-        f_F = between_F / (groups_F - 1) / (within_F / (count_CF.sum(axis=0) - groups_F))
-    return np.where((groups_F > 1) & (square_F > 0), f_F, np.nan)
-
-
-def most_telling(f_F: Figures, count: int) -> NDArray[np.intp]:
-    """Indices of the `count` columns with the highest F, best first; those without one are left out."""
-    order = np.argsort(-f_F, kind="stable")  # NaN comes last
-    return order[: min(count, np.count_nonzero(~np.isnan(f_F)))]
-
-
-def _centred(x_NF: Figures) -> tuple[Figures, Figures]:
-    """1 where there is a value and else 0; the values less their column's mean, 0 where there is none."""
-    known_NF = np.isfinite(x_NF)
-    mean_F = np.where(known_NF, x_NF, 0).sum(axis=0) / np.maximum(known_NF.sum(axis=0), 1)
-    constant_F = np.fmax.reduce(x_NF, axis=0, initial=np.nan) == np.fmin.reduce(x_NF, axis=0, initial=np.nan)
-    # Rounding in the mean would leave a constant column a tiny deviation.
-    return known_NF.astype(np.float64), np.where(known_NF & ~constant_F, x_NF - mean_F, 0)
-
-
 def _figures(x_NF: Figures, missing_F: NDArray[np.int64], other_F: NDArray[np.int64]) -> Figures:
     import pandas as pd
 
@@ -230,12 +182,11 @@ def _formatted(figures_S: Figures, used: list[int]) -> list[str]:
     largest = float(np.nanmax(np.abs(figures_S[_COUNTS:]))) if np.isfinite(figures_S[_COUNTS:]).any() else 0.0
     style = ".6f" if largest == 0 or 1e-2 <= largest < 1e6 else ".6g"
     return [
-        "–" if math.isnan(figures_S[row]) else f"{int(figures_S[row])}" if row < _COUNTS else f"{figures_S[row]:{style}}"
-        for row in used
+        "–" if math.isnan(figures_S[row]) else format(figures_S[row], ".0f" if row < _COUNTS else style) for row in used
     ]
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Lines whose cells line up: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -249,7 +200,8 @@ def _cut(count: int, what: str) -> list[str]:
 
 
 def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+    plural = "" if count == 1 else "es" if what.endswith("s") else "s"
+    return f"{count:,} {what}{plural}"
 
 
 def _share(count: int, total: int) -> str:

@@ -15,10 +15,10 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ImageFeatures(torch.nn.Module):
-    """Squeezes images to the stated size and takes their features: the pixels, or what a backbone makes of them.
+    """Brings images to the stated size and takes their features: the pixels, or what a backbone makes of them.
 
     Shape: `(N, 3, H, W)` uint8 RGB, of any height and width, to `(N, F)` float32; F is `3 * size * size` for pixels in
-    0 to 255. At H = W = size the resize changes nothing.
+    0 to 255. Of other shapes the middle square is resized; images of the stated size stay as they are.
     """
 
     def __init__(self, size: int, backbone: torch.nn.Module | None) -> None:
@@ -32,8 +32,8 @@ class ImageFeatures(torch.nn.Module):
 
     def forward(self, images_N3HW: torch.Tensor) -> torch.Tensor:
         """Features of raw images."""
-        size = (self.size, self.size)
-        images_N3SS = nn_functional.interpolate(images_N3HW.float(), size, mode="bilinear", antialias=True).round()
+        square = _middle_square(images_N3HW).float()
+        images_N3SS = nn_functional.interpolate(square, (self.size, self.size), mode="bilinear", antialias=True).round()
         if self.backbone is None:
             return images_N3SS.flatten(1)
         features_NF: torch.Tensor = self.backbone((images_N3SS - self.mean) / self.std)
@@ -55,3 +55,11 @@ class ImageMLP(torch.nn.Module):
         """Logits of raw images."""
         logits_NC: torch.Tensor = self.mlp(self.features(images_N3HW))
         return logits_NC
+
+
+def _middle_square(images_N3HW: torch.Tensor) -> torch.Tensor:
+    """`(N, 3, L, L)`, L the shorter side. By index: slices would bind an exported program to wide or to high images."""
+    height, width = images_N3HW.shape[-2:]
+    side = torch.sym_min(height, width)
+    index = torch.arange(side, device=images_N3HW.device)
+    return images_N3HW.index_select(2, index + (height - side) // 2).index_select(3, index + (width - side) // 2)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from insects.errors import InsectsError
 from search import options
@@ -171,6 +172,46 @@ def evaluate(
     uri = model or evaluating.best_uri(model_name)
     evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, test, target)
     click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))
+
+
+@click.command()
+@options.train
+@options.target
+@options.features
+@options.out
+@options.log
+@options.store
+@options.tracking_uri
+@click.version_option(package_name="insects-search")
+@_reports_errors
+def describe(
+    train: Path | None,
+    target: str,
+    features: tuple[str, ...] | None,
+    out: Path | None,
+    log: bool,
+    store: Path,
+    tracking_uri: str | None,
+) -> None:
+    """Say what a table holds before searching on it: classes, figures of its columns, what is missing.
+
+    \b
+    Examples:
+        insects-describe
+        insects-describe --train flowers.csv --target species --out flowers
+    """
+    given = click.get_current_context().get_parameter_source
+    if not log and (tracking_uri or given("store") != ParameterSource.DEFAULT):
+        raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
+    from search import describing
+    from search.store import Store
+
+    table = describing.read(train, target, features)
+    click.echo(describing.as_text(table))
+    if out is not None:
+        describing.write(table, out)
+    if log:
+        describing.log(table, Store.at(store, tracking_uri))
 
 
 @click.command()

@@ -52,9 +52,10 @@ class Courier:
         projection = self._insist(lambda projection: projection.deliver_missing())
         return dict(projection.seconds)
 
-    def finish(self, status: str) -> None:
-        """Close the search's run."""
-        self._insist(lambda projection: projection.finish(status))
+    def finish(self, status: str) -> dict[str, float]:
+        """Close the search's run; the seconds of `deliver_all` with those of the comparison."""
+        projection = self._insist(lambda projection: projection.finish(status))
+        return dict(projection.seconds)
 
     def run_of(self, number: int) -> list[str]:
         """Experiment, search run and own run of a trial."""

@@ -60,7 +60,7 @@ class Delivery:
                 runs = _answer(self._courier.call("run_of", number=best), check)
                 request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
                 registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
-            _answer(self._courier.call("finish", status="FINISHED"), check)
+            self.seconds = _answer(self._courier.call("finish", status="FINISHED"), check)
         except InsectsError as error:
             self.trouble = str(error)
         else:

@@ -34,7 +34,7 @@ def importances(space: SearchSpace, params: Sequence[TrialParams], losses: Seque
     Returns: nothing at all where the trials do not tell: too few of them, all equally good, or all parameters fixed.
     """
     loss_N = np.array(losses, float)
-    kept = np.flatnonzero(np.isfinite(loss_N))
+    kept = np.flatnonzero(np.isfinite(loss_N)).tolist()
     if len(kept) < 2:
         return {}
     loss_N = loss_N[kept]
@@ -56,7 +56,7 @@ def importances(space: SearchSpace, params: Sequence[TrialParams], losses: Seque
 
 def _axes(space: SearchSpace) -> list[tuple[str, int, Callable[[float], int]]]:
     """Parameters that are not fixed: name, points of its grid, and the way from a value to one of them."""
-    numbers = {
+    numbers: dict[str, tuple[tuple[float, float], int, Callable[[float], float]]] = {
         "depth": (space.depth, space.depth[1] - space.depth[0] + 1, float),
         "width": (space.width, space.width[1] - space.width[0] + 1, float),
         "lr": (space.lr, _GRID, math.log),
@@ -88,7 +88,7 @@ def _choice_density(count_G: NDArray[np.int64]) -> Values:
 
 
 def _grid_density(count_G: NDArray[np.int64]) -> Values:
-    """Normal kernels on the points that occur, cut off at the ends of the grid, with Scott's bandwidth; and the prior."""
+    """Normal kernels on the points that occur, cut off at the grid's ends, with Scott's bandwidth; and the prior."""
     points = len(count_G)
     at_K = np.flatnonzero(count_G)
     count_K = count_G[at_K]
@@ -96,7 +96,7 @@ def _grid_density(count_G: NDArray[np.int64]) -> Values:
     mean = at_K @ count_K / total
     deviation = math.sqrt((at_K - mean) ** 2 @ count_K / max(1, total - 1))
     first = np.searchsorted(cumulated_K, total // 4, side="left")
-    third = min(np.searchsorted(cumulated_K, total * 3 // 4, side="right"), len(at_K) - 1)
+    third = min(int(np.searchsorted(cumulated_K, total * 3 // 4, side="right")), len(at_K) - 1)
     width = max(1.059 * min((at_K[third] - at_K[first]) / 1.34, deviation) * total**-0.2, _NARROWEST)
 
     centre_K = np.append(at_K, (points - 1) / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,17 @@ class Bounds(_ParamType):
         if not 0 < bounds[0] <= bounds[1] < float("inf"):
             self.fail(f"{value!r} must have 0 < LO <= HI", param, ctx)
         return bounds
+
+
+class FiniteRange(click.FloatRange):
+    """A range without not-a-number, which no comparison with its ends refuses."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 class Choices(_ParamType):
@@ -145,7 +157,7 @@ test = click.option(
 )
 test_fraction = click.option(
     "--test-fraction",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.1,
     show_default=True,
     help="Share of the table that is held out when there is no --test.",
@@ -230,7 +242,7 @@ workers = click.option(
 )
 timeout = click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="SECONDS",
     help="Stop asking for trials after this long.",
 )
@@ -245,4 +257,11 @@ test_rows = click.option(
     metavar="CSV",
     help="Labelled rows.  [default: the held-out rows of the model's own search]",
 )
+out = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the description and its figures there.",
+)
+log = click.option("--log", is_flag=True, help="Log the description and its figures to MLflow.")
 port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")

@@ -207,7 +207,7 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
     return LoadedModel(
         name=version.name,
         version=str(version.version),
-        model_id=str(version.model_id or ""),
+        model_id=str(info.model_id or ""),  # a version read from a database does not know it
         features=tuple(metadata["features"]),
         classes=tuple(metadata["classes"]),
         module=module,

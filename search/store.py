@@ -39,8 +39,13 @@ class Store:
 
     @classmethod
     def at(cls, path: Path, tracking_uri: str | None = None) -> Store:
-        """The store in a folder, with the tracking URI asked for, else of the environment, else the folder's own."""
+        """The store in a folder, with the tracking URI asked for, else of the environment, else the folder's own.
+
+        Raises: StoreError: the folder's path cannot be part of a URI.
+        """
         path = path.resolve()
+        if set("%?") & set(str(path)):  # MLflow and SQLAlchemy undo escapes once too often
+            raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
         return cls(path, uri)
 
@@ -100,7 +105,8 @@ def _create_database(uri: str) -> None:
     with hold(path.with_name(f"{path.name}.lock"), wait=_DATABASE_SECONDS):
         if path.exists():
             return
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        for name in ("alembic", "mlflow.store.db.utils"):  # they tell of every table
+            logging.getLogger(name).setLevel(logging.WARNING)
         unfinished = path.with_name(f"{path.name}.unfinished")
         unfinished.unlink(missing_ok=True)
         mlflow.MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)

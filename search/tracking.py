@@ -21,6 +21,7 @@ from insects import mlp
 from insects.params import TrialParams
 from insects.training import METRICS
 from insects.trial import TrialResult
+from search.comparison import deliver_comparison, light_results
 from search.held_out import HELD_OUT, save_table
 from search.results import StudyFolder
 from search.store import Store, reaching
@@ -93,13 +94,16 @@ class Projection:
             self.deliver(number)
 
     def finish(self, status: str) -> None:
-        """Close the search's own run: `FINISHED`, or `KILLED` after an interrupt."""
+        """Close the search's own run: `FINISHED` with the comparison of its trials, or `KILLED` after an interrupt."""
         with reaching(self._store.tracking_uri):
-            results = [self._folder.load(number) for number in self._folder.numbers()]
-            complete = [r for r in results if r is not None and r.state == "complete" and r.best_epoch]
+            results = light_results(self._folder)
+            complete = [result for result in results if result.state == "complete" and result.best_epoch]
             best = min(complete, key=lambda r: (r.valid_loss, r.number), default=None)
             if best is not None:
                 self._client.log_batch(self.search_run_id, metrics=self._summary(best))
+            if status == "FINISHED":
+                run = (self._client, self.search_run_id)
+                deliver_comparison(*run, self._folder, results, self._figures, self.seconds)
             self._client.set_terminated(self.search_run_id, status)
 
     def _experiment(self) -> str:

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations
 from insects.images.files import OnImage, read_digests
+from insects.images.reading import Pixels, read_pixels
 from insects.mlp import Floats
 from insects.splits import Table
-
-Pixels = NDArray[np.uint8]
 
 PIXEL_SIZE, BACKBONE_SIZE = 32, 224
 """Default image sizes: for pixels as measured by benchmarks/image_accuracy.py, for a backbone what it was made for."""
 
+_VERSION = "1"  # of decoding and resizing: a new one makes everything cached before be computed anew
 _BATCH = 64
 
 
@@ -85,11 +85,9 @@ def load_images(
     unique_U, first_U, inverse = np.unique(
         [str(digests[row]) for row in present], return_index=True, return_inverse=True
     )
-    key = hashlib.sha256("".join(unique_U).encode()).hexdigest()[:24]
+    key = hashlib.sha256(" ".join([_VERSION, *unique_U]).encode()).hexdigest()[:24]
 
     def read() -> dict[str, NDArray[Any]]:
-        from insects.images.reading import read_pixels  # with torch and torchvision, which take seconds to import
-
         files = [annotations.files[present[position]] for position in first_U]
         pixels_U, reasons = read_pixels(annotations.folder, files, recipe.size, on_image, workers)
         return {"pixels": pixels_U, "reasons": np.array([reasons.get(n, "") for n in range(len(files))], dtype=str)}
@@ -157,19 +155,19 @@ def _names(recipe: FeatureRecipe, count: int) -> tuple[str, ...]:
 def _cached(path: Path, compute: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """The arrays of a file, else computed and kept there. A file that is not whole is made anew."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with open(path, "rb") as stored, np.load(stored, allow_pickle=False) as arrays:  # closed even if it is damaged
+            return dict(arrays)
     except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        arrays = compute()
+        computed = compute()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}; check its rights or choose another --store") from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, **computed)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror}; make room or choose another --store") from error
-    return arrays
+    return computed

@@ -114,11 +114,11 @@ def _assign(sizes_G: NDArray[np.int64], shares: NDArray[np.float64]) -> NDArray[
 
 
 def _best_of_all(sizes_G: NDArray[np.int64], asked_P: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The assignment, with a group in each part, whose sizes deviate least in sum from those asked."""
+    """The assignment, with a group in each part, whose sizes deviate least from those asked, in squares."""
     count = len(asked_P)
     ways_WG = np.array(list(itertools.product(range(count), repeat=len(sizes_G))))
     found_WP = np.stack([(sizes_G * (ways_WG == part)).sum(axis=1) for part in range(count)], axis=1)
-    deviation_W = np.abs(found_WP - asked_P).sum(axis=1).round(6)  # so that equal ways stay equal
+    deviation_W = np.square(found_WP - asked_P).sum(axis=1).round(6)  # so that equal ways stay equal
     deviation_W[(found_WP == 0).any(axis=1)] = np.inf
     best_G: NDArray[np.intp] = ways_WG[deviation_W.argmin()]
     return best_G

@@ -44,6 +44,7 @@ RELIABLE = 50
 _ORDER = LinearSegmentedColormap.from_list("order", ["#c3dcee", TRAIN, "#022b4a"])
 _LOSS = mpl.colormaps["viridis"]
 _GRID = 61
+_RING: dict[str, Any] = {"marker": "o", "color": VALID, "fillstyle": "none", "markeredgewidth": 2.2}
 
 
 def importance_figure(shares: Mapping[str, float], trials: int, top: float) -> Figure:
@@ -91,11 +92,11 @@ def slice_figure(results: Sequence[TrialResult]) -> Figure | None:
             c=order_N[finite_N],
             cmap=_ORDER,
             edgecolors="white",
-            linewidths=0.4,
+            linewidths=_dot(len(results)) / 18,
         )
         axes.plot(at_N[~finite_N], np.full((~finite_N).sum(), limits[1]), "X", color=INK, markersize=7, clip_on=False)
         if best is not None:
-            axes.plot(at_N[best], loss_N[best], "o", color=VALID, markersize=10, fillstyle="none", markeredgewidth=2.2)
+            axes.plot(at_N[best], loss_N[best], markersize=10, clip_on=False, **_RING)
         set_logarithmic(axes, *limits)
         _parameter_ticks(axes, parameter, "x")
         _quiet(axes)
@@ -116,7 +117,7 @@ def parallel_figure(results: Sequence[TrialResult]) -> Figure | None:
     level_N = np.log(np.where(finite_N, loss_N, high) / low) / np.log(high / low)
     level_N[~finite_N] = 1.06
     heights_N = np.column_stack([*(parameter.shares(parameter.spread()) for parameter in parameters), level_N])
-    norm = _norm(loss_N)
+    norm = LogNorm(*_bounds(loss_N), clip=True)
     drawn = _worst_first(loss_N)
     colours = np.where(finite_N[:, None], _LOSS(norm(np.where(finite_N, loss_N, high))), 0.75)
 
@@ -155,27 +156,25 @@ def contour_figure(results: Sequence[TrialResult], names: Sequence[str]) -> Figu
         return None
     x, y = sorted(chosen, key=lambda parameter: parameter.name != "lr")
     loss_N = losses(finite)
-    norm = _norm(loss_N)
+    norm = LogNorm(*_bounds(loss_N), clip=True)
     figure = new_figure()
     axes: Any = figure.add_axes((0.12, 0.115, 0.7, 0.745))
     xs, ys = np.linspace(x.low, x.high, _GRID), np.linspace(y.low, y.high, _GRID)
     surface = _smooth(x.shares(x.at), y.shares(y.at), np.log(loss_N))
-    levels = np.geomspace(norm.vmin, norm.vmax, 11)
+    levels = np.geomspace(*_bounds(loss_N), 11)
     axes.contourf(xs, ys, np.exp(surface), levels, cmap=_LOSS, norm=norm, extend="both")
     size = 1.2 * _dot(len(finite))
-    axes.scatter(
-        x.spread(), y.spread(), s=size**2, c=loss_N, cmap=_LOSS, norm=norm, edgecolors="white", linewidths=0.8, zorder=2
-    )
+    style = {"edgecolors": "white", "linewidths": size / 9, "zorder": 2}
+    axes.scatter(x.spread(), y.spread(), s=size**2, c=loss_N, cmap=_LOSS, norm=norm, **style)
     best = best_trial(finite)
     if best is not None:
-        at = (x.spread()[best], y.spread()[best])
-        axes.plot(*at, "o", color=VALID, markersize=size + 5, fillstyle="none", markeredgewidth=2.2, zorder=3)
+        axes.plot(x.spread()[best], y.spread()[best], markersize=size + 5, zorder=3, **_RING)
     _parameter_ticks(axes, x, "x")
     _parameter_ticks(axes, y, "y")
     clean_axes(axes)
     bar = figure.add_axes((0.85, 0.115, 0.025, 0.745))
     figure.colorbar(ScalarMappable(norm, _LOSS), cax=bar, label=LOSS_LABEL)
-    ticks = _few_ticks(norm.vmin, norm.vmax)
+    ticks = _few_ticks(levels[0], levels[-1])
     bar.set_yticks(ticks, [number_label(tick) for tick in ticks])
     bar.minorticks_off()
     bar.tick_params(labelsize=SMALL, colors=MUTED, labelcolor=INK)
@@ -198,11 +197,11 @@ def _smooth(x_N: Values, y_N: Values, value_N: Values) -> NDArray[Any]:
     return np.ma.masked_where(weight < np.exp(-2), mean)
 
 
-def _norm(loss_N: Values) -> LogNorm:
-    """Colours from the best loss to that which nine trials of ten are below, so that one bad trial does not set them."""
+def _bounds(loss_N: Values) -> tuple[float, float]:
+    """The colours go from the best loss to that which nine of ten trials are below: no single bad one sets them."""
     finite = loss_N[np.isfinite(loss_N)]
-    low, high = float(finite.min()), float(np.quantile(finite, 0.9))
-    return LogNorm(low, high if high > 1.01 * low else 1.01 * low, clip=True)
+    low = float(finite.min())
+    return low, max(float(np.quantile(finite, 0.9)), 1.01 * low)
 
 
 def _limits(loss_N: Values) -> tuple[float, float]:

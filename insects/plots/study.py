@@ -30,11 +30,13 @@ ATLAS_MAPS = 100
 State = Literal["complete", "pruned", "failed"]
 
 
-def boundary_atlas(maps: Sequence[Pixels], titles: Sequence[str], columns: int = 10) -> Figure:
+def boundary_atlas(
+    maps: Sequence[Pixels], titles: Sequence[str], columns: int = 10, total: int | None = None
+) -> Figure:
     """All trials' decision maps on one page, in the order given (best first), each under its title.
 
     Args: maps: `(size, size, 3)` uint8 each, as `TrialFigures.thumbnail` makes them; the first 100 are drawn.
-    titles: one short line for each map.
+    titles: one short line for each map. total: trials there are, if `maps` are the best of more.
     Raises: ValueError: no map, or another number of titles.
     """
     if not maps or len(maps) != len(titles):
@@ -61,7 +63,8 @@ def boundary_atlas(maps: Sequence[Pixels], titles: Sequence[str], columns: int =
             left + size / 2, top - 0.06 * size, titles[number], ha="center", fontsize=8, color=INK, parse_math=False
         )
     axes.imshow(page, interpolation="nearest", aspect="auto")
-    of_all = f"all {shown}" if shown == len(maps) else f"the best {shown} of {len(maps):,}"
+    total = total or len(maps)
+    of_all = f"all {shown}" if shown == total else f"the best {shown} of {total:,}"
     title = f"decision boundaries of {of_all} trials"
     write_heading(figure, title, "best first, row by row")
     return figure

@@ -14,7 +14,7 @@ from matplotlib.patches import StepPatch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from insects.describe import anova_f, most_telling
+from insects.associations import anova_f, most_telling
 from insects.plots.boundary import POINTS, dot_size
 from insects.plots.plane import plane_for, robust_limits, sample_index
 from insects.plots.style import (
@@ -43,9 +43,9 @@ def table_figures(table: RawTable) -> dict[str, Figure]:
     """Figures by file name, as far as the table has something to draw: rows with a label, features with numbers."""
     labelled = table.y >= 0
     x_NF, y_N = table.x[labelled], table.y[labelled]
-    drawable_F = np.isfinite(x_NF).any(axis=0)
-    x_NF = x_NF[:, drawable_F]
-    names = tuple(name for name, kept in zip(table.features, drawable_F, strict=True) if kept)
+    with_numbers = np.flatnonzero(np.isfinite(x_NF).any(axis=0))
+    x_NF = x_NF[:, with_numbers]
+    names = tuple(table.features[column] for column in with_numbers)
     if not names:
         return {}
     order = _most_telling(x_NF, y_N, len(table.classes))
@@ -102,13 +102,11 @@ def _histograms(
     columns = 1 if count <= 2 else 2
     rows = math.ceil(count / columns)
     figure = new_figure(7, max(5, 1.6 + 1.7 * rows))
-    bottom, top = 0.1, 0.2
     cell_width, cell_height = (_LEFT + _WIDTH - 0.02) / columns, (0.87 - 0.01) / rows
     for place, column in enumerate(np.sort(chosen_K)):
         row, side = divmod(place, columns)
         left, low = 0.02 + side * cell_width, 0.87 - (row + 1) * cell_height
-        inner = (left + 0.095, low + 0.29 * cell_height, cell_width - 0.105, 0.64 * cell_height)
-        axes = figure.add_axes(inner)
+        axes = figure.add_axes((left + 0.095, low + 0.29 * cell_height, cell_width - 0.105, 0.64 * cell_height))
         _stacked(axes, x_NF[:, column], y_N, len(table.classes))
         axes.set_xlabel(drawable(names[column], 46 // columns), fontsize=NORMAL, color=INK, parse_math=False)
         if side == 0:
@@ -132,7 +130,7 @@ def _pairs(
     figure = new_figure(8, 7)
     left, bottom, side = 0.1, 0.09, 0.79 / count
     shown = sample_index(len(y_N), _PAIRED_POINTS)
-    limits = [robust_limits(_known(x_NF[:, column])) for column in chosen_K]
+    limits = [_limits(x_NF[:, column]) for column in chosen_K]
     label: dict[str, Any] = {"fontsize": SMALL, "color": INK, "parse_math": False}
     for row in range(count):
         for column in range(row + 1):
@@ -166,15 +164,15 @@ def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer],
     """A histogram whose bars are made of the classes, the first at the bottom."""
     known = np.isfinite(values_N)
     values_N, y_N = values_N[known], y_N[known]
-    low, high = robust_limits(values_N)
+    low, high = _limits(values_N)
     bins = int(np.clip(math.sqrt(len(values_N)), 8, 32))
     edges = np.linspace(low, high, bins + 1)
     below, line = np.zeros(bins), 0.4 if classes <= len(OKABE_ITO) else 0.0
     for code, colour in enumerate(class_colours(classes) / 255):
         above = below + np.histogram(values_N[y_N == code], edges)[0]
         # Not by `axes.stairs`, which works out the limits anew for each.
-        bars = StepPatch(above, edges, baseline=below, fill=True, facecolor=colour, edgecolor="white", linewidth=line)
-        axes.add_artist(bars)
+        base: Any = below  # the stub knows only a number
+        axes.add_artist(StepPatch(above, edges, baseline=base, fill=True, fc=colour, ec="white", linewidth=line))
         below = above
     axes.set_xlim(low, high)
     axes.set_ylim(0, 1.05 * max(float(below.max()), 1))
@@ -186,8 +184,8 @@ def _quiet(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def _known(values_N: NDArray[np.float64]) -> NDArray[Any]:
-    return values_N[np.isfinite(values_N)]
+def _limits(values_N: NDArray[np.float64]) -> tuple[float, float]:
+    return robust_limits(values_N[np.isfinite(values_N)].astype(np.float32))
 
 
 def _which(shown: int, total: int) -> str:

@@ -95,11 +95,13 @@ def _logarithmic(name: str, value_N: Values) -> ParameterAxis:
     at_N = np.log10(value_N)
     margin = 0.03 * (at_N.max() - at_N.min())
     low, high = at_N.min() - margin, at_N.max() + margin
-    decades = range(math.floor(low), math.ceil(high))
-    mantissas = (1, 3) if high - low < 4 else (1,)
-    ticks = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas]
-    ticks = [tick for tick in ticks if low <= np.log10(tick) <= high]
-    if len(ticks) < 3:
+    for mantissas in ((1,), (1, 3)):
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        ticks = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas]
+        ticks = [tick for tick in ticks if low <= np.log10(tick) <= high]
+        if len(ticks) >= 3:
+            break
+    else:
         ticks = logarithmic_ticks(10**low, 10**high)
     return ParameterAxis(name, at_N, low, high, [(np.log10(tick), number_label(tick)) for tick in ticks], False)
 

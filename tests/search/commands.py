@@ -35,7 +35,7 @@ def command(*words: str, cwd: Path | None = None, **environment: str) -> subproc
         text=True,
         check=False,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}, **environment},
     )
 
 
@@ -43,7 +43,8 @@ def command(*words: str, cwd: Path | None = None, **environment: str) -> subproc
 class Finished:
     """A store with the study of one `insects-search --json`: its printed object and its lines on stderr.
 
-    arguments: what the command was given, but for the store.
+    arguments: what the command was given, but for the store. tracked: what it has brought to MLflow; evaluations come
+    later.
     """
 
     store: Path
@@ -51,6 +52,7 @@ class Finished:
     stdout: str
     stderr: str
     arguments: tuple[str, ...]
+    tracked: dict[str, Any]
 
     @property
     def folder(self) -> StudyFolder:
@@ -66,7 +68,8 @@ def run_finished(place: Path) -> Finished:
     store = place / "store"
     done = command("insects-search", *arguments, "--store", str(store), "--json", cwd=place)
     assert done.returncode == 0, done.stderr
-    return Finished(store, json.loads(done.stdout), done.stdout, done.stderr, arguments)
+    answer = json.loads(done.stdout)
+    return Finished(store, answer, done.stdout, done.stderr, arguments, contents(store, answer["study"]))
 
 
 class InlineBackground:
@@ -132,7 +135,7 @@ def contents(store: Path, study: str) -> dict[str, Any]:
                 "artifacts": digests(Path(run.info.artifact_uri.removeprefix("file://"))),
                 "datasets": [
                     (entry.dataset.name, entry.dataset.digest, [(tag.key, tag.value) for tag in entry.tags])
-                    for entry in run.inputs.dataset_inputs
+                    for entry in (run.inputs.dataset_inputs if run.inputs else [])
                 ],
             }
         )

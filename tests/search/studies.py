@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -144,7 +145,7 @@ def a_failure(number: int, params: TrialParams = PARAMS) -> TrialResult:
 
 def loss_of(params: TrialParams) -> float:
     """A made-up objective that a sampler can learn."""
-    return abs(np.log10(params.lr) + 2) + abs(params.width - 12) / 10 + params.depth / 5 + params.batch_size / 100
+    return abs(math.log10(params.lr) + 2) + abs(params.width - 12) / 10 + params.depth / 5 + params.batch_size / 100
 
 
 def same(one: Sequence[TrialResult], other: Sequence[TrialResult]) -> bool:

@@ -70,7 +70,7 @@ def test_what_a_library_prints_does_not_disturb_the_answers(background: Backgrou
 
 
 def test_expected_error_comes_back_as_one_and_the_process_goes_on(background: Background) -> None:
-    with pytest.raises(InsectsError, match="^no room: make some$"):
+    with pytest.raises(InsectsError, match=r"^no room: make some$"):
         background.call("refuse").result(60)
     assert background.call("add", a=1, b=1).result(60) == 2
 

@@ -82,7 +82,7 @@ def test_another_program_that_tells_meanwhile_is_noticed(tmp_path: Path) -> None
 def test_running_trial_of_another_program_is_refused(tmp_path: Path) -> None:
     a_ledger(tmp_path).tell(a_result(0))
     optuna.load_study(study_name="s", storage=opened(tmp_path)).ask()
-    with pytest.raises(StudyError, match="trial 1 of study s in .* is not finished, so another program is writing"):
+    with pytest.raises(StudyError, match=r"trial 1 of study s in .* is not finished, so another program is writing"):
         a_ledger(tmp_path)
 
 

@@ -62,7 +62,8 @@ def test_other_data_is_refused_by_its_digest() -> None:
     splits, held_out = builtin_splits()
     begun = identity(a_plan())
     asked = a_plan().identity(replace(splits, digest="ff" * 32), held_out, "ee" * 32)
-    with pytest.raises(StudyError, match=r"data digest was [0-9a-f]{37}\.\.\., now (ff)+f?\.\.\.; data held_out_digest"):
+    message = r"data digest was [0-9a-f]{37}\.\.\., now (ff)+f?\.\.\.; data held_out_digest"
+    with pytest.raises(StudyError, match=message):
         check_identity("s", begun, asked)
 
 
@@ -124,7 +125,7 @@ BAD_CONFIGS = {
     '[{"depth": 1, "width": 1, "lr": NaN, "batch_size": 1}]': "entry 1: lr must be finite and above 0, found nan",
     '[{"depth": 1, "width": 1, "lr": 1e999, "batch_size": 1}]': "entry 1: lr must be finite and above 0, found inf",
     '[{"depth": 1, "width": 1, "lr": null, "batch_size": 1}]': "entry 1: lr must be a number above 0, found None",
-    '[{"depth": 1, "width": 1, "lr": 1' + "0" * 400 + ', "batch_size": 1}]': "entry 1: int too large to convert to float",
+    f'[{{"depth": 1, "width": 1, "lr": {10**400}, "batch_size": 1}}]': "entry 1: int too large to convert to float",
 }
 
 

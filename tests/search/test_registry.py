@@ -17,7 +17,7 @@ from search import registry
 from search.registry import load_model, register
 from search.results import StudyFolder
 from search.tracking import Projection
-from tests.search.commands import Finished, contents, digests, invoke, own
+from tests.search.commands import Finished, digests, invoke, own
 from tests.search.studies import a_plan, begun_folder, builtin_splits
 
 URI = "models:/insects-mlp@best"
@@ -68,7 +68,7 @@ def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp") -> r
 
 def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> None:
     best = finished.answer["best"]
-    (version,) = contents(finished.store, finished.answer["study"])["versions"]
+    (version,) = finished.tracked["versions"]
     assert version["version"] == "1"
     assert version["aliases"] == ["best"]
     assert version["run"] == f"trial-{best['number']:04d}"
@@ -115,6 +115,7 @@ def test_metadata_signature_and_example_say_what_goes_in_and_out(finished: Finis
 
     own(finished.store).client()
     info = mlflow.models.get_model_info(URI)
+    assert info.metadata is not None
     assert info.metadata["features"] == ["feature1", "feature2"]
     assert info.metadata["classes"] == ["0", "1", "2", "3", "4"]
     assert info.metadata["params"] == finished.answer["best"]["params"]
@@ -240,7 +241,7 @@ def test_pickled_model_is_refused_by_mlflow_and_by_us_and_so_is_code(
 
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-        with pytest.raises(mlflow.MlflowException, match="[Pp]ickle"):
+        with pytest.raises(mlflow.MlflowException, match=r"[Pp]ickle"):
             mlflow.pytorch.load_model("models:/insects-mlp/1")
     messages = {"1": "needs pickle or code to load", "2": "is not a model of insects-search: choose another --model"}
     for version, message in messages.items():

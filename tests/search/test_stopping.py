@@ -29,9 +29,7 @@ def optuna_stops_after(told: list[TrialResult], losses: list[float], pruner: opt
     for result in told:
         values = {epoch: float(value) for epoch, value in enumerate(result.valid_losses, start=1)}
         value = result.valid_loss if result.state == "complete" else None
-        study.add_trial(
-            optuna.trial.create_trial(state=states[result.state], value=value, intermediate_values=values)
-        )
+        study.add_trial(optuna.trial.create_trial(state=states[result.state], value=value, intermediate_values=values))
     trial = study.ask()
     for epoch, value in enumerate(losses, start=1):
         trial.report(value, epoch)

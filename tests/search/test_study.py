@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 import random
-import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insects.errors import StoreError, StudyError
+from insects.errors import StudyError
 from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask
 from search import study
-from search.interrupts import Interrupted, StopFlag
 from search.ledger import Ledger
-from search.plan import Plan
-from search.results import StudyFolder
+from search.plan import Plan, study_digest
 from search.sampling import Proposer
+from tests.search.references import PLAN, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.search.studies import (
     DIVERGING,
     PARAMS,
@@ -37,34 +36,8 @@ from tests.search.studies import (
     same,
 )
 
-TRIALS = 12
-PLAN = a_plan(percentile=50.0, configs=[PARAMS, DIVERGING, UNTRAINABLE, PARAMS])
 
-
-@pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrialResult]]:
-    """A store with an uninterrupted study of one worker, and its results."""
-    store = tmp_path_factory.mktemp("reference")
-    return store, run_study(store, PLAN, TRIALS, workers=1)
-
-
-@pytest.fixture
-def copied(reference: tuple[Path, list[TrialResult]], tmp_path: Path) -> Path:
-    """A copy of the reference's store."""
-    return Path(shutil.copytree(reference[0], tmp_path / "store"))
-
-
-def assert_equals_reference(store: Path, results: list[TrialResult], reference: tuple[Path, list[TrialResult]]) -> None:
-    assert same(results, reference[1])
-    assert optuna_trials(store / "optuna.journal") == optuna_trials(reference[0] / "optuna.journal")
-    assert StudyFolder(store / "trials" / "s").numbers() == list(range(len(results)))
-
-
-def folder_of(store: Path) -> StudyFolder:
-    return StudyFolder(store / "trials" / "s")
-
-
-def test_reference_holds_every_kind_of_end(reference: tuple[Path, list[TrialResult]]) -> None:
+def test_reference_holds_every_kind_of_end(reference: Reference) -> None:
     results = reference[1]
     assert [result.number for result in results] == list(range(TRIALS))
     assert {result.state for result in results} == {"complete", "pruned", "failed"}
@@ -72,7 +45,7 @@ def test_reference_holds_every_kind_of_end(reference: tuple[Path, list[TrialResu
     assert not np.array_equal(results[0].history, results[3].history)  # equal settings, but a trial of its own
 
 
-def test_diverged_trial_is_complete_with_its_reason(reference: tuple[Path, list[TrialResult]]) -> None:
+def test_diverged_trial_is_complete_with_its_reason(reference: Reference) -> None:
     diverged = reference[1][1]
     assert diverged.state == "complete"
     assert diverged.reason == f"diverged: the loss was not finite in epoch {diverged.epochs}"
@@ -80,7 +53,7 @@ def test_diverged_trial_is_complete_with_its_reason(reference: tuple[Path, list[
 
 
 def test_failing_trial_keeps_its_traceback_and_the_search_goes_on(
-    reference: tuple[Path, list[TrialResult]],
+    reference: Reference,
 ) -> None:
     failed = reference[1][2]
     assert failed.state == "failed"
@@ -89,7 +62,7 @@ def test_failing_trial_keeps_its_traceback_and_the_search_goes_on(
     assert reference[1][3].state == "complete"
 
 
-def test_optuna_holds_what_the_results_say(reference: tuple[Path, list[TrialResult]]) -> None:
+def test_optuna_holds_what_the_results_say(reference: Reference) -> None:
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
     for result, trial in zip(reference[1], optuna_trials(reference[0] / "optuna.journal"), strict=True):
         assert trial["number"] == result.number
@@ -104,98 +77,8 @@ def test_optuna_holds_what_the_results_say(reference: tuple[Path, list[TrialResu
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_study_does_not_depend_on_the_number_of_workers(
-    workers: int, tmp_path: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
+def test_study_does_not_depend_on_the_number_of_workers(workers: int, tmp_path: Path, reference: Reference) -> None:
     assert_equals_reference(tmp_path, run_study(tmp_path, PLAN, TRIALS, workers=workers), reference)
-
-
-@pytest.mark.parametrize("number", [0, 1, 5])
-def test_interrupted_study_ends_equal_to_an_uninterrupted_one(
-    number: int, tmp_path: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    flag = StopFlag()
-
-    def interrupt(result: TrialResult) -> None:
-        if result.number >= number:
-            flag.array[0] = 1
-
-    with pytest.raises(Interrupted):
-        run_study(tmp_path, PLAN, TRIALS, stop=flag, on_result=interrupt)
-    kept = folder_of(tmp_path).numbers()
-    assert len(kept) >= 1
-    known: list[int] = []
-    results = run_study(tmp_path, PLAN, TRIALS, on_known=lambda result: known.append(result.number))
-    assert known == kept
-    assert_equals_reference(tmp_path, results, reference)
-
-
-def test_study_killed_between_two_results_ends_equal_to_an_uninterrupted_one(
-    tmp_path: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill(result: TrialResult) -> None:
-        raise Killed
-
-    for _ in range(4):
-        with pytest.raises(Killed):
-            run_study(tmp_path, PLAN, TRIALS, on_result=kill)
-    assert_equals_reference(tmp_path, run_study(tmp_path, PLAN, TRIALS), reference)
-
-
-def test_missing_results_are_trained_again_to_the_same(
-    copied: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    for number in (0, 2, 7, 11):
-        folder_of(copied).file(number).unlink()
-    trained: list[int] = []
-    results = run_study(copied, PLAN, TRIALS, on_result=lambda result: trained.append(result.number))
-    assert sorted(trained) == [0, 2, 7, 11]
-    assert_equals_reference(copied, results, reference)
-
-
-def test_truncated_result_is_trained_again_to_the_same(
-    copied: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    path = folder_of(copied).file(4)
-    path.write_bytes(path.read_bytes()[:200])
-    assert_equals_reference(copied, run_study(copied, PLAN, TRIALS), reference)
-
-
-def test_deleted_journal_is_written_anew_from_the_results(
-    copied: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    (copied / "optuna.journal").unlink()
-    trained: list[int] = []
-    results = run_study(copied, PLAN, TRIALS, on_result=lambda result: trained.append(result.number))
-    assert trained == []
-    assert_equals_reference(copied, results, reference)
-
-
-@pytest.mark.parametrize("cut", [1, 30, 300, 3000])
-def test_torn_tail_of_the_journal_is_told_again(
-    cut: int, copied: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    journal = copied / "optuna.journal"
-    journal.write_bytes(journal.read_bytes()[:-cut])
-    assert_equals_reference(copied, run_study(copied, PLAN, TRIALS), reference)
-
-
-def test_topping_up_keeps_the_first_trials(copied: Path, reference: tuple[Path, list[TrialResult]]) -> None:
-    more = run_study(copied, PLAN, TRIALS + 3)
-    assert same(more[:TRIALS], reference[1])
-    assert [result.number for result in more] == list(range(TRIALS + 3))
-    assert same(run_study(copied, PLAN, TRIALS + 3), more)
-
-
-def test_study_that_is_done_trains_nothing(copied: Path, reference: tuple[Path, list[TrialResult]]) -> None:
-    journal = (copied / "optuna.journal").read_bytes()
-    trained: list[TrialResult] = []
-    assert same(run_study(copied, PLAN, TRIALS, on_result=trained.append), reference[1])
-    assert trained == []
-    assert (copied / "optuna.journal").read_bytes() == journal
 
 
 def test_what_is_told_before_each_ask_is_fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,48 +149,37 @@ def test_bug_outside_training_is_raised_and_what_had_ended_is_kept(
     assert 0 in folder_of(tmp_path).numbers()
 
 
-def test_full_disk_stops_the_search_and_the_next_run_completes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    save = StudyFolder.save
-
-    def full(folder: StudyFolder, result: TrialResult) -> None:
-        if result.number == 3:
-            raise StoreError("cannot write 0003.npz: No space left on device")
-        save(folder, result)
-
-    monkeypatch.setattr(StudyFolder, "save", full)
-    with pytest.raises(StoreError, match="No space left"):
-        run_study(tmp_path, PLAN, TRIALS)
-    monkeypatch.undo()
-    assert_equals_reference(tmp_path, run_study(tmp_path, PLAN, TRIALS), reference)
-
-
-def test_deadline_stops_asking_and_the_next_run_goes_on(
-    tmp_path: Path, reference: tuple[Path, list[TrialResult]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks = itertools.count()
-    clock = SimpleNamespace(monotonic=lambda: next(ticks), perf_counter=time.perf_counter)
-    monkeypatch.setattr(study, "time", clock)
-    some = run_study(tmp_path, PLAN, TRIALS, deadline=7)
-    assert [result.number for result in some] == folder_of(tmp_path).numbers() == list(range(7))
-    assert_equals_reference(tmp_path, run_study(tmp_path, PLAN, TRIALS), reference)
-
-
-def test_deadline_that_has_passed_still_returns_every_finished_trial(
-    copied: Path, reference: tuple[Path, list[TrialResult]]
-) -> None:
-    results = run_study(copied, PLAN, TRIALS + 5, deadline=time.monotonic() - 1)
-    assert_equals_reference(copied, results, reference)
-
-
-def test_results_in_memory_do_not_hold_weights(reference: tuple[Path, list[TrialResult]]) -> None:
+def test_results_in_memory_do_not_hold_weights(reference: Reference) -> None:
     assert all(result.weights.size == 0 for result in reference[1])
     kept = folder_of(reference[0]).load(0)
     assert kept is not None
     assert kept.weights.size == 3 * 8 + 9 * 5
 
 
-def test_other_plan_gives_other_results(tmp_path: Path, reference: tuple[Path, list[TrialResult]]) -> None:
+def test_other_plan_gives_other_results(tmp_path: Path, reference: Reference) -> None:
     plan = Plan(**{**vars(PLAN), "seed": 1})
     assert not same(run_study(tmp_path, plan, TRIALS), reference[1])
+
+
+DIGEST_SCRIPT = """
+import sys
+from pathlib import Path
+from search.plan import study_digest
+from tests.search.studies import run_study
+from tests.search.references import PLAN, TRIALS
+print(study_digest(run_study(Path(sys.argv[1]), PLAN, TRIALS)))
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_study_does_not_depend_on_the_threads_of_the_blas(threads: str, tmp_path: Path, reference: Reference) -> None:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST_SCRIPT, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"{study_digest(reference[1])}\n", done.stderr

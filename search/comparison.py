@@ -1,0 +1,177 @@
+"""What compares a study's trials, and what describes its data: figures and files of the search's own run in MLflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from insects import mlp
+from insects.trial import TrialResult
+from search.importance import TOP, importances
+from search.plan import study_digest
+from search.results import StudyData, StudyFolder
+from search.space import SearchSpace, as_dict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+
+    from insects.plots import TrialFigures
+    from insects.raw_table import RawTable
+
+COMPARED_TAG = "insects.compared"
+TABLE = "table"
+"""The folder of the description among the run's files."""
+
+_MOST_TELLING = ("lr", "width", "depth", "batch_size")  # where the trials do not say it themselves
+_FEWEST_RANKED = 10  # trials: of fewer, not one is in the best tenth
+_DESCRIBED = 4_000_000  # most numbers of the sample that are described: it is a matter of seconds
+
+
+def light_results(study: StudyFolder) -> list[TrialResult]:
+    """Every finished trial, by number, without its weights."""
+    loaded = (study.load(number) for number in study.numbers())
+    return [replace(result, weights=np.empty(0, np.float32)) for result in loaded if result is not None]
+
+
+def deliver_comparison(
+    client: MlflowClient,
+    run_id: str,
+    study: StudyFolder,
+    results: Sequence[TrialResult],
+    figures: TrialFigures | None,
+    seconds: dict[str, float],
+) -> None:
+    """Bring comparison and description to the search's run, unless they are there for just these trials.
+
+    figures: what drew the trials, if anything did. seconds: `figures` and `tracking` grow by what was spent.
+    """
+    started = time.perf_counter()
+    compared = client.get_run(run_id).data.tags.get(COMPARED_TAG)
+    digest = study_digest(results)
+    if not results or compared == digest:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = study.data()
+        write_comparison(folder, study, data, results, figures)
+        if compared is None:  # the data of a study never changes
+            write_description(folder / TABLE, sample_table(study, data))
+        drawn = time.perf_counter()
+        client.log_artifacts(run_id, name)
+        client.set_tag(run_id, COMPARED_TAG, digest)
+    seconds["figures"] += drawn - started
+    seconds["tracking"] += time.perf_counter() - drawn
+
+
+def write_comparison(
+    folder: Path, study: StudyFolder, data: StudyData, results: Sequence[TrialResult], figures: TrialFigures | None
+) -> None:
+    """Write `trials.csv` and every figure that these trials are enough for."""
+    from insects.plots import optimization_history
+    from insects.plots.comparison import contour_figure, importance_figure, parallel_figure, slice_figure
+
+    _write_trials(folder / "trials.csv", results)
+    complete = [r for r in results if r.state == "complete" and np.isfinite(r.valid_loss)]
+    space = SearchSpace(**{name: tuple(bounds) for name, bounds in study.identity()["space"].items()})
+    space = space.widened(result.params for result in results)
+    ranked = complete if len(complete) >= _FEWEST_RANKED else []
+    shares = importances(space, [result.params for result in ranked], [result.valid_loss for result in ranked])
+    history = [(result.number, result.valid_loss, result.state) for result in results]
+    drawn: dict[str, Figure | None] = {
+        "optimization_history.png": optimization_history(*map(list, zip(*history, strict=True))),
+        "boundary_atlas.png": _atlas(study, data, results, figures),
+        "importances.png": importance_figure(shares, len(ranked), TOP) if shares else None,
+        "slices.png": slice_figure(results),
+        "parallel_coordinates.png": parallel_figure(results),
+        "contour.png": contour_figure(results, list(shares) or _MOST_TELLING),
+    }
+    _write_figures(folder, {name: figure for name, figure in drawn.items() if figure is not None})
+
+
+def write_description(folder: Path, table: RawTable) -> None:
+    """Write a table's description as `description.txt` and `.json`, and its figures; makes the folder."""
+    from insects.describe import describe
+    from insects.plots.table import table_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    description = describe(table)
+    (folder / "description.txt").write_text(description.text() + "\n", encoding="utf-8")
+    content = json.dumps(description.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "description.json").write_text(content + "\n", encoding="utf-8")
+    _write_figures(folder, table_figures(table))
+
+
+def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
+    """The rows that a study keeps of its training and validation rows, in the user's units."""
+    from insects.raw_table import raw
+    from insects.splits import Table
+
+    sample, sizes = data.sample, study.identity()["data"]
+    total = sizes["train_rows"] + sizes["valid_rows"]
+    kept = min(1.0, _DESCRIBED / (sample.train_x.size + sample.valid_x.size))
+    train, valid = (slice(math.ceil(kept * len(y))) for y in (sample.train_y, sample.valid_y))
+    x = np.concatenate([sample.train_x[train], sample.valid_x[valid]]) * sample.std + sample.mean
+    y = np.concatenate([sample.train_y[train], sample.valid_y[valid]])
+    part = "" if len(y) == total else f", {len(y):,} of {total:,}"
+    source = f"{study.source()}: training and validation rows{part}"
+    return raw(Table(sample.features, sample.classes, x, y, source), target="label")
+
+
+def _atlas(
+    study: StudyFolder, data: StudyData, results: Sequence[TrialResult], figures: TrialFigures | None
+) -> Figure | None:
+    """The trials' maps, of which only those that are drawn are read again."""
+    from insects.plots import TrialFigures, boundary_atlas
+    from insects.plots.study import ATLAS_MAPS
+
+    ranked = sorted((r for r in results if r.epochs), key=lambda result: (result.valid_loss, result.number))
+    if not ranked:
+        return None
+    figures = figures or TrialFigures(data.sample)
+    maps, titles = [], []
+    for light in ranked[:ATLAS_MAPS]:
+        result = study.load(light.number)
+        assert result is not None, "it was there a moment ago"
+        maps.append(figures.thumbnail(partial(mlp.logits, result.weights, result.params, data.sample.shape)))
+        titles.append(f"{result.number}: loss {result.valid_loss:.2g}")
+    columns = min(max(3, math.ceil(math.sqrt(1.4 * len(maps)))), 10)
+    return boundary_atlas(maps, titles, columns, total=len(ranked))
+
+
+def _write_trials(path: Path, results: Sequence[TrialResult]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = [_row(result) for result in results]
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _row(result: TrialResult) -> dict[str, Any]:
+    return {
+        "number": result.number,
+        "state": result.state,
+        **as_dict(result.params),
+        "valid_loss": result.valid_loss,
+        "valid_accuracy": result.valid_accuracy,
+        "best_epoch": result.best_epoch,
+        "epochs": result.epochs,
+        "seconds": round(result.seconds, 4),
+    }
+
+
+def _write_figures(folder: Path, figures: dict[str, Figure]) -> None:
+    from insects.plots import figure_png
+
+    for name, figure in figures.items():
+        (folder / name).write_bytes(figure_png(figure))

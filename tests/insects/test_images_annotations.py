@@ -1,0 +1,146 @@
+"""An annotations CSV: what is read from it, and one clear line for each way in which it can be wrong."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from insects.errors import DataError
+from insects.images.annotations import read_annotations
+from insects.images.files import content
+
+HEADER = "sample,species,filename\n"
+
+
+def write(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "insects.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_columns_are_found_by_name_and_rows_keep_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "note,filename,kind,animal\nx,./b.jpg,bee,2\n\n,sub//a.jpg,ant,1\n")
+    annotations = read_annotations(path, tmp_path, target="kind", group="animal")
+    assert annotations.files == ("b.jpg", "sub/a.jpg")
+    assert annotations.lines == (2, 4)
+    assert annotations.classes == ("ant", "bee")
+    assert annotations.y.tolist() == [1, 0]
+    assert annotations.groups == ("2", "1")
+
+
+def test_whole_number_labels_are_ordered_as_numbers(tmp_path: Path) -> None:
+    annotations = read_annotations(write(tmp_path, HEADER + "1,10,a\n2,9,b\n3,09,c\n"), tmp_path)
+    assert annotations.classes == ("9", "10")
+    assert annotations.y.tolist() == [1, 0, 0]
+    assert annotations.groups is None
+
+
+def test_labels_can_be_held_to_the_classes_of_a_model_in_their_order(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "1,bee,a\n2,ant,b\n")
+    assert read_annotations(path, tmp_path, classes=("wasp", "bee", "ant")).y.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"line 2, column 'species': a label must be one of the classes trained on"):
+        read_annotations(path, tmp_path, classes=("ant",))
+
+
+def test_rows_left_out_take_their_classes_with_them(tmp_path: Path) -> None:
+    annotations = read_annotations(write(tmp_path, HEADER + "1,ant,a\n2,bee,b\n3,wasp,c\n"), tmp_path, group="sample")
+    kept = annotations.only([True, False, True])
+    assert (kept.files, kept.lines, kept.classes, kept.y.tolist(), kept.groups) == (
+        ("a", "c"),
+        (2, 4),
+        ("ant", "wasp"),
+        [0, 1],
+        ("1", "3"),
+    )
+
+
+ROWS_IN_ERROR = {
+    "no file name column": (
+        "sample,species,file\n1,ant,a\n",
+        "has no file name column 'filename'; did you mean 'file'?",
+    ),
+    "no label column": ("sample,kind,filename\n1,ant,a\n", "has no label column 'species'; choose with --target."),
+    "no group column": ("specimen,species,filename\n1,ant,a\n", "has no group column 'sample'; choose with --group."),
+    "no rows": (HEADER, "has a header but no rows; add some"),
+    "empty file": ("", "is empty; it needs a header line"),
+    "empty file name": (HEADER + "1,ant, \n", "line 2, column 'filename': the file name must not be empty"),
+    "absolute name": (HEADER + "1,ant,/etc/passwd\n", "line 2, column 'filename': the file name must be inside"),
+    "absolute Windows name": (HEADER + "1,ant,C:\\a.jpg\n", "found the absolute 'C:\\\\a.jpg'"),
+    "way up": (HEADER + "1,ant,sub/../../a.jpg\n", "found 'sub/../../a.jpg' with '..'"),
+    "way up with backslashes": (HEADER + "1,ant,sub\\..\\a.jpg\n", "with '..'; write it without"),
+    "NUL": (HEADER + "1,ant,a\0.jpg\n", "line 2, column 'filename': the file name must not hold a NUL character"),
+    "not UTF-8": (HEADER.encode() + b"1,ant,\xff.jpg\n", "line 2, column 'filename': the file name must be UTF-8"),
+    "same image twice": (HEADER + "1,ant,a\n1,ant,./a\n", "line 3: image 'a' must occur once, but is on line 2 too"),
+    "specimen of two species": (HEADER + "1,ant,a\n1,bee,b\n", "group '1' is 'bee' here and 'ant' on line 2"),
+    "empty label": (HEADER + "1,,a\n", "line 2, column 'species': the label must not be empty"),
+    "empty group": (HEADER + ",ant,a\n", "line 2, column 'sample': the group must not be empty"),
+    "missing cell": (HEADER + "1,ant\n", "line 2: a row must have 3 cells like the header, found 2"),
+    "open quote": (HEADER + '1,ant,"a\n', "line 2: the row is not valid CSV"),
+    "labels all different": (
+        HEADER + "".join(f"{n},name {n},{n}.jpg\n" for n in range(30)),
+        "column 'species' has 30 different values in 30 rows; choose the label column with --target",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), ROWS_IN_ERROR.values(), ids=ROWS_IN_ERROR)
+def test_wrong_table_is_told_in_one_line(text: str | bytes, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(DataError) as error:
+        read_annotations(path, tmp_path, group="sample")
+    assert message in str(error.value)
+    assert str(error.value).startswith(str(path))
+    assert str(error.value).isprintable()
+
+
+def test_missing_csv_and_missing_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file"):
+        read_annotations(tmp_path / "none.csv", tmp_path)
+    with pytest.raises(DataError, match=r"there is no image folder .*none'; name it with --image-dir"):
+        read_annotations(write(tmp_path, HEADER), tmp_path / "none")
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example(name="..")
+@example(name="../secret")
+@example(name="/etc/hostname")
+@example(name="link/secret")
+@example(name="a" * 300)
+@example(name="inside/../../secret")
+@given(name=st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=40))
+def test_any_file_name_is_read_from_inside_the_folder_or_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "images"
+    (folder / "inside").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "secret").write_bytes(b"secret")
+    if not (folder / "link").is_symlink():
+        (folder / "link").symlink_to(tmp_path)
+    (folder / "inside" / "a.jpg").write_bytes(b"inside")
+    path = tmp_path / "names.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("filename", "species"), (name, "ant")])
+    try:
+        annotations = read_annotations(path, folder)
+        found = content(folder, annotations.files[0])
+    except (DataError, ValueError) as error:
+        message, found = str(error), b"inside"
+    else:
+        message = ""
+    assert found == b"inside"
+    assert "\n" not in message
+
+
+@given(
+    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20), st.sampled_from(["{}", "sub/{}", "a b {}"])
+)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_file_of_any_plain_name_is_found(tmp_path: Path, name: str, pattern: str) -> None:
+    folder = tmp_path / "images"
+    file = folder / pattern.format(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(name.encode())
+    path = write(tmp_path, f"filename,species\n{pattern.format(name)},ant\n")
+    assert content(folder, read_annotations(path, folder).files[0]) == name.encode()

@@ -1,0 +1,121 @@
+"""Mistakes on the command line and in the input: one line, the right exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.search.commands import SMALL, command, invoke
+
+BAD_USAGE = [
+    "--trials 0",
+    "--trials many",
+    "--epochs 0",
+    "--schedule linear",
+    "--depth 0",
+    "--depth 3:1",
+    "--depth 1.5",
+    "--depth 1:",
+    "--width -1:4",
+    "--lr 0:1",
+    "--lr nan",
+    "--lr 1:inf",
+    "--lr 1:2:3",
+    "--batch-size 4,4",
+    "--batch-size 0",
+    "--batch-size ,",
+    "--features a,a",
+    "--features a,,b",
+    "--sampler grid",
+    "--pruner percentile:0",
+    "--pruner percentile:nan",
+    "--pruner median:3",
+    "--window 0",
+    "--seed -1",
+    "--study ../up",
+    "--study .hidden",
+    "--study ''",
+    "--study lock/x",
+    "--model-name a/b",
+    "--device tpu",
+    "--engine jax",
+    "--workers 0",
+    "--timeout 0",
+    "--timeout nan",
+    "--timeout inf",
+    "--test-fraction 1",
+    "--test-fraction nan",
+    "--split-seed x",
+    "--nothing",
+    "stray",
+]
+
+
+@pytest.mark.parametrize("line", BAD_USAGE)
+def test_wrong_usage_exits_2_with_the_usage(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = invoke(monkeypatch, "search", *shlex.split(line))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage: search" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD_INPUT = {
+    "file missing": ("--train none.csv", "none.csv"),
+    "file is a folder": ("--train .", "."),
+    "no label column": ("--train t.csv --target species", "t.csv has no label column 'species'"),
+    "no such feature": ("--train t.csv --features a,c", "t.csv has no input column 'c'"),
+    "feature is text": ("--train text.csv", "column 'a'"),
+    "one class": ("--train one.csv", "a search needs at least two classes, found only 'x'"),
+    "too few rows": ("--train few.csv", "class 'y' has 1"),
+    "test file missing": ("--train t.csv --test none.csv", "none.csv"),
+    "test file of other columns": ("--train t.csv --test one_column.csv", "has no input column 'b'"),
+    "configs missing": ("--configs none.json", "cannot read none.json: No such file or directory"),
+    "configs no list": ("--configs bad.json", "bad.json must hold a list"),
+    "device cuda": ("--device cuda", "--device cuda is not available here (found: cpu): choose one of these, or auto"),
+    "compiled on mps": ("--device mps --engine compiled", "the compiled engine trains on the cpu only"),
+    "no such study": ("--sync --study none", "there is no study none in"),
+    "store with an escape in its path": ("--store a%20b", "the path of a store must hold neither % nor ?, found "),
+    "store in a file": ("--store t.csv/in", "t.csv/in"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_INPUT)
+def test_bad_input_is_one_line_and_exit_1(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{label},{value},{value * 2}" for label in "xy" for value in range(20)]
+    Path("t.csv").write_text("\n".join(["labels,a,b", *rows]))
+    Path("text.csv").write_text("\n".join(["labels,a,b", *rows[:30], "y,many,3"]))
+    Path("one.csv").write_text("\n".join(["labels,a,b", *rows[:20]]))
+    Path("few.csv").write_text("\n".join(["labels,a,b", *rows[:21]]))
+    Path("one_column.csv").write_text("labels,a\nx,1\n")
+    Path("bad.json").write_text('{"depth": 1}')
+    line, message = BAD_INPUT[kind]
+    monkeypatch.setattr("tests.search.commands.InlineBackground.call", lambda *_, **__: None)
+    done = invoke(monkeypatch, "search", *SMALL, *line.split())
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_bad_input_of_the_installed_command_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    done = command("insects-search", "--train", "none.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tests.search.commands.InlineBackground.call", lambda *_, **__: None)
+    monkeypatch.setattr("search.results.Path.mkdir", refused)
+    done = invoke(monkeypatch, "search", *SMALL, "--store", str(tmp_path / "store"))
+    monkeypatch.undo()
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: cannot create {tmp_path / 'store' / 'trials'}")
+    assert done.stderr.endswith("Permission denied; choose another --store\n")
