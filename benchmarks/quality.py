@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from insects import mlp
 from insects.spiral import ARMS, spiral
@@ -63,12 +64,13 @@ def accuracy_on_held_out(folder: StudyFolder, number: int) -> str:
     return f"{right} of {len(rows.y)}"
 
 
-def predicted(folder: StudyFolder, number: int, x_NF: mlp.Floats) -> mlp.Floats:
+def predicted(folder: StudyFolder, number: int, x_NF: mlp.Floats) -> NDArray[np.intp]:
     """Classes of raw rows, by the network of a finished trial."""
     result, sample = folder.load(number), folder.data().sample
     assert result is not None
     standardized = ((x_NF - sample.mean) / sample.std).astype(np.float32)
-    return np.argmax(mlp.logits(result.weights, result.params, sample.shape, standardized), axis=1)
+    logits_NC = mlp.logits(result.weights, result.params, sample.shape, standardized)
+    return logits_NC.argmax(axis=1)
 
 
 if __name__ == "__main__":

@@ -29,18 +29,18 @@ def read_table(path: str | os.PathLike[str], target: str = "labels", features: S
     file's order.
     Raises: DataError: whatever keeps the file from being such a table, with file, line and column.
     """
-    source = _source(path)
+    source = source_name(path)
     codes: dict[str, int] = {}
     with open_csv(path) as file:
         names, line = read_header(file, source)
-        columns = _choose(source, names, target, features)
+        columns = choose_columns(source, names, target, features)
         x, y = read_rows(file, line, columns, lambda label: codes.setdefault(checked_name(label), len(codes)))
     if len(codes) > max(20, len(y) / 2):
         raise DataError(
             f"{source}: a label column must hold few classes with many rows each, column {shown(target)} has "
             f"{len(codes)} different values in {len(y)} rows; choose the label column with --target"
         )
-    classes, order = _ordered(list(codes))
+    classes, order = ordered_classes(list(codes))
     return Table(tuple(names[position] for position in columns.features), classes, x, order[y], source)
 
 
@@ -52,7 +52,7 @@ def read_rows_like(
     The file's columns may stand in any order, and others beside them are not read.
     Raises: DataError: as `read_table`; also a feature that is missing, or a label the model was not trained on.
     """
-    source = _source(path)
+    source = source_name(path)
     known = {name: code for code, name in enumerate(classes)}
     whole = _are_whole(classes)
 
@@ -68,12 +68,16 @@ def read_rows_like(
 
     with open_csv(path) as file:
         names, line = read_header(file, source)
-        columns = _choose(source, names, target, features)
+        columns = choose_columns(source, names, target, features)
         x, y = read_rows(file, line, columns, code)
     return Table(tuple(features), tuple(classes), x, y, source)
 
 
-def _choose(source: str, names: tuple[str, ...], target: str, features: Sequence[str] | None) -> Columns:
+def choose_columns(source: str, names: tuple[str, ...], target: str, features: Sequence[str] | None) -> Columns:
+    """Which columns of a file are read: the label, and the features named or all others.
+
+    Raises: DataError: there is no such column, or it is named twice.
+    """
     if target not in names:
         raise _no_such_column(source, names, "label", target)
     if features is None:
@@ -107,7 +111,7 @@ def _no_such_column(source: str, names: tuple[str, ...], role: str, name: str) -
     return DataError(f"{source} has no {role} column {shown(name)}; {advice} Its columns are {listed(names)}")
 
 
-def _ordered(labels: list[str]) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.int32]]]:
+def ordered_classes(labels: list[str]) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.int32]]]:
     """Class names in their order, and for each label in the order of appearance the number of its class."""
     whole = _are_whole(labels)
     names = [_canonical(label) for label in labels] if whole else labels
@@ -125,5 +129,6 @@ def _canonical(label: str) -> str:
     return str(int(label.partition(".")[0]))
 
 
-def _source(path: str | os.PathLike[str]) -> str:
+def source_name(path: str | os.PathLike[str]) -> str:
+    """What messages call a file."""
     return shown(os.fspath(path), limit=200)[1:-1]

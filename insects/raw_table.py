@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.csv_reader import Columns, checked_name, open_csv, read_header, read_rows
-from insects.data import _choose as choose_columns
-from insects.data import _ordered as ordered_classes
-from insects.data import _source as source_name
+from insects.data import choose_columns, ordered_classes, source_name
 from insects.splits import Labels, Table
 
 if TYPE_CHECKING:

@@ -109,17 +109,17 @@ def split(
     valid_N = _draw(_mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
 
     train_x, valid_x = table.x[order_N[~valid_N]], table.x[order_N[valid_N]]
-    mean, std = _moments(train_x)
+    mean, std = moments(train_x)
     for x in (train_x, valid_x):
-        _standardize(x, mean, std, table)
+        standardize(x, mean, std, table)
     train_y, valid_y = y_N[~valid_N], y_N[valid_N]
-    digest = _digest((table.features, table.classes), (train_x, train_y, valid_x, valid_y, mean, std))
+    digest = digest_of((table.features, table.classes), (train_x, train_y, valid_x, valid_y, mean, std))
     return Splits(table.features, table.classes, train_x, train_y, valid_x, valid_y, mean, std, digest), test
 
 
 def table_digest(table: Table) -> str:
     """Hex SHA-256 of a table's names, classes and rows in their order; its source does not count."""
-    return _digest((table.features, table.classes), (table.x, table.y))
+    return digest_of((table.features, table.classes), (table.x, table.y))
 
 
 def _check_class_sizes(table: Table, needed: int) -> None:
@@ -200,7 +200,7 @@ def _mix(state_N: Hashes) -> Hashes:
     return mixed_N
 
 
-def _moments(x_NF: Floats) -> tuple[Floats, Floats]:
+def moments(x_NF: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation (ddof 0) of each column, in float64 one column at a time, rounded to float32."""
     mean_F, std_F = np.empty((2, x_NF.shape[1]), dtype=np.float32)
     for column in range(x_NF.shape[1]):
@@ -212,7 +212,7 @@ def _moments(x_NF: Floats) -> tuple[Floats, Floats]:
     return mean_F, std_F
 
 
-def _standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> None:
+def standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> None:
     with np.errstate(over="ignore"):  # found just below
         x_NF -= mean_F
         x_NF /= std_F
@@ -224,7 +224,7 @@ def _standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> N
         )
 
 
-def _digest(names: tuple[tuple[str, ...], ...], arrays: tuple[NDArray[Any], ...]) -> str:
+def digest_of(names: tuple[tuple[str, ...], ...], arrays: tuple[NDArray[Any], ...]) -> str:
     head = json.dumps([names, [(array.dtype.name, array.shape) for array in arrays]])
     sha256 = hashlib.sha256(head.encode("ascii"))
     for array in arrays:

@@ -52,10 +52,14 @@ class Courier:
         projection = self._insist(lambda projection: projection.deliver_missing())
         return dict(projection.seconds)
 
-    def finish(self, status: str) -> dict[str, float]:
-        """Close the search's run; the seconds of `deliver_all` with those of the comparison."""
-        projection = self._insist(lambda projection: projection.finish(status))
+    def compare(self) -> dict[str, float]:
+        """Bring the comparison of all trials to the search's run; the seconds of `deliver_all` with those of this."""
+        projection = self._insist(lambda projection: projection.compare())
         return dict(projection.seconds)
+
+    def finish(self, status: str) -> None:
+        """Close the search's run."""
+        self._insist(lambda projection: projection.finish(status))
 
     def run_of(self, number: int) -> list[str]:
         """Experiment, search run and own run of a trial."""
@@ -93,6 +97,5 @@ class Courier:
 
 
 _courier = Courier()
-HANDLERS = {
-    name: getattr(_courier, name) for name in ("warm_up", "open", "deliver", "deliver_all", "finish", "run_of", "close")
-}
+_NAMES = ("warm_up", "open", "deliver", "deliver_all", "run_of", "compare", "finish", "close")
+HANDLERS = {name: getattr(_courier, name) for name in _NAMES}

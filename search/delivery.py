@@ -56,11 +56,13 @@ class Delivery:
         registered = None
         try:
             self.seconds = _answer(self._courier.call("deliver_all"), check)
+            runs = None if best is None else _answer(self._courier.call("run_of", number=best), check)
+            compared = self._courier.call("compare")  # while the other process exports the model
             if best is not None:
-                runs = _answer(self._courier.call("run_of", number=best), check)
                 request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
                 registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
-            self.seconds = _answer(self._courier.call("finish", status="FINISHED"), check)
+            self.seconds = _answer(compared, check)
+            _answer(self._courier.call("finish", status="FINISHED"), check)
         except InsectsError as error:
             self.trouble = str(error)
         else:

@@ -7,35 +7,29 @@ whole.
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from insects import mlp
-from insects.params import TrialParams
-from insects.training import METRICS
 from insects.trial import TrialResult
+from search import entries
 from search.comparison import deliver_comparison, light_results
 from search.held_out import HELD_OUT, save_table
 from search.results import StudyFolder
 from search.store import Store, reaching
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
-
     from insects.plots import TrialFigures
 
 STUDY_TAG, TRIAL_TAG, ROLE_TAG = "insects.study", "insects.trial", "insects.role"
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
-_TAG_LENGTH, _PARAM_LENGTH, _DIGEST_LENGTH = 5000, 6000, 36  # MLflow's limits
+_DIGEST_LENGTH = 36  # MLflow's limit
 _PAGE = 1000
 
 
@@ -93,17 +87,20 @@ class Projection:
         for number in self._folder.numbers():
             self.deliver(number)
 
-    def finish(self, status: str) -> None:
-        """Close the search's own run: `FINISHED` with the comparison of its trials, or `KILLED` after an interrupt."""
+    def compare(self) -> None:
+        """Bring the figures of the best trial, and those that compare all trials, to the search's run."""
         with reaching(self._store.tracking_uri):
             results = light_results(self._folder)
             complete = [result for result in results if result.state == "complete" and result.best_epoch]
             best = min(complete, key=lambda r: (r.valid_loss, r.number), default=None)
             if best is not None:
-                self._client.log_batch(self.search_run_id, metrics=self._summary(best))
-            if status == "FINISHED":
-                run = (self._client, self.search_run_id)
-                deliver_comparison(*run, self._folder, results, self._figures, self.seconds)
+                self._client.log_batch(self.search_run_id, metrics=entries.best_metrics(best))
+            run = (self._client, self.search_run_id)
+            deliver_comparison(*run, self._folder, results, self._figures, self.seconds)
+
+    def finish(self, status: str) -> None:
+        """Close the search's own run: `FINISHED`, or `KILLED` after an interrupt."""
+        with reaching(self._store.tracking_uri):
             self._client.set_terminated(self.search_run_id, status)
 
     def _experiment(self) -> str:
@@ -129,7 +126,7 @@ class Projection:
         return run_id
 
     def _describe_search(self, run_id: str) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source, digest = self._folder.source(), self._identity["data"]["digest"]
         dataset = Dataset(source, digest[:_DIGEST_LENGTH], "local", source)
@@ -138,9 +135,7 @@ class Projection:
             save_table(self._data.held_out, Path(folder) / HELD_OUT)
             self._client.log_artifacts(run_id, folder)
         # Last, since they mark the description as whole.
-        self._client.log_batch(
-            run_id, params=[Param(key, value[:_PARAM_LENGTH]) for key, value in _flat(self._identity)]
-        )
+        self._client.log_batch(run_id, params=entries.parameters(self._identity))
 
     def _known_runs(self) -> dict[int, _Run]:
         if self._runs is None:
@@ -170,7 +165,7 @@ class Projection:
             from insects.plots import TrialFigures
 
             self._figures = TrialFigures(self._data.sample)
-        title = trial_title(result.number, result.params)
+        title = entries.trial_title(result.number, result.params)
         curves = self._figures.loss_curves(result.history, result.best_epoch, title)
         boundary = self._figures.decision_boundary(
             lambda x_NF: mlp.logits(result.weights, result.params, self._data.sample.shape, x_NF), title
@@ -180,17 +175,15 @@ class Projection:
         shutil.copyfile(self._folder.file(result.number), folder / "trial.npz")
 
     def _write(self, result: TrialResult, known: _Run | None, artifacts: str) -> str:
-        from mlflow.entities import Param
-
         run_id = known.run_id if known else self._create_run(result)
-        params = [Param(key, str(value)) for key, value in self._params(result).items()]
-        metrics = _history(result) + self._summary(result)
+        params = entries.trial_params(result, self._identity, self._data.sample.shape)
+        metrics = entries.epoch_metrics(result) + entries.best_metrics(result)
         room = _METRICS_A_BATCH - len(params)
         self._client.log_batch(run_id, metrics=metrics[:room], params=params)
         for start in range(room, len(metrics), _METRICS_A_BATCH):
             self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
         self._client.log_artifacts(run_id, artifacts)
-        self._client.set_terminated(run_id, _STATUS[result.state], _ended(result))
+        self._client.set_terminated(run_id, _STATUS[result.state], entries.ended(result))
         return run_id
 
     def _create_run(self, result: TrialResult) -> str:
@@ -200,77 +193,8 @@ class Projection:
             STUDY_TAG: self._folder.name,
             "mlflow.parentRunId": self.search_run_id,
             "state": result.state,
-            **_notes(result),
+            **entries.notes(result),
         }
         name, started = f"trial-{result.number:04d}", int(result.started * 1000)
         run = self._client.create_run(self.experiment_id, start_time=started, run_name=name, tags=tags)
         return str(run.info.run_id)
-
-    def _params(self, result: TrialResult) -> dict[str, Any]:
-        return {
-            "depth": result.params.depth,
-            "width": result.params.width,
-            "lr": result.params.lr,
-            "batch_size": result.params.batch_size,
-            "seed": self._identity["seed"],
-            "parameters": mlp.parameter_count(result.params, self._data.sample.shape),
-            "device": self._identity["device"],
-            "engine": self._identity["engine"],
-        }
-
-    def _summary(self, result: TrialResult) -> list[Metric]:
-        from mlflow.entities import Metric
-
-        ended = _ended(result)
-        figures = {
-            "best_epoch": float(result.best_epoch),
-            "best_valid_loss": result.valid_loss,
-            "best_valid_accuracy": result.valid_accuracy,
-        }
-        return [Metric(key, value, ended, result.best_epoch) for key, value in figures.items()]
-
-
-def trial_title(number: int, params: TrialParams) -> str:
-    """One line that names a trial in a figure."""
-    return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
-
-
-def _ended(result: TrialResult) -> int:
-    """Milliseconds since 1970."""
-    return int((result.started + result.seconds) * 1000)
-
-
-def _history(result: TrialResult) -> list[Metric]:
-    """Metrics of every epoch. A result keeps when it ran, not each epoch: they share its time evenly."""
-    from mlflow.entities import Metric
-
-    each = result.seconds / max(1, result.epochs)
-    return [
-        Metric(key, float(value), int((result.started + each * epoch) * 1000), epoch)
-        for epoch, row in enumerate(result.history, start=1)
-        for key, value in zip(METRICS, row, strict=True)
-    ]
-
-
-def _notes(result: TrialResult) -> dict[str, str]:
-    notes = {"reason": result.reason[-_TAG_LENGTH:]} if result.reason else {}
-    strange = [
-        f"{key} {value} in epoch {epoch}"
-        for epoch, row in enumerate(result.history, start=1)
-        for key, value in zip(METRICS, row, strict=True)
-        if not math.isfinite(value)
-    ]
-    if not math.isfinite(result.valid_loss):
-        strange.append(f"best_valid_loss {result.valid_loss}")
-    if strange:  # MLflow shows infinity as 1.8e308
-        notes["not_finite"] = ", ".join(strange)[:_TAG_LENGTH]
-    return notes
-
-
-def _flat(identity: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """An identity as parameters of a run: `space.depth`, `libraries.numpy`, …"""
-    for key, value in identity.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)

@@ -53,7 +53,7 @@ def _experiment(store: Store, study: str | None) -> str:
     if not found:
         what = f"no study {study}" if study else "no study yet"
         raise StudyError(f"there is {what} in {store.tracking_uri}: run insects-search first, or name its --store")
-    return str(max(found, key=lambda experiment: experiment.creation_time).experiment_id)
+    return str(max(found, key=lambda experiment: experiment.creation_time or 0).experiment_id)
 
 
 def _free_port() -> int:

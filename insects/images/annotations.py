@@ -19,7 +19,7 @@ from typing import TextIO
 import numpy as np
 
 from insects.csv_reader import checked_name, open_csv, read_header
-from insects.data import _ordered as ordered_classes
+from insects.data import ordered_classes
 from insects.errors import DataError
 from insects.messages import listed, shown
 from insects.splits import Labels

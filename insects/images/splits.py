@@ -22,10 +22,7 @@ from numpy.typing import NDArray
 from insects.errors import DataError
 from insects.images.features import ImageSet
 from insects.messages import listed, shown
-from insects.splits import Splits, Table
-from insects.splits import _digest as digest_of
-from insects.splits import _moments as moments
-from insects.splits import _standardize as standardize
+from insects.splits import Splits, Table, digest_of, moments, standardize
 
 TRAIN, VALID, TEST = range(3)
 _PARTS = ("training", "validation", "test")

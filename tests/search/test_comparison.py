@@ -96,28 +96,20 @@ def test_description_is_of_the_rows_that_were_searched_on(finished: Finished) ->
 def test_finishing_again_draws_only_what_is_new(untracked: Path, finished: Finished) -> None:
     store = own(untracked)
     projection = Projection(store, store.study(finished.answer["study"]))
-    projection.finish("FINISHED")
+    projection.compare()
     tag = store.client().get_run(projection.search_run_id).data.tags[COMPARED_TAG]
     spent = dict(projection.seconds)
     assert tag == finished.answer["study_digest"]
     assert min(spent.values()) > 0
     with mock.patch.object(comparison, "write_comparison", side_effect=AssertionError):
-        projection.finish("FINISHED")
+        projection.compare()
     assert projection.seconds == spent
 
     (folder := store.study(finished.answer["study"])).save(with_weights(a_result(14)))
     with mock.patch.object(comparison, "write_description", side_effect=AssertionError):
-        projection.finish("FINISHED")
+        projection.compare()
     place = Path(store.client().get_run(projection.search_run_id).info.artifact_uri.removeprefix("file://"))
     assert len((place / "trials.csv").read_text().splitlines()) == 1 + len(folder.numbers()) == 16
-
-
-def test_interrupted_search_does_not_wait_for_figures(untracked: Path, finished: Finished) -> None:
-    store = own(untracked)
-    projection = Projection(store, store.study(finished.answer["study"]))
-    with mock.patch.object(comparison, "write_comparison", side_effect=AssertionError):
-        projection.finish("KILLED")
-    assert store.client().get_run(projection.search_run_id).info.status == "KILLED"
 
 
 def test_seconds_of_the_comparison_are_reported(finished: Finished) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from insects.errors import StoreError
 from insects.mlp import parameter_count
 from insects.training import METRICS
-from search import courier
+from search import courier, entries
 from search.courier import Courier
 from search.lock import hold
 from search.tracking import Projection
@@ -160,10 +160,12 @@ def test_no_file_of_the_store_is_a_pickle(finished: Finished) -> None:
 def test_delivering_twice_makes_nothing_twice(projection: Projection, untracked: Path, finished: Finished) -> None:
     study = finished.answer["study"]
     projection.deliver_missing()
+    projection.compare()
     projection.finish("FINISHED")
     once = contents(untracked, study)
     again = Projection(own(untracked), own(untracked).study(study))
     again.deliver_missing()
+    again.compare()
     again.finish("FINISHED")
     assert contents(untracked, study) == once
     assert again.search_run_id == projection.search_run_id
@@ -178,7 +180,7 @@ def test_half_written_run_is_completed(
     assert second is not None
     bare = projection._create_run(first)
     some = projection._create_run(second)
-    projection._client.log_batch(some, metrics=projection._summary(second))
+    projection._client.log_batch(some, metrics=entries.best_metrics(second))
     restarted = Projection(own(untracked), own(untracked).study(study))
     assert (restarted.deliver(0), restarted.deliver(1)) == (bare, some)
     runs = contents(untracked, study)["runs"]

@@ -1,0 +1,99 @@
+"""What a run of MLflow holds of a trial: parameters, metrics and tags, within MLflow's limits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from insects import mlp
+from insects.params import TrialParams
+from insects.training import METRICS
+from insects.trial import TrialResult
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Param
+
+_TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
+
+
+def trial_title(number: int, params: TrialParams) -> str:
+    """One line that names a trial in a figure."""
+    return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
+
+
+def trial_params(result: TrialResult, identity: dict[str, Any], shape: mlp.Shape) -> list[Param]:
+    """What the trial was trained with."""
+    return parameters(
+        {
+            "depth": result.params.depth,
+            "width": result.params.width,
+            "lr": result.params.lr,
+            "batch_size": result.params.batch_size,
+            "seed": identity["seed"],
+            "parameters": mlp.parameter_count(result.params, shape),
+            "device": identity["device"],
+            "engine": identity["engine"],
+        }
+    )
+
+
+def parameters(values: dict[str, Any]) -> list[Param]:
+    """Nested values as parameters of a run: `space.depth`, `libraries.numpy`, …"""
+    from mlflow.entities import Param
+
+    return [Param(key, value[:_PARAM_LENGTH]) for key, value in _flat(values)]
+
+
+def epoch_metrics(result: TrialResult) -> list[Metric]:
+    """Metrics of every epoch. A result keeps when it ran, not each epoch: they share its time evenly."""
+    from mlflow.entities import Metric
+
+    each = result.seconds / max(1, result.epochs)
+    return [
+        Metric(key, float(value), int((result.started + each * epoch) * 1000), epoch)
+        for epoch, row in enumerate(result.history, start=1)
+        for key, value in zip(METRICS, row, strict=True)
+    ]
+
+
+def best_metrics(result: TrialResult) -> list[Metric]:
+    """The figures of the best epoch. Always with the same time, so that writing them again adds nothing."""
+    from mlflow.entities import Metric
+
+    figures = {
+        "best_epoch": float(result.best_epoch),
+        "best_valid_loss": result.valid_loss,
+        "best_valid_accuracy": result.valid_accuracy,
+    }
+    return [Metric(key, value, ended(result), result.best_epoch) for key, value in figures.items()]
+
+
+def ended(result: TrialResult) -> int:
+    """When training ended, in milliseconds since 1970."""
+    return int((result.started + result.seconds) * 1000)
+
+
+def notes(result: TrialResult) -> dict[str, str]:
+    """Tags: why a trial ended early, and the values that MLflow cannot show as they are."""
+    tags = {"reason": result.reason[-_TAG_LENGTH:]} if result.reason else {}
+    strange = [
+        f"{key} {value} in epoch {epoch}"
+        for epoch, row in enumerate(result.history, start=1)
+        for key, value in zip(METRICS, row, strict=True)
+        if not math.isfinite(value)
+    ]
+    if not math.isfinite(result.valid_loss):
+        strange.append(f"best_valid_loss {result.valid_loss}")
+    if strange:  # MLflow shows infinity as 1.8e308
+        tags["not_finite"] = ", ".join(strange)[:_TAG_LENGTH]
+    return tags
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
