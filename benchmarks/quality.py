@@ -69,8 +69,7 @@ def predicted(folder: StudyFolder, number: int, x_NF: mlp.Floats) -> NDArray[np.
     result, sample = folder.load(number), folder.data().sample
     assert result is not None
     standardized = ((x_NF - sample.mean) / sample.std).astype(np.float32)
-    logits_NC = mlp.logits(result.weights, result.params, sample.shape, standardized)
-    return logits_NC.argmax(axis=1)
+    return np.asarray(mlp.logits(result.weights, result.params, sample.shape, standardized).argmax(axis=1))
 
 
 if __name__ == "__main__":

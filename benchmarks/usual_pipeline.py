@@ -6,6 +6,7 @@ prints one JSON object with its seconds by part.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -49,7 +50,7 @@ def model_of(params: dict[str, Any]) -> nn.Sequential:
     """Linear layers with ReLU between them."""
     sizes = [2] + [params["width"]] * params["depth"]
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], CLASSES))
 
