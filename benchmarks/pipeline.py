@@ -101,12 +101,11 @@ def measure_growth(counts: list[int], epochs: int) -> None:
             each = (ended["process"] - started["process"]) / (count - before)
             first = first or each
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            sampling = ended["sampling"] / (count - before)
-            print(
-                f"{count} trials: {1000 * each:.0f} ms for each of the last {count - before}, {each / first:.2f} of the "
-                f"first figure (sampling {1000 * sampling:.0f} ms); a start with nothing to do {started['process']:.1f} s, "
-                f"largest process so far {memory:.0f} MB"
-            )
+            last = count - before
+            sampling = 1000 * ended["sampling"] / last
+            print(f"{count} trials: {1000 * each:.0f} ms for each of the last {last} (sampling {sampling:.0f} ms),")
+            print(f"  {each / first:.2f} of the first figure; a start with nothing to do {started['process']:.1f} s,")
+            print(f"  largest process so far {memory:.0f} MB")
 
 
 def print_parts(title: str, seconds: dict[str, float]) -> None:

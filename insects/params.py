@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -37,9 +38,9 @@ class TrialParams:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ParamsError(f"{name} must be a whole number of at least 1, found {value!r}")
         if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)):
-            raise ParamsError(f"lr must be a number above 0, found {self.lr!r}")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ParamsError(f"lr must be finite and above 0, found {self.lr!r}")
+            raise ParamsError(f"lr must be a number above 0, found {str(self.lr)[:40]}")
+        if not 0 < self.lr <= sys.float_info.max:
+            raise ParamsError(f"lr must be finite and above 0, found {str(self.lr)[:40]}")
         object.__setattr__(self, "lr", float(self.lr))
 
 

@@ -17,7 +17,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from concurrent.futures import Future
+from collections import deque
+from concurrent.futures import Future, wait
 from typing import Any, Protocol, TextIO
 
 from insects.errors import InsectsError
@@ -46,7 +47,7 @@ class Background:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is this process's to handle
         )
-        self._waiting: list[Future[Any]] = []
+        self._waiting: deque[tuple[Future[Any], str]] = deque()
         self._ended = False
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -60,19 +61,16 @@ class Background:
         future: Future[Any] = Future()
         request = json.dumps([handler, arguments])
         with self._lock:
-            self._waiting.append(future)
+            self._waiting.append((future, request))
             if self._ended:
                 self._fail_waiting()
-                return future
-            with contextlib.suppress(OSError, ValueError):  # the process is gone: the reader is about to say why
-                stdin = self._process.stdin
-                assert stdin is not None
-                stdin.write(request + "\n")
-                stdin.flush()
+            elif len(self._waiting) == 1:
+                self._send_next()
         return future
 
     def close(self, timeout: float | None = None) -> None:
         """Let it finish what it was asked, for at most `timeout` seconds, and end it."""
+        wait([future for future, _ in list(self._waiting)], timeout)
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.close()  # type: ignore[union-attr] # it is a pipe
         try:
@@ -96,7 +94,9 @@ class Background:
                 break
             answer = json.loads(line)
             with self._lock:
-                future = self._waiting.pop(0)
+                future, _ = self._waiting.popleft()
+                if self._waiting:
+                    self._send_next()
             if "result" in answer:
                 future.set_result(answer["result"])
             else:
@@ -107,8 +107,16 @@ class Background:
             self._ended = True
             self._fail_waiting()
 
+    def _send_next(self) -> None:
+        """One request at a time: a pipe full of them would hold up whoever asks."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # the process is gone: the reader is about to say why
+            stdin.write(self._waiting[0][1] + "\n")
+            stdin.flush()
+
     def _fail_waiting(self) -> None:
-        for future in self._waiting:
+        for future, _ in self._waiting:
             future.set_exception(BackgroundError(f"the process ended: {self._last_words()}"))
         self._waiting.clear()
 

@@ -42,6 +42,7 @@ def run_evaluation(store: Store, uri: str, test: Path | None, target: str) -> Ev
     test: a CSV file; None: the rows that the model's own search held out.
     Raises: StoreError: there is no such model or MLflow is away. DataError: the rows do not fit the model.
     """
+    store.check_begun()
     client = store.client()
     model = load_model(store, client, uri)
     rows = _held_out(store, client, model) if test is None else _read(test, model, target)

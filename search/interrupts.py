@@ -21,10 +21,15 @@ class Interrupted(Exception):
 
 
 class StopFlag:
-    """What the signal handlers set and training polls. array: `(1,)` uint8."""
+    """What the signal handlers set and training polls.
+
+    array: `(1,)` uint8. polled: whether somebody looks at it; until then, while there is nothing to lose yet, the
+    handler raises `Interrupted` by itself.
+    """
 
     def __init__(self) -> None:
         self.array: NDArray[np.uint8] = np.zeros(1, np.uint8)
+        self.polled = False
         self.signal_number = signal.SIGINT
 
     def check(self) -> None:
@@ -43,6 +48,8 @@ def handled(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
             os._exit(128 + number)
         flag.signal_number = signal.Signals(number)
         flag.array[0] = 1
+        if not flag.polled:
+            flag.check()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -123,7 +123,7 @@ def _config(path: Path, place: int, entry: object) -> TrialParams:
         raise DataError(f"{path}, entry {place}: needs exactly depth, width, lr and batch_size, found {found}")
     try:
         return TrialParams(**entry)
-    except (ParamsError, OverflowError) as error:
+    except ParamsError as error:
         raise DataError(f"{path}, entry {place}: {error}") from error
 
 

@@ -122,6 +122,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         ledger = Ledger(store.journal, folder.name, plan.space, plan.configs)
         loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery)
         watch.lap("imports")
+        flag.polled = True
         try:
             results = loop.run()
             watch.lap("loop")

@@ -19,7 +19,8 @@ class StoppingRule:
     """Prune a trial whose lowest validation loss so far is above a percentile of what completed trials had then.
 
     percentile: in (0, 100], the share of completed trials that is kept; 50 is the median rule; None never stops.
-    Golovin et al., Google Vizier (2017), section 3.2.1; Optuna's PercentilePruner decides the same.
+    Golovin et al., Google Vizier (2017), section 3.2.1. Optuna's PercentilePruner decides the same, but counts infinite
+    losses where this leaves them out.
     """
 
     percentile: float | None = None

@@ -65,12 +65,24 @@ class Store:
 
     def artifact_location(self, study: str) -> str | None:
         """Where a new experiment keeps its files; None lets a server decide."""
-        return (self.path / "artifacts" / study).as_uri() if self.is_local else None
+        return None if self.is_server else (self.path / "artifacts" / study).as_uri()
 
     @property
-    def is_local(self) -> bool:
-        """Whether MLflow is a database on this machine, without a server."""
-        return self.tracking_uri.startswith("sqlite:")
+    def is_server(self) -> bool:
+        """Whether MLflow is a server, and not a database that this program opens itself."""
+        return self.tracking_uri.partition(":")[0] in ("http", "https")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether MLflow is a file on this machine."""
+        return self.tracking_uri.startswith("sqlite:///")
+
+    def check_begun(self) -> None:
+        """Raises: StoreError: there is no MLflow file yet, and looking for something in it must not make one."""
+        if self.is_sqlite and not _sqlite_file(self.tracking_uri).exists():
+            raise StoreError(
+                f"there is nothing in {self.tracking_uri} yet: run insects-search first, or name its --store"
+            )
 
     def client(self) -> MlflowClient:
         """A client, with limits on how long a call may take.
@@ -81,11 +93,15 @@ class Store:
         with reaching(self.tracking_uri):
             import mlflow
 
-            if self.is_local:
+            if self.is_sqlite:
                 _create_database(self.tracking_uri)
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
+
+
+def _sqlite_file(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///"))
 
 
 def _create_database(uri: str) -> None:
@@ -98,7 +114,7 @@ def _create_database(uri: str) -> None:
 
     import mlflow
 
-    path = Path(uri.removeprefix("sqlite:///"))
+    path = _sqlite_file(uri)
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -54,7 +53,7 @@ def as_text(outcome: Outcome, store: Store, store_option: str) -> str:
     if outcome.model:
         named = "" if outcome.model.name == "insects-mlp" else f" --model-name {outcome.model.name}"
         lines.append(f"  insects-evaluate --best{named}{store_option}")
-    lines += [f"  mlflow ui --backend-store-uri {shlex.quote(store.tracking_uri)}"]
+    lines.append(f"  open {store.tracking_uri}" if store.is_server else f"  insects-ui{store_option}")
     return "\n".join(lines)
 
 

@@ -25,6 +25,9 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     study: its name; None: the one that was begun last.
     Raises: StudyError: no such study. StoreError: the pages cannot be served.
     """
+    if store.is_server:
+        raise StoreError(f"{store.tracking_uri} serves its pages itself: open it in a browser")
+    store.check_begun()
     link = f"http://{HOST}:{port or _free_port()}"
     experiment = _experiment(store, study)
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]

@@ -15,6 +15,7 @@ from search.interrupts import Interrupted, StopFlag, handled
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_first_signal_raises_the_flag_and_says_which_it_was(number: signal.Signals, code: int) -> None:
     flag = StopFlag()
+    flag.polled = True
     flag.check()
     with handled(flag, lambda: pytest.fail("that was the first signal")):
         signal.raise_signal(number)
@@ -22,6 +23,11 @@ def test_first_signal_raises_the_flag_and_says_which_it_was(number: signal.Signa
         with pytest.raises(Interrupted, match=number.name) as caught:
             flag.check()
     assert caught.value.exit_code == code
+
+
+def test_signal_that_nobody_would_see_raises_by_itself() -> None:
+    with handled(StopFlag(), lambda: None), pytest.raises(Interrupted, match="SIGTERM"):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_handlers_of_before_come_back() -> None:
@@ -36,7 +42,9 @@ def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Sig
     script = textwrap.dedent(f"""
         import signal
         from search.interrupts import StopFlag, handled
-        with handled(StopFlag(), lambda: print("cleaned up", flush=True)):
+        flag = StopFlag()
+        flag.polled = True
+        with handled(flag, lambda: print("cleaned up", flush=True)):
             signal.raise_signal({int(number)})
             print("still here", flush=True)
             signal.raise_signal({int(number)})
