@@ -215,7 +215,7 @@ def describe(
 
 
 @click.command()
-@options.study
+@options.shown_study
 @options.port
 @options.store
 @options.tracking_uri

@@ -265,3 +265,4 @@ out = click.option(
 )
 log = click.option("--log", is_flag=True, help="Log the description and its figures to MLflow.")
 port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")
+shown_study = click.option("--study", type=StudyName(), help="The study to show.  [default: the one begun last]")
