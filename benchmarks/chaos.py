@@ -31,9 +31,21 @@ def command(store: Path, *more: str) -> list[str]:
     return [str(Path(sys.executable).with_name("insects-search")), *SEARCH, "--store", str(store), "--json", *more]
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment without what MLflow puts there for the processes it starts."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+
+
 def run_to_the_end(store: Path, *more: str) -> dict[str, Any]:
     """Start the search, let it end, and return what it printed."""
-    done = subprocess.run(command(store, *more), capture_output=True, text=True, timeout=END_SECONDS, check=False)
+    done = subprocess.run(
+        command(store, *more),
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        timeout=END_SECONDS,
+        check=False,
+    )
     if done.returncode != 0:
         raise AssertionError(f"exit code {done.returncode}: {done.stderr}")
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -45,14 +57,16 @@ def run_into_fault(store: Path, fault: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         seen = Path(folder, "seen")
         faults = str(Path(__file__).with_name("faults"))
-        environment = {**os.environ, "FAULT": fault, "FAULT_SEEN": str(seen), "PYTHONPATH": faults}
+        environment = {**clean_environment(), "FAULT": fault, "FAULT_SEEN": str(seen), "PYTHONPATH": faults}
         subprocess.run(command(store), capture_output=True, env=environment, timeout=END_SECONDS, check=False)
         return seen.exists()
 
 
 def kill_after(store: Path, seconds: float, everything: bool) -> bool:
     """Start the search and kill it after so long; whether it was still running."""
-    process = subprocess.Popen(command(store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(store), env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -10,11 +10,10 @@ from typing import IO
 
 from insects.errors import StoreError
 from search.lock import hold
-from search.store import Store
+from search.store import Store, insist
 from search.tracking import Projection
 
 RETRY_SECONDS = 15.0
-ATTEMPTS = 3
 LOCK_SECONDS = 60.0
 
 Action = Callable[[Projection], object]
@@ -64,7 +63,7 @@ class Courier:
     def run_of(self, number: int) -> list[str]:
         """Experiment, search run and own run of a trial."""
         run_ids = []
-        projection = self._try(lambda projection: run_ids.append(projection.deliver(number)))
+        projection = self._insist(lambda projection: run_ids.append(projection.deliver(number)))
         return [projection.experiment_id, projection.search_run_id, *run_ids]
 
     def close(self) -> None:
@@ -74,13 +73,7 @@ class Courier:
         self._lock = self._projection = None
 
     def _insist(self, action: Action) -> Projection:
-        """Try again what a server failed half-way: everything is looked up before it is made, so nothing doubles."""
-        for attempt in range(ATTEMPTS - 1):
-            try:
-                return self._try(action)
-            except StoreError:
-                time.sleep(2.0**attempt)
-        return self._try(action)
+        return insist(lambda: self._try(action))
 
     def _try(self, action: Action) -> Projection:
         if self._lock is None:

@@ -12,7 +12,7 @@ from insects.mlp import Shape, parameter_count
 from insects.params import TrialParams
 from search.lock import hold
 from search.registry import register
-from search.store import Store
+from search.store import Store, insist
 
 LOCK_SECONDS = 60.0
 
@@ -37,7 +37,7 @@ def register_best(store: str, tracking_uri: str, study: str, number: int, runs: 
     experiment, search_run, run = runs
     # The process of a search that was killed may still be at it: two must not make two versions.
     with hold(folder.path / "register.lock", wait=LOCK_SECONDS):
-        return asdict(register(place, folder, number, (experiment, search_run, run), name))
+        return asdict(insist(lambda: register(place, folder, number, (experiment, search_run, run), name)))
 
 
 HANDLERS = {"warm_up": warm_up, "register": register_best}

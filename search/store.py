@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from insects.errors import StoreError
 from search.lock import hold
@@ -25,6 +26,9 @@ _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 _DATABASE_SECONDS = 60.0
+_ATTEMPTS = 3
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -144,3 +148,16 @@ def reaching(uri: str) -> Iterator[None]:
     except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         cause = " ".join(str(error).split())[:300]
         raise StoreError(f"MLflow at {uri} does not answer as it should: {cause}") from error
+
+
+def insist(action: Callable[[], _Answer]) -> _Answer:
+    """Try an action up to `_ATTEMPTS` times. It must look up what it makes before it makes it, so nothing doubles.
+
+    Raises: StoreError: what the last attempt raised.
+    """
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return action()
+        except StoreError:
+            time.sleep(2.0**attempt)
+    return action()

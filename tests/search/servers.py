@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
+
+from benchmarks import chaos
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
@@ -43,7 +46,7 @@ class Server:
         self._process = subprocess.Popen(
             command,
             cwd=self._folder,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**chaos.clean_environment(), "MLFLOW_DISABLE_TELEMETRY": "true"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -54,14 +57,17 @@ class Server:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310 - loopback, http
                     return
             except (urllib.error.URLError, OSError):
-                assert self._process.poll() is None, "mlflow server ended"
+                if self._process.poll() is not None:
+                    break
                 time.sleep(0.2)
+        self.stop()
         raise AssertionError("mlflow server did not start")
 
     def stop(self) -> None:
         """At once, as by a power cut."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 

@@ -12,26 +12,17 @@ from benchmarks import chaos
 
 INSTANTS = {
     "import": "search.session:load_data:before:1",
-    "between beginning a study's folder and describing it": "search.results:StudyFolder.begin:before:1",
-    "study begun": "search.results:StudyFolder.begin:after:1",
     "ask": "search.sampling:Proposer.ask:before:6",
     "between the params of one ask": "optuna.trial:Trial.suggest_float:before:5",
     "stop decision": "search.stopping:StoppingRule.thresholds:after:9",
     "train": "insects.trial:run_trial:before:7",
     "trained but not on disk": "search.results:StudyFolder.save:before:5",
-    "result file written but not in place": "search.results:_pack_result:after:4",
     "result file in place": "search.results:StudyFolder.save:after:8",
     "before telling": "search.ledger:Ledger.tell:before:4",
     "told": "search.ledger:Ledger.tell:after:6",
-    "experiment created": "search.tracking:Projection._experiment:after:1",
-    "search's run created": "search.tracking:Projection._search_run:after:1",
     "trial's run created": "search.tracking:Projection._create_run:after:3",
-    "trial's run written": "search.tracking:Projection._write:after:5",
-    "all delivered": "search.tracking:Projection.deliver_missing:after:1",
-    "before the model is logged": "search.registry:_log_model:before:1",
     "model logged": "search.registry:_log_model:after:1",
     "version created": "search.registry:_create_version:after:1",
-    "alias moved": "search.registry:_move_alias:after:1",
     "search's run closed": "search.tracking:Projection.finish:after:1",
 }
 
