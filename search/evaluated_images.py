@@ -45,7 +45,7 @@ class ImageRows:
     @property
     def source(self) -> str:
         """See `Rows`."""
-        return self.annotations.source + (f", {self.skipped} bad images left out" if self.skipped else "")
+        return self.annotations.source + (f", bad images left out: {self.skipped}" if self.skipped else "")
 
     @property
     def digest(self) -> str:

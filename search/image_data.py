@@ -31,7 +31,7 @@ def load_image_data(request: DataRequest, asked: ImageRequest, cache: Path) -> S
     with ReadingProgress() as progress:
         images = load_images(annotations, asked.recipe, cache, skip_bad=asked.skip_bad, on_image=progress.show)
     if images.skipped:
-        say(f"{len(images.skipped)} bad images are left out; the first: {images.skipped[0]}")
+        say(f"Bad images left out: {len(images.skipped)}; the first: {images.skipped[0]}")
     parts = split_images(images, test_fraction=request.test_fraction, seed=request.split_seed)
     for note in parts.notes:
         say(note[0].upper() + note[1:])

@@ -144,7 +144,10 @@ def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key
 
     weights = hashlib.sha256(weights_digest(recipe.backbone, recipe.weights).encode()).hexdigest()[:12]
     path = cache / f"{recipe.backbone}-{weights}-{recipe.size}-{key}.npz"
-    return np.asarray(_cached(path, compute)["x"], np.float32)
+    x = np.asarray(_cached(path, compute)["x"], np.float32)
+    if not np.isfinite(x).all():
+        raise DataError(f"--backbone {recipe.backbone} must give finite numbers, with these --weights it does not")
+    return x
 
 
 def _names(recipe: FeatureRecipe, count: int) -> tuple[str, ...]:
