@@ -49,6 +49,12 @@ def save_images(images: ImageRecord, held_out: Table, path: Path) -> None:
 
 
 def load_digests(path: Path) -> dict[str, str]:
-    """SHA-256 by name, of what `save_images` wrote."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return {row["filename"]: row["sha256"] for row in csv.DictReader(file)}
+    """SHA-256 by name, of what `save_images` wrote.
+
+    Raises: DataError: the file is not that.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return {row["filename"]: row["sha256"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"cannot read the held-out images in {path}: {error}; give them with --images") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from insects.errors import StoreError
 from insects.images.annotations import read_annotations
 from insects.images.features import FeatureRecipe, ImageSet, load_images
 from insects.images.samples import choose_samples
@@ -45,7 +46,10 @@ def _demo(folder: Path) -> tuple[Path, Path]:
         return csv, folder / "images"
     from insects.images.demo import make_demo
 
-    return make_demo(folder)
+    try:
+        return make_demo(folder)
+    except OSError as error:
+        raise StoreError(f"cannot draw images into {folder}: {error.strerror}; choose another --store") from error
 
 
 def _record(images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe) -> ImageRecord:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from insects import mlp
+from insects.errors import StoreError
 from insects.images.reading import read_pixels
 from search import image_data
 from search.results import StudyFolder
@@ -243,8 +244,14 @@ def test_demo_that_was_not_drawn_to_its_end_is_drawn_anew(tmp_path: Path) -> Non
     csv_path, images = image_data._demo(tmp_path)
     csv_path.unlink()
     next(images.iterdir()).write_bytes(b"half")
-    image_data._demo(tmp_path)
+    assert image_data._demo(tmp_path) == (csv_path, images)
     assert read_pixels(images, sorted(path.name for path in images.iterdir()), 8)[1] == {}
+
+
+def test_store_that_cannot_hold_the_drawn_set_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot draw images into .*; choose another --store"):
+        image_data._demo(tmp_path / "file")
 
 
 def test_search_on_a_backbone_registers_one_program_and_holds_it_to_its_weights(
