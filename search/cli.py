@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from insects.errors import InsectsError
-from search import options
+from search import image_options, options
 
 INTERRUPTED_BY_CTRL_C = 130
 
@@ -44,9 +44,10 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 @options.epochs
 @options.schedule
 @options.train
-@options.target
+@options.label
 @options.features
 @options.test
+@image_options.of_search
 @options.test_fraction
 @options.split_seed
 @options.model_name
@@ -77,6 +78,7 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
     Examples:
         insects-search --trials 50
         insects-search --train flowers.csv --target species --trials 100
+        insects-search --images insects.csv --image-dir photos --target species --group sample
     """
     from search.store import Store
 
@@ -101,14 +103,17 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
 
 def _request(**options: Any) -> Any:
     from insects.params import Recipe
-    from search.session import DataRequest, SearchRequest
+    from search.data_request import DataRequest
+    from search.session import SearchRequest
     from search.space import SearchSpace
     from search.stopping import StoppingRule
 
+    images = image_options.pop_request(options)
+    options["target"] = options["target"] or ("labels" if images is None else "species")
     data = {name: options.pop(name) for name in ("train", "target", "features", "test", "test_fraction", "split_seed")}
     space = {name: options.pop(name) for name in ("depth", "width", "lr", "batch_size")}
     return SearchRequest(
-        data=DataRequest(**data),
+        data=DataRequest(**data, images=images),
         space=SearchSpace(**space),
         recipe=Recipe(options.pop("epochs"), options.pop("schedule")),
         stopping=StoppingRule(*options.pop("pruner")),
@@ -141,7 +146,11 @@ def _store_option(store: Path, tracking_uri: str | None) -> str:
 @options.model
 @options.model_name
 @options.test_rows
-@options.target
+@options.label
+@image_options.test_images
+@image_options.image_dir
+@image_options.filename
+@image_options.skip_bad_images
 @options.store
 @options.tracking_uri
 @options.as_json
@@ -151,26 +160,31 @@ def evaluate(
     best: bool,
     model: str | None,
     model_name: str,
-    test: Path | None,
-    target: str,
     store: Path,
     tracking_uri: str | None,
     as_json: bool,
+    **rows: Any,
 ) -> None:
-    """Evaluate a registered model on the rows its search never saw.
+    """Evaluate a registered model on the rows or images its search never saw.
 
     \b
     Examples:
         insects-evaluate --best
         insects-evaluate --model models:/insects-mlp/1 --test more.csv
+        insects-evaluate --best --images more.csv --image-dir photos --target species
     """
     if best == (model is not None):
         raise click.UsageError("Say which model: --best, or --model URI.")
+    if rows["test"] and rows["images"]:
+        raise click.UsageError("--test brings rows and --images brings images: leave one out.")
+    if rows["images"] and not rows["image_dir"]:
+        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
     from search import evaluating
+    from search.evaluated import RowsRequest
     from search.store import Store
 
     uri = model or evaluating.best_uri(model_name)
-    evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, test, target)
+    evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, RowsRequest(**rows))
     click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from insects import mlp
 from insects.trial import TrialResult
+from search.image_figures import image_figures
 from search.importance import TOP, importances
 from search.plan import study_digest
 from search.results import StudyData, StudyFolder
@@ -65,7 +66,10 @@ def deliver_comparison(
         folder = Path(name)
         data = study.data()
         write_comparison(folder, study, data, results, figures)
-        if compared is None:  # the data of a study never changes
+        images = study.images()
+        if images is not None:
+            _write_figures(folder, image_figures(images, study, data, results))
+        elif compared is None:  # the data of a study never changes
             write_description(folder / TABLE, sample_table(study, data))
         drawn = time.perf_counter()
         client.log_artifacts(run_id, name)

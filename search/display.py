@@ -9,6 +9,35 @@ from typing import Any
 import click
 
 
+def say(line: str) -> None:
+    """A line of its own."""
+    click.echo(line, err=True)
+
+
+class ReadingProgress:
+    """Images read so far: a bar on a terminal, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> ReadingProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, done: int, total: int) -> None:
+        """`done` of `total` images are read."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit="image", file=sys.stderr, dynamic_ncols=True, leave=False)
+        self._bar.update(done - self._bar.n)
+
+
 class Progress:
     """Trials done, best so far and time left: a bar on a terminal, a line a trial elsewhere."""
 
@@ -27,7 +56,7 @@ class Progress:
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
         else:
-            click.echo(line, err=True)
+            say(line)
 
     def known(self, number: int, valid_loss: float) -> None:
         """A trial of an earlier run, for the best so far."""

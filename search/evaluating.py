@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
-from insects.splits import Table, table_digest
-from search.held_out import HELD_OUT, load_table
+from search.evaluated import Rows, RowsRequest, read_rows
 from search.registry import ALIAS, SEARCH_RUN_TAG, LoadedModel, load_model
 from search.store import Store, reaching
 from search.tracking import ROLE_TAG
@@ -22,7 +18,6 @@ from search.tracking import ROLE_TAG
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ROWS_AT_ONCE = 10_000
 DIGEST_TAG = "insects.test_digest"
 
 
@@ -36,53 +31,26 @@ class Evaluation:
     test_looks: int
 
 
-def run_evaluation(store: Store, uri: str, test: Path | None, target: str) -> Evaluation:
+def run_evaluation(store: Store, uri: str, request: RowsRequest) -> Evaluation:
     """Evaluate a model of the registry and log report and figures to MLflow.
 
-    test: a CSV file; None: the rows that the model's own search held out.
     Raises: StoreError: there is no such model or MLflow is away. DataError: the rows do not fit the model.
     """
     store.check_begun()
     client = store.client()
     model = load_model(store, client, uri)
-    rows = _held_out(store, client, model) if test is None else _read(test, model, target)
-    report = evaluate(predict(model, rows.x), rows.y, rows.classes)
+    rows = read_rows(store, client, model, request)
+    logits_NC = rows.logits(model)
+    report = evaluate(logits_NC, rows.y, model.classes)
     with reaching(store.tracking_uri):
-        looks = _log(client, model, rows, report)
+        looks = _log(client, model, rows, logits_NC, report)
     return Evaluation(report, {"name": model.name, "version": model.version, "uri": uri}, rows.source, looks)
 
 
-def predict(model: LoadedModel, x_NF: Floats) -> Floats:
-    """Logits `(N, C)` of raw rows, some at a time."""
-    import torch
-
-    with torch.no_grad():
-        parts = [
-            model.module(torch.from_numpy(np.ascontiguousarray(x_NF[start : start + ROWS_AT_ONCE]))).numpy()
-            for start in range(0, len(x_NF), ROWS_AT_ONCE)
-        ]
-    return np.concatenate(parts)
-
-
-def _read(path: Path, model: LoadedModel, target: str) -> Table:
-    from insects.data import read_rows_like
-
-    return read_rows_like(path, model.features, model.classes, target)
-
-
-def _held_out(store: Store, client: MlflowClient, model: LoadedModel) -> Table:
-    if not model.search_run:
-        raise StoreError(
-            f"{model.name} version {model.version} does not say which search made it: give rows with --test"
-        )
-    with tempfile.TemporaryDirectory() as folder, reaching(store.tracking_uri):
-        return load_table(Path(client.download_artifacts(model.search_run, HELD_OUT, folder)))
-
-
-def _log(client: MlflowClient, model: LoadedModel, rows: Table, report: Report) -> int:
+def _log(client: MlflowClient, model: LoadedModel, rows: Rows, logits_NC: Floats, report: Report) -> int:
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
-    digest = table_digest(rows)
+    digest = rows.digest
     experiment = client.get_run(model.run).info.experiment_id
     wanted = f"tags.`{ROLE_TAG}` = 'evaluation' and tags.`{DIGEST_TAG}` = '{digest}'"
     looks = 1 + len(client.search_runs([experiment], wanted, max_results=1000))
@@ -119,22 +87,21 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Table, report: Report) 
         params=[Param("model", model.name), Param("version", model.version), Param("rows", str(len(rows.y)))],
     )
     with tempfile.TemporaryDirectory() as folder:
-        _draw(Path(folder), model, rows, report)
+        _draw(Path(folder), model, rows, logits_NC, report)
         client.log_artifacts(run_id, folder)
     client.set_terminated(run_id)
     client.set_model_version_tag(model.name, model.version, "test_accuracy", f"{report.accuracy:.4f}")
     return looks
 
 
-def _draw(folder: Path, model: LoadedModel, rows: Table, report: Report) -> None:
-    from insects.plots import confusion_figure, evaluation_boundary, figure_png
+def _draw(folder: Path, model: LoadedModel, rows: Rows, logits_NC: Floats, report: Report) -> None:
+    from insects.plots import confusion_figure, figure_png
 
     title = f"{model.name} version {model.version}"
-    boundary = evaluation_boundary(
-        model.features, model.classes, lambda x_NF: predict(model, x_NF), rows.x, rows.y, f"{title} on test rows"
-    )
-    (folder / "confusion_matrix.png").write_bytes(figure_png(confusion_figure(report, f"{title}: confusion matrix")))
-    (folder / "decision_boundary.png").write_bytes(figure_png(boundary))
+    figures = rows.figures(model, logits_NC, title)
+    figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
+    for name, figure in figures.items():
+        (folder / name).write_bytes(figure_png(figure))
     (folder / "report.txt").write_text(report.text() + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
-"""The test rows of a search as one file beside its run, so that an evaluation needs nothing else."""
+"""The test rows of a search as one file beside its run: those of a table whole, of images the names and digests."""
 
 from __future__ import annotations
 
+import csv
 import json
 import zipfile
 from pathlib import Path
@@ -10,8 +11,13 @@ import numpy as np
 
 from insects.errors import DataError
 from insects.splits import Table
+from search.image_record import ImageRecord
 
 HELD_OUT = "held_out.npz"
+HELD_OUT_IMAGES = "held_out.csv"
+"""Fit for `insects-evaluate --images`: it tells those files and their labels."""
+FOLDER_TAG, SOURCE_TAG = "insects.image_folder", "insects.images"
+LABEL = "label"
 
 
 def save_table(table: Table, path: Path) -> None:
@@ -31,3 +37,24 @@ def load_table(path: Path) -> Table:
             return Table(tuple(features), tuple(classes), file["x"], file["y"], source)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read the held-out rows in {path}: {error}; give them with --test") from error
+
+
+def save_images(images: ImageRecord, held_out: Table, path: Path) -> None:
+    """Write name, label and SHA-256 of each held-out image."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["filename", LABEL, "sha256"])
+        for (name, digest), code in zip(images.test, held_out.y, strict=True):
+            writer.writerow([name, held_out.classes[code], digest])
+
+
+def load_digests(path: Path) -> dict[str, str]:
+    """SHA-256 by name, of what `save_images` wrote.
+
+    Raises: DataError: the file is not that.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return {row["filename"]: row["sha256"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"cannot read the held-out images in {path}: {error}; give them with --images") from error

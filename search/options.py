@@ -2,127 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from insects.params import SCHEDULES
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:  # it takes no type argument at run time before Click 8.4
-    _ParamType = click.ParamType
+from search.option_types import Bounds, Choices, FiniteRange, Names, Pruner, StudyName
 
 # Spelled out rather than imported: `--help` must not wait for numpy. A test holds them to their sources.
 SAMPLERS = ("tpe", "random", "gp", "qmc")
 ENGINES = ("compiled", "torch")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-
-
-class Bounds(_ParamType):
-    """`LO:HI`, or one value for both."""
-
-    name = "LO:HI"
-
-    def __init__(self, number: type[int] | type[float]) -> None:
-        self._number = number
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """`(low, high)`, both above 0."""
-        if isinstance(value, tuple):
-            return value
-        low, colon, high = value.partition(":")
-        try:
-            bounds = self._number(low), self._number(high if colon else low)
-        except ValueError:
-            kind = "whole numbers" if self._number is int else "numbers"
-            self.fail(f"{value!r} is not LO:HI with two {kind}, nor a single one", param, ctx)
-        if not 0 < bounds[0] <= bounds[1] < float("inf"):
-            self.fail(f"{value!r} must have 0 < LO <= HI", param, ctx)
-        return bounds
-
-
-class FiniteRange(click.FloatRange):
-    """A range without not-a-number, which no comparison with its ends refuses."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
-
-
-class Choices(_ParamType):
-    """`A,B,…`: distinct whole numbers above 0."""
-
-    name = "A,B,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The numbers, in the order given."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(int(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers like 4,8,16", param, ctx)
-        if min(numbers) < 1 or len(set(numbers)) < len(numbers):
-            self.fail(f"{value!r} must hold distinct numbers of at least 1", param, ctx)
-        return numbers
-
-
-class Names(_ParamType):
-    """`A,B,…`: distinct column names."""
-
-    name = "A,B,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The names, in the order given."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(part.strip() for part in value.split(","))
-        if not all(names) or len(set(names)) < len(names):
-            self.fail(f"{value!r} must hold distinct column names like feature1,feature2", param, ctx)
-        return names
-
-
-class Pruner(_ParamType):
-    """`none`, `median` or `percentile:P`."""
-
-    name = "none|median|percentile:P"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The percentile of completed trials that is kept, or None. Boxed, since click takes None for 'not given'."""
-        if isinstance(value, tuple):
-            return value
-        if value in ("none", "median"):
-            return (None if value == "none" else 50.0,)
-        kind, _, share = value.partition(":")
-        try:
-            percentile = float(share)
-        except ValueError:
-            percentile = -1.0
-        if kind != "percentile" or not 0 < percentile <= 100:
-            self.fail(f"{value!r} is not none, median or percentile:P with 0 < P <= 100", param, ctx)
-        return (percentile,)
-
-
-class StudyName(_ParamType):
-    """A name that is also a folder's."""
-
-    name = "NAME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The name as it is."""
-        allowed = all(char.isalnum() or char in "-_." for char in value) and value.isascii()
-        if not allowed or not value[:1].isalnum() or len(value) > 100:
-            self.fail(
-                f"{value!r} must be at most 100 letters, digits, '-', '_' or '.', a letter or digit first", param, ctx
-            )
-        return value
-
 
 CSV_FILE = click.Path(path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
@@ -150,6 +40,11 @@ train = click.option(
 )
 target = click.option(
     "--target", metavar="COL", default="labels", show_default=True, help="Label column, text or whole numbers."
+)
+label = click.option(
+    "--target",
+    metavar="COL",
+    help="Label column, text or whole numbers.  [default: labels; species with --images]",
 )
 features = click.option("--features", type=Names(), help="Input columns.  [default: every column but the target]")
 test = click.option(

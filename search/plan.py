@@ -19,11 +19,12 @@ from insects.errors import DataError, StudyError
 from insects.params import ParamsError, Recipe, TrialParams
 from insects.splits import Splits, Table
 from insects.trial import TrialResult
+from search.image_record import ImageRecord
 from search.sampling import SamplerName
 from search.space import SearchSpace
 from search.stopping import StoppingRule
 
-_LIBRARIES = ("insects-search", "numpy", "numba", "optuna", "scipy", "torch")
+_LIBRARIES: tuple[str, ...] = ("insects-search", "numpy", "numba", "optuna", "scipy", "torch")
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,23 @@ class Plan:
     configs: tuple[TrialParams, ...]
     choice: Choice
 
-    def identity(self, splits: Splits, held_out: Table, held_out_digest: str) -> dict[str, Any]:
-        """All that the study's results depend on, ready for JSON."""
+    def identity(
+        self, splits: Splits, held_out: Table, held_out_digest: str, images: ImageRecord | None = None
+    ) -> dict[str, Any]:
+        """All that the study's results depend on, ready for JSON. images: what the rows are made from, if so."""
+        data: dict[str, Any] = {
+            "digest": splits.digest,
+            "train_rows": len(splits.train_y),
+            "valid_rows": len(splits.valid_y),
+            "held_out_rows": len(held_out.y),
+            "held_out_digest": held_out_digest,
+        }
+        libraries = _LIBRARIES
+        if images is not None:
+            data["images"] = images.identity
+            libraries += ("torchvision",) if images.backbone else ()
         return {
-            "data": {
-                "digest": splits.digest,
-                "train_rows": len(splits.train_y),
-                "valid_rows": len(splits.valid_y),
-                "held_out_rows": len(held_out.y),
-                "held_out_digest": held_out_digest,
-            },
+            "data": data,
             "space": asdict(self.space),
             "epochs": self.recipe.epochs,
             "schedule": self.recipe.schedule,
@@ -60,7 +68,7 @@ class Plan:
             "engine": self.choice.engine,
             "device": self.choice.device,
             "processor": _processor(),
-            "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+            "libraries": {name: metadata.version(name) for name in libraries},
         }
 
 

@@ -72,20 +72,14 @@ def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> 
     import mlflow
     import mlflow.pytorch
     import torch
-    from mlflow.models import Model, infer_signature
+    from mlflow.models import Model
 
-    from insects.model import build_module
+    from search.program import build_program
 
-    result, data = folder.load(number), folder.data()
+    result = folder.load(number)
     if result is None:
         raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
-    sample, identity = data.sample, folder.identity()
-    module = build_module(result.weights, result.params, sample.shape, sample.mean, sample.std).eval()
-    example = data.held_out.x[:8]
-    if len(example) < 2:  # the exporter takes a batch of one for a constant
-        example = np.repeat(example, 2, axis=0)
-    with torch.no_grad():
-        signature = infer_signature(example, module(torch.from_numpy(example)).numpy())
+    program = build_program(folder, result)
     mlflow.set_experiment(experiment_id=runs[0])
     info = Model.log(
         artifact_path=None,
@@ -93,19 +87,18 @@ def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> 
         flavor=mlflow.pytorch,
         run_id=runs[2],
         step=result.best_epoch,
-        pytorch_model=module,
-        signature=signature,
-        input_example=example,
+        pytorch_model=program.module,
+        signature=program.signature,
+        input_example=program.example,
         pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         serialization_format="pt2",
         validate_serving_input=False,
         tags={STUDY_TAG: folder.name, TRIAL_TAG: number},
         metadata={
-            "features": list(sample.features),
-            "classes": list(sample.classes),
+            **program.about,
             "params": asdict(result.params),
             "valid_loss": result.valid_loss,
-            "data_digest": identity["data"]["digest"],
+            "data_digest": folder.identity()["data"]["digest"],
         },
     )
     return str(info.model_uri)
@@ -172,6 +165,7 @@ class LoadedModel:
     """A model of the registry, ready to predict.
 
     module: float32 rows `(N, F)` in the order of `features`, as the user has them, to logits `(N, C)` of `classes`.
+    images: None; or `size` and `backbone` of a module that takes uint8 images `(N, 3, H, W)` in place of rows.
     run, search_run: ids of the MLflow runs of its trial and of its search.
     """
 
@@ -180,6 +174,7 @@ class LoadedModel:
     model_id: str
     features: tuple[str, ...]
     classes: tuple[str, ...]
+    images: dict[str, Any] | None
     module: Any
     run: str
     search_run: str
@@ -210,6 +205,7 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
         model_id=str(info.model_id or ""),  # a version read from a database does not know it
         features=tuple(metadata["features"]),
         classes=tuple(metadata["classes"]),
+        images=metadata.get("images"),
         module=module,
         run=str(version.run_id),
         search_run=version.tags.get(SEARCH_RUN_TAG, ""),

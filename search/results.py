@@ -1,7 +1,8 @@
 """Finished trials on disk: the truth that Optuna's storage and MLflow are made from.
 
-A study is a folder: `study.json` (what it is), `data.npz` (what its figures and its evaluation need of the data) and a
-file `0007.npz` for each finished trial. Every file is complete or absent; none holds a pickle.
+A study is a folder: `study.json` (what it is), `data.npz` (what its figures and its evaluation need of the data),
+`images.json` (which images that is, if it is images) and a file `0007.npz` for each finished trial. Every file is
+complete or absent; none holds a pickle.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from insects.errors import StoreError
 from insects.params import TrialParams
 from insects.splits import Splits, Table
 from insects.trial import TrialResult
+from search.image_record import ImageRecord
 
 # Figures draw a sample of the rows; splits stand in the order of a hash, so the first rows are one.
 SAMPLE_ROWS = 5000
@@ -58,12 +60,23 @@ class StudyFolder:
         except OSError as error:
             raise StoreError(f"cannot create {self.path}: {error.strerror}; choose another --store") from error
 
-    def begin(self, identity: dict[str, Any], source: str, model_name: str, splits: Splits, held_out: Table) -> None:
+    def begin(
+        self,
+        identity: dict[str, Any],
+        source: str,
+        model_name: str,
+        splits: Splits,
+        held_out: Table,
+        images: ImageRecord | None = None,
+    ) -> None:
         """Write what a new study is. The description comes last: a folder that has it is whole.
 
-        source: what to call the table. model_name: the registered model that the best trial shall go to.
+        source: what to call the table. model_name: the registered model that the best trial shall go to. images: what
+        the rows are made from, if from images.
         """
         _write(self.path / "data.npz", _pack_data(splits, held_out))
+        if images is not None:
+            _write(self.path / "images.json", json.dumps(asdict(images)).encode())
         description = {"identity": identity, "source": source, "model_name": model_name}
         _write(self.path / "study.json", json.dumps(description, indent=1).encode())
 
@@ -93,6 +106,16 @@ class StudyFolder:
         try:
             return _unpack_data(path.read_bytes())
         except (OSError, _Damaged) as error:
+            raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
+
+    def images(self) -> ImageRecord | None:
+        """What the rows are made from; None if not from images."""
+        if "images" not in self.identity()["data"]:
+            return None
+        path = self.path / "images.json"
+        try:
+            return ImageRecord(**json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
             raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
 
     def numbers(self) -> list[int]:

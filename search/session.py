@@ -8,16 +8,16 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from insects import devices
 from insects.errors import StudyError
 from insects.params import Recipe
-from insects.spiral import builtin_tables
-from insects.splits import Splits, Table, split, table_digest
+from insects.splits import Splits, table_digest
 from insects.training import Engine
 from insects.trial import TrialResult
+from search.data_request import DataRequest, SearchData, load_data
 from search.delivery import Delivery
 from search.display import Progress
 from search.interrupts import Interrupted, StopFlag, handled
@@ -31,18 +31,7 @@ from search.space import SearchSpace
 from search.stopping import StoppingRule
 from search.store import Store
 from search.study import Clock, StudyLoop
-
-
-@dataclass(frozen=True)
-class DataRequest:
-    """Which rows to search on. train, test: CSV files; None: the built-in tables, or no test file."""
-
-    train: Path | None
-    target: str
-    features: tuple[str, ...] | None
-    test: Path | None
-    test_fraction: float
-    split_seed: int
+from search.timing import Stopwatch, covered
 
 
 @dataclass(frozen=True)
@@ -83,24 +72,6 @@ class Outcome:
     seconds: dict[str, float]
 
 
-@dataclass
-class Stopwatch:
-    """Seconds of the main thread since the command began, as they are handed out to names."""
-
-    started: float
-    _last: float = field(init=False)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._last = self.started
-
-    def lap(self, name: str) -> None:
-        """Everything since the last lap was `name`."""
-        now = time.perf_counter()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
-        self._last = now
-
-
 def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
     """Search, deliver, register. started: `time.perf_counter()` when the command began.
 
@@ -112,7 +83,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
     with ExitStack() as stack:
         delivery = stack.enter_context(_delivery(store))
         stack.enter_context(handled(flag, delivery.kill))
-        data = load_data(request.data)
+        data = load_data(request.data, store.path / "images")
         choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
         if choice.engine == "compiled":
             _start_compiling()
@@ -142,7 +113,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         best=best,
         model=model,
         trouble=delivery.trouble,
-        seconds=_seconds(watch, loop.clock, loop.training_seconds, delivery),
+        seconds={**watch.parts(loop.clock), "training": loop.training_seconds, **delivery.seconds},
     )
 
 
@@ -168,35 +139,6 @@ def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
     return outcomes
 
 
-@dataclass(frozen=True)
-class SearchData:
-    """What a search trains on and what it never sees. source: what to call the table."""
-
-    splits: Splits
-    held_out: Table
-    source: str
-
-
-def load_data(request: DataRequest) -> SearchData:
-    """Read and split the tables.
-
-    Raises: DataError: they are not fit for it.
-    """
-    test: Table | None = None
-    if request.train is None:
-        train, test = builtin_tables()
-    else:
-        from insects.data import read_table
-
-        train = read_table(request.train, request.target, request.features)
-    if request.test is not None:
-        from insects.data import read_rows_like
-
-        test = read_rows_like(request.test, train.features, train.classes, request.target)
-    splits, held_out = split(train, test=test, test_fraction=request.test_fraction, seed=request.split_seed)
-    return SearchData(splits, held_out, train.source)
-
-
 def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
     return Plan(
         space=request.space,
@@ -212,7 +154,7 @@ def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
 
 def _begin(stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, data: SearchData) -> StudyFolder:
     """The study's folder, this process's alone until the search ends."""
-    identity = plan.identity(data.splits, data.held_out, table_digest(data.held_out))
+    identity = plan.identity(data.splits, data.held_out, table_digest(data.held_out), data.images)
     folder = store.study(request.study or default_name(identity))
     folder.make()
     try:
@@ -224,7 +166,7 @@ def _begin(stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, d
     if folder.exists():
         check_identity(folder.name, folder.identity(), identity)
     else:
-        folder.begin(identity, data.source, request.model_name, data.splits, data.held_out)
+        folder.begin(identity, data.source, request.model_name, data.splits, data.held_out, data.images)
     return folder
 
 
@@ -273,7 +215,7 @@ class _Loop:
                 return loop.run(self._trials, deadline)
             finally:
                 self._progress.close()
-                self.training_seconds = _covered(self._spans)
+                self.training_seconds = covered(self._spans)
 
     def _finished(self, result: TrialResult) -> None:
         self.new += 1
@@ -309,21 +251,3 @@ def _best(results: list[TrialResult]) -> TrialResult | None:
     """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
     candidates = [result for result in results if result.state == "complete" and result.best_epoch]
     return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
-
-
-def _covered(spans: list[tuple[float, float]]) -> float:
-    """Seconds that are in at least one of the spans."""
-    total, end = 0.0, float("-inf")
-    for start, stop in sorted(spans):
-        total += max(0.0, stop - max(start, end))
-        end = max(end, stop)
-    return total
-
-
-def _seconds(watch: Stopwatch, clock: Clock, training: float, delivery: Delivery) -> dict[str, float]:
-    parts = dict(watch.seconds)
-    loop = parts.pop("loop")
-    parts["sampling"] = clock.sampling
-    parts["storing"] = loop - clock.sampling - clock.waiting
-    parts["waiting"] = clock.waiting
-    return {"total": sum(watch.seconds.values()), **parts, "training": training, **delivery.seconds}

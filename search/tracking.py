@@ -18,7 +18,7 @@ from insects import mlp
 from insects.trial import TrialResult
 from search import entries
 from search.comparison import deliver_comparison, light_results
-from search.held_out import HELD_OUT, save_table
+from search.held_out import FOLDER_TAG, HELD_OUT, HELD_OUT_IMAGES, SOURCE_TAG, save_images, save_table
 from search.results import StudyFolder
 from search.store import Store, reaching
 
@@ -132,7 +132,13 @@ class Projection:
         dataset = Dataset(source, digest[:_DIGEST_LENGTH], "local", source)
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
         with tempfile.TemporaryDirectory() as folder:
-            save_table(self._data.held_out, Path(folder) / HELD_OUT)
+            images = self._folder.images()
+            if images is None:
+                save_table(self._data.held_out, Path(folder) / HELD_OUT)
+            else:
+                save_images(images, self._data.held_out, Path(folder) / HELD_OUT_IMAGES)
+                for key, value in {FOLDER_TAG: images.folder, SOURCE_TAG: source}.items():
+                    self._client.set_tag(run_id, key, value)
             self._client.log_artifacts(run_id, folder)
         # Last, since they mark the description as whole.
         self._client.log_batch(run_id, params=entries.parameters(self._identity))

@@ -49,11 +49,13 @@ def test_the_core_knows_neither_the_search_nor_its_libraries() -> None:
 
 def test_the_loop_and_what_it_stands_on_never_import_mlflow() -> None:
     loop = files("study", "sampling", "space", "stopping", "ledger", "results", "plan", "interrupts", "session")
+    loop += files("data_request", "image_data", "image_record", "timing")
     assert importers("mlflow", among=loop) == []
 
 
 def test_what_writes_to_mlflow_never_imports_optuna() -> None:
-    among = files("tracking", "registry", "store", "courier", "exporter", "evaluating")
+    among = files("tracking", "registry", "store", "courier", "exporter", "evaluating", "evaluated", "evaluated_images")
+    among += files("program")
     assert importers("optuna", among=among) == []
 
 

@@ -97,7 +97,7 @@ def load_images(
         if reason := str(stored["reasons"][image]):
             faults[row] = reason
     skipped = tuple(f"{annotations.where(row)} {faults[row]}" for row in sorted(faults))
-    _settle(annotations, skipped, skip_bad)
+    check_faults(annotations, skipped, skip_bad)
     kept = [row not in faults for row in range(len(digests))]
     image_N = np.array([image for row, image in zip(present, inverse, strict=True) if kept[row]])
     pixels_N = stored["pixels"][image_N]
@@ -110,7 +110,11 @@ def load_images(
     return ImageSet(rows, tuple(str(unique_U[image]) for image in image_N), pixels_N, table, skipped)
 
 
-def _settle(annotations: Annotations, skipped: tuple[str, ...], skip_bad: bool) -> None:
+def check_faults(annotations: Annotations, skipped: tuple[str, ...], skip_bad: bool) -> None:
+    """Say what is wrong with images, unless they may be left out. skipped: a line for each bad one.
+
+    Raises: DataError: the first of them, and how many more there are.
+    """
     if not skipped:
         return
     others = f" (and {len(skipped) - 1} more are bad)" if len(skipped) > 1 else ""
@@ -140,7 +144,10 @@ def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key
 
     weights = hashlib.sha256(weights_digest(recipe.backbone, recipe.weights).encode()).hexdigest()[:12]
     path = cache / f"{recipe.backbone}-{weights}-{recipe.size}-{key}.npz"
-    return np.asarray(_cached(path, compute)["x"], np.float32)
+    x = np.asarray(_cached(path, compute)["x"], np.float32)
+    if not np.isfinite(x).all():
+        raise DataError(f"--backbone {recipe.backbone} must give finite numbers, with these --weights it does not")
+    return x
 
 
 def _names(recipe: FeatureRecipe, count: int) -> tuple[str, ...]:

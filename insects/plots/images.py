@@ -5,7 +5,7 @@ Shapes: M images shown, N images in all, S image size, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def sample_grid(
 
 
 def mistakes_grid(
-    pixels_N3SS: Pixels,
+    read: Callable[[NDArray[np.intp]], Pixels],
     y_N: NDArray[np.integer],
     logits_NC: NDArray[np.floating],
     classes: Sequence[str],
@@ -53,18 +53,17 @@ def mistakes_grid(
 ) -> Figure:
     """The images that are taken for another class, with both names; those the model is surest of come first.
 
+    Args: read: positions `(M,)` of images to their pixels `(M, 3, S, S)`; asked once, for those that are shown.
     Raises: ValueError: the arrays disagree on N, or N is 0.
     """
-    if not len(y_N) == len(pixels_N3SS) == len(logits_NC) > 0:
-        raise ValueError(
-            f"one class and row of logits an image, found {len(y_N)} and {len(logits_NC)} for {len(pixels_N3SS)}"
-        )
+    if not len(y_N) == len(logits_NC) > 0:
+        raise ValueError(f"a class for each row of logits and at least one, found {len(y_N)} for {len(logits_NC)}")
     predicted_N = logits_NC.argmax(axis=1)
     odds_N = logits_NC.max(axis=1) - np.take_along_axis(logits_NC, y_N[:, None].astype(np.intp), axis=1)[:, 0]
     wrong = np.flatnonzero(predicted_N != y_N)
     shown = wrong[np.argsort(-odds_N[wrong], kind="stable")][:MOST_MISTAKES]
     places = [divmod(number, _COLUMNS) for number in range(len(shown))]
-    figure, axes = _mosaic([pixels_N3SS[row] for row in shown], places, 2 * _LINE)
+    figure, axes = _mosaic(read(shown), places, 2 * _LINE)
     for place, row in zip(places, shown, strict=True):
         x, y = _corner(*place, 2 * _LINE)
         for above, name, colour in ((1.5, classes[y_N[row]], INK), (0.5, f"→ {classes[predicted_N[row]]}", VALID)):
@@ -75,7 +74,7 @@ def mistakes_grid(
     return figure
 
 
-def _mosaic(tiles: Sequence[Pixels], places: Sequence[tuple[int, int]], above: int) -> tuple[Figure, Any]:
+def _mosaic(tiles: Sequence[Pixels] | Pixels, places: Sequence[tuple[int, int]], above: int) -> tuple[Figure, Any]:
     """Tiles `(3, S, S)` on a page by line and column, with `above` pixels of room over each, and axes in pixels.
 
     One image on one axes: an axes for each tile would take seconds.

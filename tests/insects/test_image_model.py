@@ -125,3 +125,14 @@ def test_weights_without_a_backbone_and_sizes_out_of_bounds_are_refused() -> Non
         FeatureRecipe(weights=Path("x"))
     with pytest.raises(DataError, match="the image size must be in 8 to 1024 pixels, found 4"):
         FeatureRecipe(size=4)
+
+
+def test_backbone_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    weights = small_backbone(tmp_path)
+    torch.save({**torch.load(weights), "conv1.weight": torch.full((64, 3, 7, 7), torch.inf)}, weights)
+    Image.new("RGB", (40, 40), (9, 99, 200)).save(tmp_path / "0.png")
+    (tmp_path / "a.csv").write_text("filename,species\n0.png,a\n")
+    with pytest.raises(DataError, match="--backbone resnet18 must give finite numbers"):
+        load_images(
+            read_annotations(tmp_path / "a.csv", tmp_path), FeatureRecipe(32, "resnet18", weights), tmp_path / "c"
+        )

@@ -13,7 +13,7 @@ import termios
 
 import pytest
 
-from search.display import Progress
+from search.display import Progress, ReadingProgress
 
 SCRIPT = """
 import time
@@ -28,12 +28,22 @@ progress.close()
 """
 
 
-def on_a_terminal() -> str:
-    """What the script shows on a terminal of 80 columns."""
+READING = """
+import time
+from search.display import ReadingProgress
+with ReadingProgress() as progress:
+    for done in (1, 2, 4):
+        time.sleep(0.2)
+        progress.show(done, 4)
+"""
+
+
+def on_a_terminal(script: str = SCRIPT) -> str:
+    """What a script shows on a terminal of 80 columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = {**os.environ, "TERM": "xterm"}
-    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=slave, stderr=slave, env=environment) as process:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=slave, stderr=slave, env=environment) as process:
         os.close(slave)
         shown = b""
         while True:
@@ -86,3 +96,12 @@ def test_equal_losses_are_best_in_the_lower_trial(capsys: pytest.CaptureFixture[
 def test_search_without_a_finished_trial_has_no_best_yet(capsys: pytest.CaptureFixture[str]) -> None:
     Progress(total=2, done=0).finished(0, "failed", float("inf"), 0.0)
     assert "no best yet" in capsys.readouterr().err
+
+
+def test_reading_images_shows_a_bar_on_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = on_a_terminal(READING)
+    assert re.search(r"50%\|.*\| 2/4 ", shown)
+    assert shown.rsplit("\r", 1)[0].endswith(" ")
+    with ReadingProgress() as progress:
+        progress.show(1, 2)
+    assert capsys.readouterr() == ("", "")
