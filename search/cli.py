@@ -88,10 +88,11 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
         return
     from search import summary
     from search.interrupts import Interrupted
+    from search.request import search_request
     from search.session import run_search
 
     try:
-        outcome = run_search(_request(**options), place, STARTED)
+        outcome = run_search(search_request(options), place, STARTED)
     except Interrupted as error:
         click.echo("Interrupted: what was finished is kept; the same command goes on from there.", err=True)
         raise SystemExit(error.exit_code) from None
@@ -99,26 +100,6 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
         click.echo(json.dumps(summary.as_json(outcome), allow_nan=False))
     else:
         click.echo(summary.as_text(outcome, place, _store_option(store, tracking_uri)))
-
-
-def _request(**options: Any) -> Any:
-    from insects.params import Recipe
-    from search.data_request import DataRequest
-    from search.session import SearchRequest
-    from search.space import SearchSpace
-    from search.stopping import StoppingRule
-
-    images = image_options.pop_request(options)
-    options["target"] = options["target"] or ("labels" if images is None else "species")
-    data = {name: options.pop(name) for name in ("train", "target", "features", "test", "test_fraction", "split_seed")}
-    space = {name: options.pop(name) for name in ("depth", "width", "lr", "batch_size")}
-    return SearchRequest(
-        data=DataRequest(**data, images=images),
-        space=SearchSpace(**space),
-        recipe=Recipe(options.pop("epochs"), options.pop("schedule")),
-        stopping=StoppingRule(*options.pop("pruner")),
-        **options,
-    )
 
 
 def _sync(place: Any, study: str | None, as_json: bool) -> None:

@@ -29,6 +29,7 @@ STUDY_TAG, TRIAL_TAG, ROLE_TAG = "insects.study", "insects.trial", "insects.role
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
+_KIND = "custom_model_development"  # the pages for training runs, not those for language models
 _DIGEST_LENGTH = 36  # MLflow's limit
 _PAGE = 1000
 
@@ -107,7 +108,8 @@ class Projection:
         experiment = self._client.get_experiment_by_name(self._folder.name)
         if experiment is None:
             location = self._store.artifact_location(self._folder.name)
-            return str(self._client.create_experiment(self._folder.name, location, {STUDY_TAG: self._folder.name}))
+            tags = {STUDY_TAG: self._folder.name, "mlflow.experimentKind": _KIND}
+            return str(self._client.create_experiment(self._folder.name, location, tags))
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         return str(experiment.experiment_id)

@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from search import cli
 from tests.search.commands import SMALL, command, invoke
 
 BAD_USAGE = [
@@ -119,3 +121,18 @@ def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert done.exit_code == 1
     assert done.stderr.startswith(f"Error: cannot create {tmp_path / 'store' / 'trials'}")
     assert done.stderr.endswith("Permission denied; choose another --store\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--features", "feature1"), "--features is about your own table: add --train."),
+        (("--target", "species"), "--target is about your own table: add --train."),
+        (("--test-fraction", "0.2"), "--test-fraction is about your own table: add --train."),
+        (("--train", "a.csv", "--test", "b.csv", "--test-fraction", "0.2"), "leave one out"),
+    ],
+)
+def test_option_that_would_be_ignored_is_a_usage_error(options: tuple[str, ...], complaint: str) -> None:
+    result = CliRunner().invoke(cli.search, list(options))
+    assert result.exit_code == 2
+    assert complaint in result.stderr
