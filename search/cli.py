@@ -103,7 +103,7 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
 
 
 def _sync(place: Any, study: str | None, as_json: bool) -> None:
-    from search.session import deliver_only
+    from search.finishing import deliver_only
 
     outcomes = deliver_only(place, study)
     if as_json:

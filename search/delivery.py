@@ -10,6 +10,7 @@ from typing import Any
 
 from insects.errors import InsectsError
 from search.background import Background
+from search.display import say
 from search.registry import Registered
 from search.results import StudyFolder
 from search.store import Store
@@ -31,6 +32,8 @@ class Delivery:
 
     def __post_init__(self) -> None:
         self._place = {"store": str(self.store.path), "tracking_uri": self.store.tracking_uri}
+        if self.store.is_sqlite and not self.store.has_begun:
+            say(f"Creating MLflow's database in {self.store.path}: once a store")
         self._courier = Background("search.courier")
         self._exporter = Background("search.exporter")
         self._asked: list[Future[Any]] = [
@@ -46,6 +49,11 @@ class Delivery:
     def deliver(self, number: int) -> None:
         """Deliver a finished trial in the background."""
         self._asked.append(self._courier.call("deliver", number=number))
+
+    @property
+    def left(self) -> int:
+        """Requests of this search that wait to be done."""
+        return sum(not future.done() for future in self._asked)
 
     def finish(self, best: int | None, model_name: str, check: Callable[[], None]) -> Registered | None:
         """Deliver all that is left and register the model of trial `best`; waits for both.

@@ -10,8 +10,13 @@ import click
 
 
 def say(line: str) -> None:
-    """A line of its own."""
-    click.echo(line, err=True)
+    """A line of its own, above a bar if there is one."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        click.echo(line, err=True)
 
 
 class ReadingProgress:
@@ -53,10 +58,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line of its own."""
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
-        else:
-            say(line)
+        say(line)
 
     def known(self, number: int, valid_loss: float) -> None:
         """A trial of an earlier run, for the best so far."""
@@ -84,3 +86,35 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class Waiting:
+    """What is left to do when training is over: a bar on a terminal, one line elsewhere."""
+
+    def __init__(self, left: int) -> None:
+        self._total = left
+        self._bar: Any = None
+
+    def __enter__(self) -> Waiting:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            layout = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
+            self._bar = tqdm(total=self._total, file=sys.stderr, bar_format=layout, dynamic_ncols=True, leave=False)
+        elif self._total:
+            say(f"bringing what is left to MLflow ({self._total} steps), then the best model")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, left: int) -> None:
+        """So many steps are left, and after them the model."""
+        if self._bar is None:
+            return
+        self._bar.set_description_str(
+            "bringing trials to MLflow" if left else "registering the best model", refresh=False
+        )
+        self._bar.n = self._total - left
+        self._bar.refresh()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from insects.training import Engine
 from insects.trial import TrialResult
 from search.data_request import DataRequest, SearchData, load_data
 from search.delivery import Delivery
-from search.display import Progress
+from search.display import Progress, say
+from search.finishing import best_of, finish, opened
 from search.interrupts import Interrupted, StopFlag, handled
 from search.ledger import Ledger
 from search.lock import Held, hold
@@ -32,6 +32,8 @@ from search.stopping import StoppingRule
 from search.store import Store
 from search.study import Clock, StudyLoop
 from search.timing import Stopwatch, covered
+
+COMPILE_SECONDS = 3.0  # loading what is compiled takes less
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
     watch = Stopwatch(started)
     flag = StopFlag()
     with ExitStack() as stack:
-        delivery = stack.enter_context(_delivery(store))
+        delivery = stack.enter_context(opened(store))
         stack.enter_context(handled(flag, delivery.kill))
         data = load_data(request.data, store.path / "images")
         choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
@@ -97,8 +99,8 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         try:
             results = loop.run()
             watch.lap("loop")
-            best = _best(results)
-            model = delivery.finish(None if best is None else best.number, request.model_name, flag.check)
+            best = best_of(results)
+            model = finish(delivery, best, request.model_name, flag.check)
         except Interrupted:
             delivery.interrupt()
             raise
@@ -115,28 +117,6 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         trouble=delivery.trouble,
         seconds={**watch.parts(loop.clock), "training": loop.training_seconds, **delivery.seconds},
     )
-
-
-def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
-    """Bring studies to MLflow without searching: all of the store, or one. Returns: names with what went wrong.
-
-    Raises: StudyError: no such study here.
-    """
-    folders = store.studies() if study is None else [store.study(study)]
-    if study is not None and not folders[0].exists():
-        found = ", ".join(folder.name for folder in store.studies()) or "none"
-        raise StudyError(
-            f"there is no study {study} in {store.path} (found: {found}): choose another --study or --store"
-        )
-    outcomes = []
-    with _delivery(store) as delivery:
-        for folder in folders:
-            delivery.open(folder)
-            results = [result for number in folder.numbers() if (result := folder.load(number)) is not None]
-            best = _best(results)
-            delivery.finish(None if best is None else best.number, folder.model_name(), check=lambda: None)
-            outcomes.append((folder.name, delivery.trouble))
-    return outcomes
 
 
 def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
@@ -228,26 +208,16 @@ class _Loop:
             self._progress.known(result.number, result.valid_loss)
 
 
-@contextmanager
-def _delivery(store: Store) -> Iterator[Delivery]:
-    delivery = Delivery(store)
-    try:
-        yield delivery
-    except BaseException:
-        delivery.kill()
-        delivery.close()
-        raise
-    delivery.close()
-
-
 def _start_compiling() -> None:
     """Load or compile the engine while Optuna loads. The first trial waits for it if it has to."""
     from insects.training import compiled
 
-    threading.Thread(target=compiled.warm_up, daemon=True).start()
+    engine = threading.Thread(target=compiled.warm_up, daemon=True)
+    engine.start()
 
+    def explain() -> None:
+        engine.join(COMPILE_SECONDS)
+        if engine.is_alive():
+            say("Compiling the training engine for this processor: some seconds, once a machine")
 
-def _best(results: list[TrialResult]) -> TrialResult | None:
-    """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
-    candidates = [result for result in results if result.state == "complete" and result.best_epoch]
-    return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
+    threading.Thread(target=explain, daemon=True).start()

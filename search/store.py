@@ -81,9 +81,14 @@ class Store:
         """Whether MLflow is a file on this machine."""
         return self.tracking_uri.startswith("sqlite:///")
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the MLflow file is there."""
+        return _sqlite_file(self.tracking_uri).exists()
+
     def check_begun(self) -> None:
         """Raises: StoreError: there is no MLflow file yet, and looking for something in it must not make one."""
-        if self.is_sqlite and not _sqlite_file(self.tracking_uri).exists():
+        if self.is_sqlite and not self.has_begun:
             raise StoreError(
                 f"there is nothing in {self.tracking_uri} yet: run insects-search first, or name its --store"
             )

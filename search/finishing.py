@@ -1,0 +1,70 @@
+"""The end of a search: what is left goes to MLflow, and the best model is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from insects.errors import StudyError
+from insects.trial import TrialResult
+from search.comparison import light_results
+from search.delivery import Delivery
+from search.display import Waiting
+from search.registry import Registered
+from search.store import Store
+
+
+@contextmanager
+def opened(store: Store) -> Iterator[Delivery]:
+    """A delivery that is closed in the end, and at once after an error."""
+    delivery = Delivery(store)
+    try:
+        yield delivery
+    except BaseException:
+        delivery.kill()
+        delivery.close()
+        raise
+    delivery.close()
+
+
+def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
+    """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
+    candidates = [result for result in results if result.state == "complete" and result.best_epoch]
+    return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
+
+
+def finish(
+    delivery: Delivery, best: TrialResult | None, model_name: str, check: Callable[[], None]
+) -> Registered | None:
+    """Bring all that is left to MLflow and register the best trial's model, and show the wait for it.
+
+    check: called several times a second meanwhile; what it raises ends the wait.
+    """
+    with Waiting(delivery.left) as waiting:
+
+        def show() -> None:
+            check()
+            waiting.show(delivery.left)
+
+        return delivery.finish(None if best is None else best.number, model_name, show)
+
+
+def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
+    """Bring studies to MLflow without searching: all of the store, or one. Returns: names with what went wrong.
+
+    Raises: StudyError: no such study here.
+    """
+    folders = store.studies() if study is None else [store.study(study)]
+    if study is not None and not folders[0].exists():
+        found = ", ".join(folder.name for folder in store.studies()) or "none"
+        raise StudyError(
+            f"there is no study {study} in {store.path} (found: {found}): choose another --study or --store"
+        )
+    outcomes = []
+    with opened(store) as delivery:
+        for folder in folders:
+            delivery.open(folder)
+            best = best_of(light_results(folder))
+            finish(delivery, best, folder.model_name(), check=lambda: None)
+            outcomes.append((folder.name, delivery.trouble))
+    return outcomes
