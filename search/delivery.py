@@ -32,8 +32,7 @@ class Delivery:
 
     def __post_init__(self) -> None:
         self._place = {"store": str(self.store.path), "tracking_uri": self.store.tracking_uri}
-        if self.store.is_sqlite and not self.store.has_begun:
-            say(f"Creating MLflow's database in {self.store.path}: once a store")
+        self._creates = self.store.is_sqlite and not self.store.has_begun
         self._courier = Background("search.courier")
         self._exporter = Background("search.exporter")
         self._asked: list[Future[Any]] = [
@@ -44,6 +43,9 @@ class Delivery:
     def open(self, folder: StudyFolder) -> None:
         """Name the study to deliver."""
         self._folder, self.trouble = folder, ""
+        if self._creates:
+            say(f"Creating MLflow's database in {self.store.path} meanwhile: some seconds, once a store")
+            self._creates = False
         self._asked.append(self._courier.call("open", **self._place, study=folder.name))
 
     def deliver(self, number: int) -> None:

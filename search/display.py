@@ -101,8 +101,8 @@ class Waiting:
 
             layout = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
             self._bar = tqdm(total=self._total, file=sys.stderr, bar_format=layout, dynamic_ncols=True, leave=False)
-        elif self._total:
-            say(f"bringing what is left to MLflow ({self._total} steps), then the best model")
+        else:
+            say("Bringing what is left to MLflow, and registering the best model")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,7 +114,7 @@ class Waiting:
         if self._bar is None:
             return
         self._bar.set_description_str(
-            "bringing trials to MLflow" if left else "registering the best model", refresh=False
+            "Bringing trials to MLflow" if left else "Registering the best model", refresh=False
         )
         self._bar.n = self._total - left
         self._bar.refresh()

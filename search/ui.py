@@ -17,6 +17,8 @@ from search.store import Store, reaching
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
+# Without jobs (they judge answers of language models) it is three processes less a core, a quarter of a gigabyte each.
+_DEFAULTS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[str], None]) -> None:
@@ -33,7 +35,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
         [sys.executable, "-m", *command, "--port", link.rpartition(":")[2]],
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        env={**_DEFAULTS, **os.environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # so that its whole group can be ended
@@ -66,10 +68,11 @@ def _free_port() -> int:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], link: str) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not find this machine
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
         try:
-            with urllib.request.urlopen(f"{link}/health", timeout=2):  # noqa: S310 - loopback, http
+            with direct.open(f"{link}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

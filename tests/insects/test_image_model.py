@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,7 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
         assert str(error.value).isprintable()
     # An address that refuses at once stands for a machine without a network.
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies of the first request for good
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with pytest.raises(DataError, match=r"the weights of --backbone resnet18 cannot be downloaded: .*--weights"):

@@ -46,15 +46,20 @@ class Server:
         self._process = subprocess.Popen(
             command,
             cwd=self._folder,
-            env={**chaos.clean_environment(), "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={
+                **chaos.clean_environment(),
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310 - loopback, http
+                with direct.open(f"{self.uri}/health", timeout=5):
                     return
             except (urllib.error.URLError, OSError):
                 if self._process.poll() is not None:

@@ -61,9 +61,11 @@ def test_seconds_of_the_main_thread_add_up(finished: Finished) -> None:
 
 
 def test_progress_is_a_line_a_trial_when_stderr_is_no_terminal(finished: Finished) -> None:
-    first, *lines = finished.stderr.splitlines()
+    creating, first, *lines, delivering = finished.stderr.splitlines()
     study = finished.answer["study"]
+    assert creating == f"Creating MLflow's database in {finished.store} meanwhile: some seconds, once a store"
     assert first.startswith(f"Study {study}: compiled engine on the cpu (")
+    assert delivering == "Bringing what is left to MLflow, and registering the best model"
     assert len(lines) == 14
     assert all(line.startswith("trial ") for line in lines)
     assert "14 of 14 done" in lines[-1]
@@ -179,7 +181,7 @@ def test_interrupted_command_keeps_what_is_finished(number: signal.Signals, code
 
 
 def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.courier.ATTEMPTS", 1)
+    monkeypatch.setattr("search.store._ATTEMPTS", 1)
     away = ("--tracking-uri", "http://127.0.0.1:9")
     done = invoke(monkeypatch, "search", *SMALL, "--trials", "2", "--store", str(tmp_path), *away)
     assert done.exit_code == 0

@@ -245,7 +245,7 @@ def test_courier_without_the_studys_lock_delivers_nothing(
     untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(courier, "LOCK_SECONDS", 0.0)
-    monkeypatch.setattr(courier, "ATTEMPTS", 1)
+    monkeypatch.setattr("search.store._ATTEMPTS", 1)
     store = own(untracked)
     study = finished.answer["study"]
     late = Courier()
