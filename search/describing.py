@@ -16,7 +16,7 @@ from insects.spiral import builtin_tables
 from insects.splits import Table, table_digest
 from search.comparison import write_description
 from search.store import Store, reaching
-from search.tracking import ROLE_TAG
+from search.tags import ROLE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

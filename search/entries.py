@@ -15,6 +15,9 @@ from insects.trial import TrialResult
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
+BEST_METRICS = ("best_valid_loss", "best_valid_accuracy", "best_epoch")
+"""Figures of the best epoch; a table of runs is sorted by the first."""
+
 _TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
 
 
@@ -62,12 +65,10 @@ def best_metrics(result: TrialResult) -> list[Metric]:
     """The figures of the best epoch. Always with the same time, so that writing them again adds nothing."""
     from mlflow.entities import Metric
 
-    figures = {
-        "best_epoch": float(result.best_epoch),
-        "best_valid_loss": result.valid_loss,
-        "best_valid_accuracy": result.valid_accuracy,
-    }
-    return [Metric(key, value, ended(result), result.best_epoch) for key, value in figures.items()]
+    figures = (result.valid_loss, result.valid_accuracy, float(result.best_epoch))
+    return [
+        Metric(key, value, ended(result), result.best_epoch) for key, value in zip(BEST_METRICS, figures, strict=True)
+    ]
 
 
 def ended(result: TrialResult) -> int:

@@ -13,7 +13,7 @@ from insects.mlp import Floats
 from search.evaluated import Rows, RowsRequest, read_rows
 from search.registry import ALIAS, SEARCH_RUN_TAG, LoadedModel, load_model
 from search.store import Store, reaching
-from search.tracking import ROLE_TAG
+from search.tags import ROLE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,7 +14,7 @@ import numpy as np
 from insects.errors import StoreError
 from search.results import StudyFolder
 from search.store import Store, reaching
-from search.tracking import STUDY_TAG, TRIAL_TAG
+from search.tags import STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

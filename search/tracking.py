@@ -19,13 +19,13 @@ from insects.trial import TrialResult
 from search import entries
 from search.comparison import deliver_comparison, light_results
 from search.held_out import FOLDER_TAG, HELD_OUT, HELD_OUT_IMAGES, SOURCE_TAG, save_images, save_table
+from search.pages import VIEW_TAG, study_view
 from search.results import StudyFolder
 from search.store import Store, reaching
+from search.tags import ROLE_TAG, STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
     from insects.plots import TrialFigures
-
-STUDY_TAG, TRIAL_TAG, ROLE_TAG = "insects.study", "insects.trial", "insects.role"
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
@@ -108,7 +108,7 @@ class Projection:
         experiment = self._client.get_experiment_by_name(self._folder.name)
         if experiment is None:
             location = self._store.artifact_location(self._folder.name)
-            tags = {STUDY_TAG: self._folder.name, "mlflow.experimentKind": _KIND}
+            tags = {STUDY_TAG: self._folder.name, "mlflow.experimentKind": _KIND, VIEW_TAG: study_view()}
             return str(self._client.create_experiment(self._folder.name, location, tags))
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)

@@ -11,13 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from types import FrameType
 
 from insects.errors import StoreError, StudyError
+from search.pages import comparison_link
 from search.store import Store, reaching
+from search.tags import STUDY_TAG
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
-# Without jobs (they judge answers of language models) it is three processes less a core, a quarter of a gigabyte each.
+# MLflow's job runners judge answers of language models: eight more processes, each of a quarter of a gigabyte.
 _DEFAULTS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
@@ -30,20 +33,23 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     if store.is_server:
         raise StoreError(f"{store.tracking_uri} serves its pages itself: open it in a browser")
     store.check_begun()
-    link = f"http://{HOST}:{port or _free_port()}"
+    port = _free_port(port or 0)
+    address = f"http://{HOST}:{port}"
     experiment = _experiment(store, study)
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
-        [sys.executable, "-m", *command, "--port", link.rpartition(":")[2]],
+        [sys.executable, "-m", *command, "--port", str(port)],
         env={**_DEFAULTS, **os.environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # so that its whole group can be ended
     )
+    signal.signal(signal.SIGTERM, _leave)
     try:
-        _wait_until_it_answers(process, link)
-        say(f"{link}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
-        process.wait()
+        _wait_until_it_answers(process, address)
+        say(comparison_link(address, experiment))
+        code = process.wait()
+        raise StoreError(f"mlflow ui at {address} ended by itself with exit code {code}: start insects-ui again")
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
@@ -54,26 +60,36 @@ def _experiment(store: Store, study: str | None) -> str:
     """The id of a study's experiment."""
     client = store.client()
     with reaching(store.tracking_uri):
-        found = [e for e in client.search_experiments() if "insects.study" in e.tags and study in (None, e.name)]
+        found = [e for e in client.search_experiments() if STUDY_TAG in e.tags and study in (None, e.name)]
     if not found:
         what = f"no study {study}" if study else "no study yet"
         raise StudyError(f"there is {what} in {store.tracking_uri}: run insects-search first, or name its --store")
     return str(max(found, key=lambda experiment: experiment.creation_time or 0).experiment_id)
 
 
-def _free_port() -> int:
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """End as at Ctrl-C, so that MLflow's processes are not left behind."""
+    raise SystemExit(128 + number)
+
+
+def _free_port(port: int) -> int:
+    """The port, if nobody listens there; any that is free for 0."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was left a moment ago is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise StoreError(f"port {port} cannot be served: {error.strerror}; choose another --port") from None
         return int(probe.getsockname()[1])
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], link: str) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes], address: str) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not find this machine
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
         try:
-            with direct.open(f"{link}/health", timeout=2):
+            with direct.open(f"{address}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise StoreError(f"mlflow ui did not start at {link} within {START_SECONDS:.0f} s: is the port taken? Try --port")
+    raise StoreError(f"mlflow ui did not start at {address} within {START_SECONDS:.0f} s: see `mlflow ui`")

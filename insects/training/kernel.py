@@ -87,9 +87,10 @@ def _gather(x: Any, features: int, table: Any, order: Any, first: int, count: in
 
 
 @_inlined
-def _prefetch_rows(features: int, table: Any, order: Any, first: int, count: int) -> None:
-    """Begin to load the rows of the next batch: in a big table each lies elsewhere, and memory is 100 ns away."""
+def _prefetch_rows(features: int, table: Any, labels: Any, order: Any, first: int, count: int) -> None:
+    """Begin to load the next batch: in a big table each lies elsewhere, and memory is 100 ns away."""
     for row in range(count):
+        prefetch(labels, order[first + row])
         begin = order[first + row] * features
         for line in range(begin, begin + features, CACHE_LINE):
             prefetch(table, line)
@@ -182,7 +183,8 @@ def train(
                 if interrupt[0]:
                     break
                 batch = min(size, len(labels) - start)
-                _prefetch_rows(net.inputs[0], table, ids, first + start + batch, min(size, len(labels) - start - batch))
+                next_batch = first + start + batch
+                _prefetch_rows(net.inputs[0], table, labels, ids, next_batch, min(size, len(labels) - start - batch))
                 _gather(buffers.x, net.inputs[0], table, ids, first + start, batch)
                 _forward(net, buffers.x, batch)
                 scale = GRADIENT_SCALE / np.float32(batch)

@@ -76,7 +76,10 @@ def _restore_denormals(typing_context: Any, mode: Any) -> Any:
 
 
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Begin to load what lies around `array[index]`, which need not exist."""
+    """Begin to load what lies around `array[index]`, which need not exist, as far as the second cache.
+
+    Into the first, a whole batch of rows would push out the weights that are in use.
+    """
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> ir.Value:
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
@@ -84,7 +87,7 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.bitcast(address, byte), flag(0), flag(3), flag(1)])  # a read, to stay, of data
+        builder.call(function, [builder.bitcast(address, byte), flag(0), flag(2), flag(1)])  # a read, into L2, of data
         return context.get_dummy_value()
 
     return types.void(array, types.int64), code
