@@ -35,7 +35,6 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     store.check_begun()
     port = _free_port(port or 0)
     address = f"http://{HOST}:{port}"
-    experiment = _experiment(store, study)
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
         [sys.executable, "-m", *command, "--port", str(port)],
@@ -46,6 +45,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     )
     signal.signal(signal.SIGTERM, _leave)
     try:
+        experiment = _experiment(store, study)  # while the pages start
         _wait_until_it_answers(process, address)
         say(comparison_link(address, experiment))
         code = process.wait()
