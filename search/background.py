@@ -58,10 +58,17 @@ class Background:
 
         The future raises InsectsError as the handler did, or BackgroundError for anything else.
         """
+        return self._ask(handler, arguments, ahead=False)
+
+    def call_next(self, handler: str, **arguments: Any) -> Future[Any]:
+        """The same, ahead of all that has not begun."""
+        return self._ask(handler, arguments, ahead=True)
+
+    def _ask(self, handler: str, arguments: dict[str, Any], ahead: bool) -> Future[Any]:
         future: Future[Any] = Future()
-        request = json.dumps([handler, arguments])
         with self._lock:
-            self._waiting.append((future, request))
+            place = min(1, len(self._waiting)) if ahead else len(self._waiting)  # the first one has begun
+            self._waiting.insert(place, (future, json.dumps([handler, arguments])))
             if self._ended:
                 self._fail_waiting()
             elif len(self._waiting) == 1:

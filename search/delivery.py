@@ -46,7 +46,8 @@ class Delivery:
         if self._creates:
             say(f"Creating MLflow's database in {self.store.path} meanwhile: some seconds, once a store")
             self._creates = False
-        self._asked.append(self._courier.call("open", **self._place, study=folder.name))
+        self._opened = self._courier.call("open", **self._place, study=folder.name)
+        self._asked.append(self._opened)
 
     def deliver(self, number: int) -> None:
         """Deliver a finished trial in the background."""
@@ -65,13 +66,15 @@ class Delivery:
         """
         registered = None
         try:
-            self.seconds = _answer(self._courier.call("deliver_all"), check)
-            runs = None if best is None else _answer(self._courier.call("run_of", number=best), check)
-            compared = self._courier.call("compare")  # while the other process exports the model
+            # The best trial first: while the other process exports its model, this one delivers and compares the rest.
+            _wait(self._opened, check)
+            runs = None if best is None else _answer(self._courier.call_next("run_of", number=best), check)
+            asked = [self._courier.call("deliver_all"), self._courier.call("compare")]
             if best is not None:
                 request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
                 registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
-            self.seconds = _answer(compared, check)
+            for future in asked:
+                self.seconds = _answer(future, check)
             _answer(self._courier.call("finish", status="FINISHED"), check)
         except InsectsError as error:
             self.trouble = str(error)
@@ -90,12 +93,13 @@ class Delivery:
             self.trouble = str(error)
 
     def close(self) -> None:
-        """End both processes when they have done what they were asked."""
+        """End both processes at once; they would take a second each to take their libraries down."""
+        self.kill()
         for process in (self._courier, self._exporter):
             process.close()
 
     def kill(self) -> None:
-        """End both processes at once."""
+        """End both processes, from within a signal handler too."""
         for process in (self._courier, self._exporter):
             process.kill()
 
@@ -108,6 +112,10 @@ class Delivery:
 
 
 def _answer(future: Future[Any], check: Callable[[], None]) -> Any:
+    _wait(future, check)
+    return future.result()
+
+
+def _wait(future: Future[Any], check: Callable[[], None]) -> None:
     while not wait([future], CHECK_SECONDS).done:
         check()
-    return future.result()

@@ -16,15 +16,12 @@ from search.store import Store
 
 @contextmanager
 def opened(store: Store) -> Iterator[Delivery]:
-    """A delivery that is closed in the end, and at once after an error."""
+    """A delivery that is closed in the end."""
     delivery = Delivery(store)
     try:
         yield delivery
-    except BaseException:
-        delivery.kill()
+    finally:
         delivery.close()
-        raise
-    delivery.close()
 
 
 def best_of(results: Sequence[TrialResult]) -> TrialResult | None:

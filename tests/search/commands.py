@@ -89,6 +89,8 @@ class InlineBackground:
             future.set_exception(BackgroundError(repr(error)))
         return future
 
+    call_next = call
+
     def close(self) -> None:
         if "close" in self._handlers:
             self._handlers["close"]()

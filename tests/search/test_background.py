@@ -64,6 +64,18 @@ def test_answers_come_back_in_order(background: Background) -> None:
     assert [future.result(60) for future in futures] == list(range(1, 51))
 
 
+def test_call_next_comes_before_all_that_has_not_begun(background: Background) -> None:
+    ended: list[str] = []
+    first = background.call("sleep", seconds=0.2)
+    futures = {name: background.call("add", a=1, b=1) for name in ("second", "third")}
+    futures["ahead"] = background.call_next("add", a=1, b=1)
+    for name, future in {"first": first, **futures}.items():
+        future.add_done_callback(lambda _, name=name: ended.append(name))
+    futures["third"].result(60)
+    background.call("add", a=1, b=1).result(60)
+    assert ended == ["first", "ahead", "second", "third"]
+
+
 def test_what_a_library_prints_does_not_disturb_the_answers(background: Background) -> None:
     assert background.call("noise").result(60) == "quiet"
     assert background.call("add", a="ä", b="\n").result(60) == "ä\n"
