@@ -6,7 +6,6 @@ Shapes: N rows, F features, C classes, S figures of a column.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.associations import anova_f, correlations, most_telling
-from insects.evaluation import shortened
+from insects.layout import aligned, counted, cut, share, shortened
 from insects.raw_table import RawTable
 
 Figures = NDArray[np.float64]
@@ -73,17 +72,17 @@ class Description:
     def text(self) -> str:
         """The description for a terminal of 80 columns; what is cut is said."""
         counts = ((self.rows, "row"), (len(self.features), "feature"), (len(self.classes), "class"))
-        head = ", ".join(_number(count, what) for count, what in counts)
+        head = ", ".join(counted(count, what) for count, what in counts)
         parts = [[self.source, head], self._class_lines(), *self._figure_blocks(), self._cell_lines()]
         parts += [self._correlation_lines(), self._telling_lines()]
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     def _class_lines(self) -> list[str]:
-        rows = [(name, f"{count:,}", _share(count, self.rows)) for name, count in self.classes[:_CLASSES]]
+        rows = [(name, f"{count:,}", share(count, self.rows)) for name, count in self.classes[:_CLASSES]]
         if self.unlabelled:
-            rows.append(("(no label)", f"{self.unlabelled:,}", _share(self.unlabelled, self.rows)))
-        lines = _aligned([(f"class ({shortened(self.target)})", "rows", "share"), *rows])
-        return lines + _cut(len(self.classes) - _CLASSES, "classes")
+            rows.append(("(no label)", f"{self.unlabelled:,}", share(self.unlabelled, self.rows)))
+        lines = aligned([(f"class ({shortened(self.target)})", "rows", "share"), *rows])
+        return lines + cut(len(self.classes) - _CLASSES, "classes")
 
     def _figure_blocks(self) -> list[list[str]]:
         """Columns side by side, as many as there is room for, block after block."""
@@ -96,9 +95,9 @@ class Description:
             if max(map(len, lines)) + 2 + max(map(len, cells)) > WIDTH:
                 blocks.append(lines)
                 lines = stubs
-            lines = _aligned(list(zip(lines, cells, strict=True)))
+            lines = aligned(list(zip(lines, cells, strict=True)))
         blocks.append(lines)
-        blocks[-1] = blocks[-1] + _cut(len(self.columns) - _COLUMNS, "columns")
+        blocks[-1] = blocks[-1] + cut(len(self.columns) - _COLUMNS, "columns")
         return blocks
 
     def _cell_lines(self) -> list[str]:
@@ -106,11 +105,11 @@ class Description:
         for row, what in ((1, "missing values"), (2, "cells that are no numbers")):
             counts = self.figures[row]
             order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-            total = f"{int(counts.sum()):,} in {_number(len(order), 'column')}" if len(order) else "none"
+            total = f"{int(counts.sum()):,} in {counted(len(order), 'column')}" if len(order) else "none"
             lines.append(f"{what}: {total}")
             if len(order):
                 rows = [(f"  {shortened(self.columns[c])}", f"{int(counts[c]):,}") for c in order[:_LISTED]]
-                lines += _aligned(rows) + _cut(len(order) - _LISTED, "columns")
+                lines += aligned(rows) + cut(len(order) - _LISTED, "columns")
         return lines
 
     def _correlation_lines(self) -> list[str]:
@@ -124,14 +123,14 @@ class Description:
         of = f" of the first {CORRELATED} features" if len(self.features) > CORRELATED else ""
         names = [shortened(name) for name in self.features]
         rows = [("  " + names[first[pair]], names[second[pair]], f"{r[pair]:.2f}") for pair in order]
-        return [f"correlations{of}, strongest first", *_aligned(rows), *_cut(len(r) - _LISTED, "pairs")]
+        return [f"correlations{of}, strongest first", *aligned(rows), *cut(len(r) - _LISTED, "pairs")]
 
     def _telling_lines(self) -> list[str]:
         order = most_telling(self.telling, _LISTED)
         if len(self.features) < 3 or not len(order):
             return []
         rows = [(f"  {shortened(self.features[column])}", f"{self.telling[column]:.1f}") for column in order]
-        return ["features that tell the classes apart best alone (ANOVA F)", *_aligned(rows)]
+        return ["features that tell the classes apart best alone (ANOVA F)", *aligned(rows)]
 
 
 def describe(table: RawTable) -> Description:
@@ -184,28 +183,6 @@ def _formatted(figures_S: Figures, used: list[int]) -> list[str]:
     return [
         "–" if math.isnan(figures_S[row]) else format(figures_S[row], ".0f" if row < _COUNTS else style) for row in used
     ]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines whose cells line up: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
-
-
-def _cut(count: int, what: str) -> list[str]:
-    return [f"… and {count:,} more {what}"] if count > 0 else []
-
-
-def _number(count: int, what: str) -> str:
-    plural = "" if count == 1 else "es" if what.endswith("s") else "s"
-    return f"{count:,} {what}{plural}"
-
-
-def _share(count: int, total: int) -> str:
-    return f"{100 * count / total:.1f} %"
 
 
 def _plain(figures: Figures) -> list[float | None]:

@@ -11,8 +11,9 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.layout import NAME_LENGTH, aligned, shortened
+
 CONFIDENCE = 0.95
-NAME_LENGTH = 20
 MATRIX_CLASSES = 20
 """With more classes than this a report's text lists the most frequent mistakes in place of the matrix."""
 
@@ -67,31 +68,30 @@ class Report:
             f"accuracy {self.accuracy:.4f} ({self.correct} of {self.total}), "
             f"{CONFIDENCE:.0%} interval {low:.4f}–{high:.4f}".replace("95%", "95 %")
         )
-        per_class = _table(
-            ["class", "precision", "recall", "f1", "rows"],
-            [
-                [row["name"], *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), str(row["support"])]
-                for row in self.per_class
-            ],
-        )
+        rows = [
+            [shortened(row["name"]), *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), str(row["support"])]
+            for row in self.per_class
+        ]
+        per_class = aligned([["class", "precision", "recall", "f1", "rows"], *rows])
         confusion = self._matrix_text() if len(self.per_class) <= MATRIX_CLASSES else self._mistakes_text()
         return "\n".join([headline, f"cross entropy {self.loss:.4f}", "", *per_class, "", *confusion])
 
     def _matrix_text(self) -> list[str]:
-        rows = [[name, *map(str, row)] for name, row in zip(self.classes, self.confusion.tolist(), strict=True)]
-        columns = [shortened(name, max(6, 100 // len(self.classes) - 2)) for name in self.classes]
-        return _table(["true \\ predicted", *columns], rows)
+        names = map(shortened, self.classes)
+        rows = [[name, *map(str, row)] for name, row in zip(names, self.confusion.tolist(), strict=True)]
+        columns = [shortened(name, min(NAME_LENGTH, max(6, 100 // len(self.classes) - 2))) for name in self.classes]
+        return aligned([["true \\ predicted", *columns], *rows])
 
     def _mistakes_text(self) -> list[str]:
         mistakes = self.confusion - np.diag(np.diag(self.confusion))
         order = np.argsort(-mistakes, axis=None, kind="stable")[:MATRIX_CLASSES]
         pairs = [divmod(int(cell), len(self.classes)) for cell in order]
         rows = [
-            [self.classes[true], self.classes[predicted], str(mistakes[true, predicted])]
+            [shortened(self.classes[true]), shortened(self.classes[predicted]), str(mistakes[true, predicted])]
             for true, predicted in pairs
             if mistakes[true, predicted] > 0
         ]
-        return _table(["true", "predicted as", "rows"], rows) if rows else ["no mistakes"]
+        return aligned([["true", "predicted as", "rows"], *rows]) if rows else ["no mistakes"]
 
 
 def evaluate(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> Report:
@@ -135,22 +135,3 @@ def cross_entropy(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer]) -> 
     largest_N = logits.max(axis=1)
     log_sum_N = largest_N + np.log(np.exp(logits - largest_N[:, None]).sum(axis=1))
     return float(np.mean(log_sum_N - logits[np.arange(len(y_N)), y_N]))
-
-
-def shortened(name: str, length: int = NAME_LENGTH) -> str:
-    """`name` on one line and in at most `length` characters; an ellipsis stands for what was cut from its middle."""
-    name = " ".join(name.split())
-    if len(name) <= length:
-        return name
-    tail = (length - 1) // 3
-    return f"{name[: length - 1 - tail]}…{name[-tail:]}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a table whose columns line up: the first to the left, the others to the right."""
-    cells = [[shortened(cell) for cell in row] for row in [head, *rows]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-        for row in cells
-    ]

@@ -44,7 +44,7 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 @options.epochs
 @options.schedule
 @options.train
-@options.label
+@options.target
 @options.features
 @options.test
 @image_options.of_search
@@ -127,7 +127,7 @@ def _store_option(store: Path, tracking_uri: str | None) -> str:
 @options.model
 @options.model_name
 @options.test_rows
-@options.label
+@options.target
 @image_options.test_images
 @image_options.image_dir
 @image_options.filename
@@ -173,40 +173,39 @@ def evaluate(
 @options.train
 @options.target
 @options.features
+@image_options.of_description
 @options.out
 @options.log
 @options.store
 @options.tracking_uri
 @click.version_option(package_name="insects-search")
 @_reports_errors
-def describe(
-    train: Path | None,
-    target: str,
-    features: tuple[str, ...] | None,
-    out: Path | None,
-    log: bool,
-    store: Path,
-    tracking_uri: str | None,
-) -> None:
-    """Say what a table holds before searching on it: classes, figures of its columns, what is missing.
+def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None, **data: Any) -> None:
+    """Say what a table or a set of images holds before searching on it: classes, figures, what is missing.
 
     \b
     Examples:
         insects-describe
         insects-describe --train flowers.csv --target species --out flowers
+        insects-describe --images insects.csv --image-dir photos --target species --group sample
     """
+    data["images"] = image_options.pop_request(data)
+    for name in ("features", "target"):
+        if data[name] and data["images"] is None and data["train"] is None:
+            raise click.UsageError(f"--{name} is about your own table: add --train.")
     given = click.get_current_context().get_parameter_source
-    if not log and (tracking_uri or given("store") != ParameterSource.DEFAULT):
+    elsewhere = data["images"] is None and given("store") != ParameterSource.DEFAULT  # images are cached in the store
+    if not log and (tracking_uri or elsewhere):
         raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
     from search import describing
     from search.store import Store
 
-    table = describing.read(train, target, features)
-    click.echo(describing.as_text(table))
+    described = describing.read(**data, cache=store.resolve() / "images")
+    click.echo(described.text())
     if out is not None:
-        describing.write(table, out)
+        describing.write(described, out)
     if log:
-        describing.log(table, Store.at(store, tracking_uri))
+        describing.log(described, Store.at(store, tracking_uri))
 
 
 @click.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import tempfile
 import time
@@ -17,6 +16,7 @@ import numpy as np
 
 from insects import mlp
 from insects.trial import TrialResult
+from search.descriptions import write_figures, write_table, write_texts
 from search.image_figures import image_figures
 from search.importance import TOP, importances
 from search.plan import study_digest
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from insects.raw_table import RawTable
 
 COMPARED_TAG = "insects.compared"
-TABLE = "table"
-"""The folder of the description among the run's files."""
+TABLE, IMAGES = "table", "images"
+"""The folders of the description among the run's files."""
 
 _MOST_TELLING = ("lr", "width", "depth", "batch_size")  # where the trials do not say it themselves
 _FEWEST_RANKED = 10  # trials: of fewer, not one is in the best tenth
@@ -68,9 +68,11 @@ def deliver_comparison(
         write_comparison(folder, study, data, results, figures)
         images = study.images()
         if images is not None:
-            _write_figures(folder, image_figures(images, study, data, results))
+            write_figures(folder, image_figures(images, study, data, results))
+            if compared is None:
+                write_texts(folder / IMAGES, **images.description)
         elif compared is None:  # the data of a study never changes
-            write_description(folder / TABLE, sample_table(study, data))
+            write_table(folder / TABLE, sample_table(study, data))
         drawn = time.perf_counter()
         client.log_artifacts(run_id, name)
         client.set_tag(run_id, COMPARED_TAG, digest)
@@ -100,20 +102,7 @@ def write_comparison(
         "parallel_coordinates.png": parallel_figure(results),
         "contour.png": contour_figure(results, list(shares) or _MOST_TELLING),
     }
-    _write_figures(folder, {name: figure for name, figure in drawn.items() if figure is not None})
-
-
-def write_description(folder: Path, table: RawTable) -> None:
-    """Write a table's description as `description.txt` and `.json`, and its figures; makes the folder."""
-    from insects.describe import describe
-    from insects.plots.table import table_figures
-
-    folder.mkdir(parents=True, exist_ok=True)
-    description = describe(table)
-    (folder / "description.txt").write_text(description.text() + "\n", encoding="utf-8")
-    content = json.dumps(description.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "description.json").write_text(content + "\n", encoding="utf-8")
-    _write_figures(folder, table_figures(table))
+    write_figures(folder, {name: figure for name, figure in drawn.items() if figure is not None})
 
 
 def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
@@ -172,10 +161,3 @@ def _row(result: TrialResult) -> dict[str, Any]:
         "epochs": result.epochs,
         "seconds": round(result.seconds, 4),
     }
-
-
-def _write_figures(folder: Path, figures: dict[str, Figure]) -> None:
-    from insects.plots import figure_png
-
-    for name, figure in figures.items():
-        (folder / name).write_bytes(figure_png(figure))

@@ -35,10 +35,7 @@ class Delivery:
         self._creates = self.store.is_sqlite and not self.store.has_begun
         self._courier = Background("search.courier")
         self._exporter = Background("search.exporter")
-        self._asked: list[Future[Any]] = [
-            self._courier.call("warm_up", **self._place),
-            self._exporter.call("warm_up"),
-        ]
+        self._asked: list[Future[Any]] = [self._courier.call("warm_up", **self._place)]
 
     def open(self, folder: StudyFolder) -> None:
         """Name the study to deliver."""
@@ -48,6 +45,10 @@ class Delivery:
             self._creates = False
         self._opened = self._courier.call("open", **self._place, study=folder.name)
         self._asked.append(self._opened)
+
+    def expect_model(self) -> None:
+        """Get ready to export a new best model; a study that is done has its model already."""
+        self._asked.append(self._exporter.call("warm_up"))
 
     def deliver(self, number: int) -> None:
         """Deliver a finished trial in the background."""

@@ -1,4 +1,4 @@
-"""One run of `insects-describe`: a table, and its description on the terminal, in a folder, in MLflow."""
+"""One run of `insects-describe`: a table or images, described on the terminal, in a folder, in MLflow."""
 
 from __future__ import annotations
 
@@ -7,67 +7,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from insects.describe import describe
 from insects.errors import StoreError
-from insects.raw_table import RawTable, raw, read_raw_table
-from insects.spiral import builtin_tables
-from insects.splits import Table, table_digest
-from search.comparison import write_description
+from search.described import Described, read_described_images, read_described_table
 from search.store import Store, reaching
 from search.tags import ROLE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from search.data_request import ImageRequest
+
 EXPERIMENT = "insects-describe"
-TABLE_TAG = "insects.table"
+DIGEST_TAG = {"table": "insects.table", "images": "insects.images"}
 
 
-def read(train: Path | None, target: str, features: Sequence[str] | None) -> RawTable:
-    """The table of the options: a CSV file as it is, or the built-in one.
+def read(
+    train: Path | None, images: ImageRequest | None, target: str | None, features: Sequence[str] | None, cache: Path
+) -> Described:
+    """What the options ask for.
 
-    Raises: DataError: the file is no table, or has no such column.
+    Raises: DataError: the files are not fit for it. StoreError: the cache of images cannot be written.
     """
-    return raw(builtin_tables()[0], target) if train is None else read_raw_table(train, target, features)
+    if images is not None:
+        return read_described_images(images, target or "species", cache)
+    return read_described_table(train, target or "labels", features)
 
 
-def as_text(table: RawTable) -> str:
-    """What the terminal shows."""
-    return describe(table).text()
-
-
-def write(table: RawTable, folder: Path) -> None:
+def write(described: Described, folder: Path) -> None:
     """Write description and figures into a folder, made if absent.
 
     Raises: StoreError: it cannot be written.
     """
     try:
-        write_description(folder, table)
+        described.write(folder)
     except OSError as error:
         raise StoreError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
 
 
-def log(table: RawTable, store: Store) -> None:
-    """Log description and figures to MLflow: one run a table, however often it is described.
+def log(described: Described, store: Store) -> None:
+    """Log description and figures to MLflow: one run for the same data, however often it is described.
 
     Raises: StoreError: MLflow is away or broken.
     """
     client = store.client()
     with tempfile.TemporaryDirectory() as folder, reaching(store.tracking_uri):
-        write_description(Path(folder), table)
-        run_id = _run(client, store, table)
+        described.write(Path(folder))
+        run_id = _run(client, store, described)
         client.log_artifacts(run_id, folder)
         client.set_terminated(run_id)
 
 
-def _run(client: MlflowClient, store: Store, table: RawTable) -> str:
+def _run(client: MlflowClient, store: Store, described: Described) -> str:
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    with np.errstate(over="ignore"):
-        x = table.x.astype(np.float32)
-    digest = table_digest(Table(table.features, table.classes, x, table.y, table.source))
+    tag, digest = DIGEST_TAG[described.role], described.digest
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         experiment_id = client.create_experiment(EXPERIMENT, store.artifact_location(EXPERIMENT))
@@ -75,14 +68,12 @@ def _run(client: MlflowClient, store: Store, table: RawTable) -> str:
         experiment_id = experiment.experiment_id
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment_id)
-    found = client.search_runs([experiment_id], f"tags.`{TABLE_TAG}` = '{digest}'", max_results=1)
+    found = client.search_runs([experiment_id], f"tags.`{tag}` = '{digest}'", max_results=1)
     if found:
         return str(found[0].info.run_id)
-    tags = {ROLE_TAG: "table", TABLE_TAG: digest}
-    run_id = str(client.create_run(experiment_id, tags=tags, run_name=Path(table.source).name).info.run_id)
-    dataset = Dataset(table.source, digest[:36], "local", table.source)
+    tags = {ROLE_TAG: described.role, tag: digest}
+    run_id = str(client.create_run(experiment_id, tags=tags, run_name=Path(described.source).name).info.run_id)
+    dataset = Dataset(described.source, digest[:36], "local", described.source)
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "description")])])
-    counts = {"rows": len(table.y), "features": len(table.features), "classes": len(table.classes)}
-    counts |= {"missing": int(table.missing.sum()), "not_numeric": int(table.other.sum())}
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in counts.items()])
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in described.counts.items()])
     return run_id

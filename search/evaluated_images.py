@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from insects.errors import DataError
 from insects.images.annotations import Annotations, read_annotations
 from insects.images.features import check_faults
-from insects.images.files import read_digests
+from insects.images.files import read_files
 from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
@@ -124,7 +124,8 @@ def _held_out(
 def _read(annotations: Annotations, expected: dict[str, str], size: int, skip_bad: bool) -> ImageRows:
     """Pixels of the files; those that are not what the search held out are bad ones."""
     folder, files = annotations.folder, annotations.files
-    digests, faults = read_digests(folder, files)
+    found, faults = read_files(folder, files)
+    digests = [None if file is None else file.digest for file in found]
     pixels, damaged = read_pixels(folder, files, size)
     for row, name in enumerate(files):
         if name in expected and digests[row] not in (None, expected[name]):

@@ -8,6 +8,7 @@ import numpy as np
 
 from insects.errors import StoreError
 from insects.images.annotations import read_annotations
+from insects.images.describe import ImageDescription, describe_images
 from insects.images.features import FeatureRecipe, ImageSet, load_images
 from insects.images.samples import choose_samples
 from insects.images.splits import ImageSplits, split_images
@@ -16,7 +17,7 @@ from search.display import ReadingProgress, say
 from search.image_record import ImageRecord
 from search.results import SAMPLE_ROWS
 
-DEMO_COLUMNS = {"target": "species", "group": "sample"}
+DEMO_TARGET, DEMO_GROUP = "species", "sample"
 
 
 def load_image_data(request: DataRequest, asked: ImageRequest, cache: Path) -> SearchData:
@@ -24,19 +25,35 @@ def load_image_data(request: DataRequest, asked: ImageRequest, cache: Path) -> S
 
     Raises: DataError: they are not fit for it. StoreError: the cache cannot be written.
     """
-    if asked.csv is None:
-        annotations = read_annotations(*_demo(cache / "demo"), **DEMO_COLUMNS)
-    else:
-        assert asked.folder is not None, "the command asks for it"
-        annotations = read_annotations(asked.csv, asked.folder, request.target, asked.group, asked.filename)
-    with ReadingProgress() as progress:
-        images = load_images(annotations, asked.recipe, cache, skip_bad=asked.skip_bad, on_image=progress.show)
+    images = read_image_set(asked, request.target, cache, asked.skip_bad)
     if images.skipped:
         say(f"Bad images left out: {len(images.skipped)}; the first: {images.skipped[0]}")
     parts = split_images(images, test_fraction=request.test_fraction, seed=request.split_seed)
     for note in parts.notes:
         say(note[0].upper() + note[1:])
-    return SearchData(parts.splits, parts.held_out, images.table.source, _record(images, parts, asked.recipe))
+    description = describe_images(images, *columns_of(asked, request.target))
+    record = _record(images, parts, asked.recipe, description)
+    return SearchData(parts.splits, parts.held_out, images.table.source, record)
+
+
+def columns_of(asked: ImageRequest, target: str) -> tuple[str, str | None]:
+    """The label and the group column; the drawn set has its own."""
+    return (DEMO_TARGET, DEMO_GROUP) if asked.csv is None else (target, asked.group)
+
+
+def read_image_set(asked: ImageRequest, target: str, cache: Path, skip_bad: bool) -> ImageSet:
+    """Annotated images, with a bar while they are read.
+
+    Raises: DataError: they cannot be read. StoreError: the cache cannot be written.
+    """
+    if asked.csv is None:
+        csv, folder = _demo(cache / "demo")
+    else:
+        assert asked.folder is not None, "the command asks for it"
+        csv, folder = asked.csv, asked.folder
+    annotations = read_annotations(csv, folder, *columns_of(asked, target), asked.filename)
+    with ReadingProgress() as progress:
+        return load_images(annotations, asked.recipe, cache, skip_bad=skip_bad, on_image=progress.show)
 
 
 def _demo(folder: Path) -> tuple[Path, Path]:
@@ -52,7 +69,7 @@ def _demo(folder: Path) -> tuple[Path, Path]:
         raise StoreError(f"cannot draw images into {folder}: {error.strerror}; choose another --store") from error
 
 
-def _record(images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe) -> ImageRecord:
+def _record(images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe, description: ImageDescription) -> ImageRecord:
     files, y = images.annotations.files, images.table.y
     digest = None
     if recipe.backbone is not None:
@@ -69,4 +86,5 @@ def _record(images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe) -> Imag
         samples=[(files[row], int(y[row])) for row in choose_samples(images)],
         valid=[files[row] for row in parts.valid[:SAMPLE_ROWS]],
         test=[(files[row], images.digests[row]) for row in parts.test],
+        description={"text": description.text(), "content": description.as_dict()},
     )

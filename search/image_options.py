@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from search.options import CSV_FILE
 
@@ -63,22 +62,28 @@ def of_search(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def of_description(command: Callable[..., None]) -> Callable[..., None]:
+    """Those that `insects-describe` has."""
+    for option in reversed((images, image_dir, group, filename)):
+        command = option(command)
+    return command
+
+
 def pop_request(options: dict[str, Any]) -> ImageRequest | None:
-    """Take the options of `of_search` out of a command's; None where it was not asked for images.
+    """Take the options about images out of a command's; None where it was not asked for images.
 
     Raises: click.UsageError: options that do not go together.
     """
     names = ("image_dir", "group", "filename", "image_size", "backbone", "weights", "skip_bad_images")
-    values = {name: options.pop(name) for name in names}
+    values = {name: options.pop(name, None) for name in names}
     csv = options.pop("images")
     given = [f"--{name.replace('_', '-')}" for name in names if values[name]]
     if csv is None:
         if given:
             raise click.UsageError(f"{given[0]} is about images: add --images.")
         return None
-    asked = click.get_current_context().get_parameter_source
     for name in ("train", "features", "test"):
-        if asked(name) != ParameterSource.DEFAULT:
+        if options.get(name) is not None:
             raise click.UsageError(f"--{name} is about a table, and --images takes the place of one: leave one out.")
     own = ("image_dir", "group", "filename")
     if csv == DEMO and (any(values[name] for name in own) or options["target"]):

@@ -14,6 +14,7 @@ class ImageRecord:
     size, backbone, weights: the recipe of the features. weights_digest: what identifies the weights themselves.
     counts: images of each class. samples: `(file, class number)`, some of each class to look at. valid: files of the
     validation rows, as many of the first as the study keeps. test: `(file, SHA-256)` of the held-out rows.
+    description: of all images, `text` and `content` for `search.descriptions.write_texts`.
     """
 
     size: int
@@ -25,6 +26,7 @@ class ImageRecord:
     samples: list[tuple[str, int]]
     valid: list[str]
     test: list[tuple[str, str]]
+    description: dict[str, Any]
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -39,9 +39,6 @@ train = click.option(
     help="Training table; validation rows are taken from it.  [default: the built-in insects table]",
 )
 target = click.option(
-    "--target", metavar="COL", default="labels", show_default=True, help="Label column, text or whole numbers."
-)
-label = click.option(
     "--target",
     metavar="COL",
     help="Label column, text or whole numbers.  [default: labels; species with --images]",

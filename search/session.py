@@ -91,6 +91,8 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
             _start_compiling()
         plan = _plan(request, choice)
         folder = _begin(stack, request, store, plan, data)
+        if len(folder.numbers()) < request.trials:
+            delivery.expect_model()
         delivery.open(folder)
         ledger = Ledger(store.journal, folder.name, plan.space, plan.configs)
         loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery)

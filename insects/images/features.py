@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations
-from insects.images.files import OnImage, read_digests
+from insects.images.files import ImageFile, OnImage, read_files
 from insects.images.reading import Pixels, read_pixels
 from insects.mlp import Floats
 from insects.splits import Table
@@ -53,15 +53,20 @@ class FeatureRecipe:
 class ImageSet:
     """Images that could be read.
 
-    annotations: their rows. digests: SHA-256 of each file. pixels: `(N, 3, S, S)` uint8 RGB. table: features
+    annotations: their rows. files: what each file is. pixels: `(N, 3, S, S)` uint8 RGB. table: features
     `(N, F)` float32, in the order of the rows. skipped: what was wrong with the images left out, a line each.
     """
 
     annotations: Annotations
-    digests: tuple[str, ...]
+    files: tuple[ImageFile, ...]
     pixels: Pixels
     table: Table
     skipped: tuple[str, ...]
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each file."""
+        return tuple(file.digest for file in self.files)
 
 
 def load_images(
@@ -80,10 +85,10 @@ def load_images(
     Raises: DataError: an image cannot be read, none is left, or the backbone is not to be had. StoreError: the cache
     cannot be written.
     """
-    digests, faults = read_digests(annotations.folder, annotations.files, workers)
-    present = [row for row, digest in enumerate(digests) if digest is not None]
+    read_N, faults = read_files(annotations.folder, annotations.files, workers)
+    present = [row for row, file in enumerate(read_N) if file is not None]
     unique_U, first_U, inverse = np.unique(
-        [str(digests[row]) for row in present], return_index=True, return_inverse=True
+        [file.digest for file in read_N if file is not None], return_index=True, return_inverse=True
     )
     key = hashlib.sha256(" ".join([_VERSION, *unique_U]).encode()).hexdigest()[:24]
 
@@ -98,7 +103,8 @@ def load_images(
             faults[row] = reason
     skipped = tuple(f"{annotations.where(row)} {faults[row]}" for row in sorted(faults))
     check_faults(annotations, skipped, skip_bad)
-    kept = [row not in faults for row in range(len(digests))]
+    kept = [row not in faults for row in range(len(read_N))]
+    files = tuple(file for file, is_kept in zip(read_N, kept, strict=True) if file is not None and is_kept)
     image_N = np.array([image for row, image in zip(present, inverse, strict=True) if kept[row]])
     pixels_N = stored["pixels"][image_N]
     if recipe.backbone is None:
@@ -107,7 +113,7 @@ def load_images(
         x = _backbone_features(stored["pixels"], recipe, cache, key)[image_N]
     rows = annotations.only(kept)
     table = Table(_names(recipe, x.shape[1]), rows.classes, x, rows.y, annotations.source)
-    return ImageSet(rows, tuple(str(unique_U[image]) for image in image_N), pixels_N, table, skipped)
+    return ImageSet(rows, files, pixels_N, table, skipped)
 
 
 def check_faults(annotations: Annotations, skipped: tuple[str, ...], skip_bad: bool) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from PIL import Image
 
 OnImage = Callable[[int, int], None]
 """Called with the images done and the images in all, from the calling thread."""
@@ -50,11 +55,39 @@ def content(folder: Path, name: str) -> bytes:
         raise ValueError(f"cannot be read: {reason}; check the file and its rights") from None
 
 
-def read_digests(
+@dataclass(frozen=True)
+class ImageFile:
+    """What a file is, without decoding it.
+
+    digest: hex SHA-256 of its bytes. size: their number. kind: format and colours by the header (`JPEG, RGB`), empty
+    where it is that of no image. width, height: by the header, 0 where there is none.
+    """
+
+    digest: str
+    size: int
+    kind: str
+    width: int
+    height: int
+
+
+def read_files(
     folder: Path, files: Sequence[str], workers: int | None = None
-) -> tuple[list[str | None], dict[int, str]]:
-    """Hex SHA-256 of each file; for files that cannot be read None, and the reason by position."""
-    return for_each(lambda name: hashlib.sha256(content(folder, name)).hexdigest(), files, None, workers)
+) -> tuple[list[ImageFile | None], dict[int, str]]:
+    """What each file is; for files that cannot be read None, and the reason by position."""
+    Image.init()  # not safe to happen in several threads at once
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's word on large images and odd metadata
+        return for_each(lambda name: _inspect(content(folder, name)), files, None, workers)
+
+
+def _inspect(data: bytes) -> ImageFile:
+    kind, width, height = "", 0, 0
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind, (width, height) = f"{image.format}, {image.mode}", image.size
+    except Exception:  # noqa: S110 - a header can break a decoder in any way; whether it is an image, decoding will say
+        pass
+    return ImageFile(hashlib.sha256(data).hexdigest(), len(data), kind, width, height)
 
 
 def for_each(

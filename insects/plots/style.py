@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from insects.evaluation import shortened
+from insects.layout import shortened
 
 Pixels = NDArray[np.uint8]
 

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from insects.evaluation import Report, cross_entropy, evaluate, shortened
+from insects.evaluation import Report, cross_entropy, evaluate
+from insects.layout import shortened
 
 
 def report_of(confusion: list[list[int]], classes: tuple[str, ...]) -> Report:

@@ -13,6 +13,7 @@ import pytest
 from insects.errors import DataError
 from insects.images.annotations import Annotations
 from insects.images.features import ImageSet
+from insects.images.files import ImageFile
 from insects.images.splits import ImageSplits, frames_warning, split_images
 from insects.splits import Table, split
 
@@ -28,8 +29,13 @@ def image_set(specimens: Sequence[tuple[str, str, int]], grouped: bool = True) -
     groups = tuple(sample for sample, _, _ in rows) if grouped else None
     annotations = Annotations("a.csv", Path(), tuple(range(2, len(rows) + 2)), files, classes, y, groups)
     x = np.random.default_rng(0).normal(size=(len(rows), 3)).astype(np.float32)
+    contents = tuple(ImageFile(name, 1, "JPEG, RGB", 8, 8) for name in files)
     return ImageSet(
-        annotations, files, np.zeros((len(rows), 3, 8, 8), np.uint8), Table(("r", "g", "b"), classes, x, y, "a.csv"), ()
+        annotations,
+        contents,
+        np.zeros((len(rows), 3, 8, 8), np.uint8),
+        Table(("r", "g", "b"), classes, x, y, "a.csv"),
+        (),
     )
 
 
@@ -103,7 +109,7 @@ def test_row_order_and_names_of_groups_change_nothing() -> None:
             note.y[order],
             tuple(f"other {note.groups[row]}" for row in order),
         ),
-        tuple(images.digests[row] for row in order),
+        tuple(images.files[row] for row in order),
         images.pixels,
         Table(images.table.features, images.table.classes, images.table.x[order], images.table.y[order], "a.csv"),
         (),

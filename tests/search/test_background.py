@@ -8,7 +8,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,10 +73,13 @@ def test_call_next_comes_before_all_that_has_not_begun(background: Background) -
     futures = {name: background.call("add", a=1, b=1) for name in ("second", "third")}
     futures["ahead"] = background.call_next("add", a=1, b=1)
     for name, future in {"first": first, **futures}.items():
-        future.add_done_callback(lambda _, name=name: ended.append(name))
-    futures["third"].result(60)
+        future.add_done_callback(partial(_note, ended, name))
     background.call("add", a=1, b=1).result(60)
     assert ended == ["first", "ahead", "second", "third"]
+
+
+def _note(ended: list[str], name: str, _: Future[Any]) -> None:
+    ended.append(name)
 
 
 def test_what_a_library_prints_does_not_disturb_the_answers(background: Background) -> None:

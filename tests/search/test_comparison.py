@@ -106,7 +106,7 @@ def test_finishing_again_draws_only_what_is_new(untracked: Path, finished: Finis
     assert projection.seconds == spent
 
     (folder := store.study(finished.answer["study"])).save(with_weights(a_result(14)))
-    with mock.patch.object(comparison, "write_description", side_effect=AssertionError):
+    with mock.patch.object(comparison, "write_table", side_effect=AssertionError):
         projection.compare()
     place = Path(store.client().get_run(projection.search_run_id).info.artifact_uri.removeprefix("file://"))
     assert len((place / "trials.csv").read_text().splitlines()) == 1 + len(folder.numbers()) == 16

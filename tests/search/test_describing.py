@@ -75,6 +75,44 @@ def test_logging_twice_makes_one_run_and_another_table_another(
     assert len(client.search_runs([experiment.experiment_id])) == 2
 
 
+def test_images_are_described_with_a_grid_of_samples_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["describe", "--images", "demo", "--store", str(store), "--out", str(out), "--log"]
+    for _ in range(2):
+        result = invoke(monkeypatch, *arguments)
+        assert result.exit_code == 0, result.stderr
+    assert "288 images, 4 classes, 48 groups" in result.stdout
+    names = {"description.txt", "description.json", "sample_images.png"}
+    assert {path.name for path in out.iterdir()} == names
+    assert (out / "description.txt").read_text() == result.stdout
+    client = own(store).client()
+    experiment = client.get_experiment_by_name("insects-describe")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.params == {"images": "288", "classes": "4", "groups": "48", "bad": "0"}
+    assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--features", "feature1"], "--features is about your own table: add --train."),
+        (["--target", "species"], "--target is about your own table: add --train."),
+        (["--images", "a.csv"], "add --image-dir"),
+        (["--images", "demo", "--train", "a.csv"], "leave one out"),
+        (["--group", "sample"], "--group is about images: add --images."),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(
+    arguments: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = invoke(monkeypatch, "describe", *arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
 def test_where_to_log_without_log_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for option in (["--store", str(tmp_path)], ["--tracking-uri", "sqlite:///x.db"]):
         result = invoke(monkeypatch, "describe", *option)

@@ -93,6 +93,9 @@ def test_identity_names_the_recipe_and_its_run_carries_the_figures(searched: Sea
     for name in FIGURES:
         with Image.open(folder / name) as picture:
             picture.load()
+    description = (folder / "images" / "description.txt").read_text()
+    assert "288 images, 4 classes, 48 groups" in description
+    assert json.loads((folder / "images" / "description.json").read_text())["group"] == "sample"
 
 
 def test_evaluation_on_the_held_out_files_equals_a_recomputation_and_is_logged(
