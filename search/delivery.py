@@ -32,7 +32,7 @@ class Delivery:
 
     def __post_init__(self) -> None:
         self._place = {"store": str(self.store.path), "tracking_uri": self.store.tracking_uri}
-        self._creates = self.store.is_sqlite and not self.store.has_begun
+        self._begins_slowly = self.store.begins_slowly
         self._courier = Background("search.courier")
         self._exporter = Background("search.exporter")
         self._asked: list[Future[Any]] = [self._courier.call("warm_up", **self._place)]
@@ -40,9 +40,9 @@ class Delivery:
     def open(self, folder: StudyFolder) -> None:
         """Name the study to deliver."""
         self._folder, self.trouble = folder, ""
-        if self._creates:
-            say(f"Creating MLflow's database in {self.store.path} meanwhile: some seconds, once a store")
-            self._creates = False
+        if self._begins_slowly:
+            say("Creating MLflow's database meanwhile: some seconds, once a machine")
+            self._begins_slowly = False
         self._opened = self._courier.call("open", **self._place, study=folder.name)
         self._asked.append(self._opened)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from insects.errors import StoreError
-from search.lock import hold
+from search.database import create_database, takes_seconds
 from search.results import StudyFolder
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-_DATABASE_SECONDS = 60.0
 _ATTEMPTS = 3
 
 _Answer = TypeVar("_Answer")
@@ -86,6 +85,11 @@ class Store:
         """Whether the MLflow file is there."""
         return _sqlite_file(self.tracking_uri).exists()
 
+    @property
+    def begins_slowly(self) -> bool:
+        """Whether MLflow has yet to make its file, which takes seconds."""
+        return self.is_sqlite and takes_seconds(_sqlite_file(self.tracking_uri))
+
     def check_begun(self) -> None:
         """Raises: StoreError: there is no MLflow file yet, and looking for something in it must not make one."""
         if self.is_sqlite and not self.has_begun:
@@ -103,7 +107,7 @@ class Store:
             import mlflow
 
             if self.is_sqlite:
-                _create_database(self.tracking_uri)
+                create_database(_sqlite_file(self.tracking_uri))
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
@@ -111,31 +115,6 @@ class Store:
 
 def _sqlite_file(uri: str) -> Path:
     return Path(uri.removeprefix("sqlite:///"))
-
-
-def _create_database(uri: str) -> None:
-    """Make MLflow's SQLite file if there is none: beside its place, and moved there when all its tables are made.
-
-    MLflow makes them in dozens of steps. A process that dies among them, or a second one that makes them at the same
-    time, would leave a database that no MLflow can open.
-    """
-    import logging
-
-    import mlflow
-
-    path = _sqlite_file(uri)
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with hold(path.with_name(f"{path.name}.lock"), wait=_DATABASE_SECONDS):
-        if path.exists():
-            return
-        for name in ("alembic", "mlflow.store.db.utils"):  # they tell of every table
-            logging.getLogger(name).setLevel(logging.WARNING)
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        unfinished.unlink(missing_ok=True)
-        mlflow.MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
-        unfinished.replace(path)
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""MLflow's SQLite file, made whole or not at all, and its many tables only once a machine."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from importlib import metadata
+from pathlib import Path
+
+from search.lock import hold
+
+_SECONDS = 60.0
+_DIGEST = hashlib.sha256
+_log = logging.getLogger(__name__)
+
+
+def create_database(path: Path) -> None:
+    """Make the file if there is none: beside its place, and moved there when all its tables are made.
+
+    MLflow makes them in dozens of steps, two seconds of work. A process that dies among them, or a second one that
+    makes them at the same time, would leave a database that no MLflow can open. So that later stores need not wait, an
+    empty one is kept in the user's cache folder.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with hold(path.with_name(f"{path.name}.lock"), wait=_SECONDS):
+        if path.exists():
+            return
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        unfinished.unlink(missing_ok=True)
+        empty = _read_empty()
+        if empty is None:
+            _migrate(unfinished)
+            _keep_empty(unfinished)
+        else:
+            unfinished.write_bytes(empty)
+        unfinished.replace(path)
+
+
+def _migrate(path: Path) -> None:
+    import mlflow
+
+    for name in ("alembic", "mlflow.store.db.utils"):  # they tell of every table
+        logging.getLogger(name).setLevel(logging.WARNING)
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
+
+
+def empty_database() -> Path:
+    """Where the empty one is kept: the digest of the rest of the file, and the database.
+
+    Raises: RuntimeError: there is no home folder.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "insects-search" / f"mlflow-{metadata.version('mlflow')}.db"
+
+
+def takes_seconds(path: Path) -> bool:
+    """Whether the file is still to be made, by MLflow."""
+    return not path.exists() and _read_empty() is None
+
+
+def _read_empty() -> bytes | None:
+    try:
+        content = empty_database().read_bytes()
+    except (OSError, RuntimeError):
+        return None
+    size = _DIGEST().digest_size
+    whole = _DIGEST(content[size:]).digest() == content[:size]
+    return content[size:] if whole else None
+
+
+def _keep_empty(database: Path) -> None:
+    """Keep a copy without the experiment that MLflow begins with: it names a folder of this store."""
+    copy = database.with_name(f"{database.name}.empty")
+    try:
+        copy.write_bytes(database.read_bytes())
+        with closing(sqlite3.connect(copy)) as connection, connection:
+            connection.execute("DELETE FROM experiments")
+        content = copy.read_bytes()
+        place = empty_database()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name}.{os.getpid()}")
+        temporary.write_bytes(_DIGEST(content).digest() + content)
+        temporary.replace(place)
+    except (OSError, RuntimeError, sqlite3.Error) as reason:  # the next store takes its two seconds again
+        _log.info("the empty database cannot be kept: %s", reason)
+    finally:
+        copy.unlink(missing_ok=True)
