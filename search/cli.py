@@ -8,8 +8,10 @@ STARTED = time.perf_counter()
 # ruff: noqa: E402 - the clock starts before the imports
 
 import functools
+import io
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,18 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-@click.command()
+class _Command(click.Command):
+    """Shows what the terminal's encoding lacks as question marks, instead of failing at it."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """See `click.Command`."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **kwargs)
+
+
+@click.command(cls=_Command)
 @options.trials
 @options.epochs
 @options.schedule
@@ -122,7 +135,7 @@ def _store_option(store: Path, tracking_uri: str | None) -> str:
     return "".join(f" {shlex.quote(part)}" for part in parts)
 
 
-@click.command()
+@click.command(cls=_Command)
 @options.best
 @options.model
 @options.model_name
@@ -169,7 +182,7 @@ def evaluate(
     click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))
 
 
-@click.command()
+@click.command(cls=_Command)
 @options.train
 @options.target
 @options.features
@@ -208,7 +221,7 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
         describing.log(described, Store.at(store, tracking_uri))
 
 
-@click.command()
+@click.command(cls=_Command)
 @options.shown_study
 @options.port
 @options.store

@@ -119,7 +119,7 @@ def _sqlite_file(uri: str) -> Path:
 
 @contextmanager
 def reaching(uri: str) -> Iterator[None]:
-    """Turn what an MLflow store answers when it is away or broken into one line.
+    """Turn what an MLflow store answers when it is away or broken, or lacks its driver, into one line.
 
     Raises: StoreError: instead of MLflow's, requests' and SQLAlchemy's exceptions.
     """
@@ -129,7 +129,7 @@ def reaching(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
         cause = " ".join(str(error).split())[:300]
         raise StoreError(f"MLflow at {uri} does not answer as it should: {cause}") from error
 

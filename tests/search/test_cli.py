@@ -30,6 +30,13 @@ def test_help_and_version_of_the_installed_commands(name: str) -> None:
     assert version == f"{name}, version {metadata.version('insects-search')}\n"
 
 
+@pytest.mark.parametrize("name", ["insects-search", "insects-describe"])
+def test_terminal_without_our_characters_shows_question_marks(name: str) -> None:
+    shown = command(name, "--help", PYTHONIOENCODING="latin-1")  # it has no "…"
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "--features A,B,?" in shown.stdout
+
+
 def test_options_spell_out_what_their_sources_hold() -> None:
     from insects.devices import DEVICES
     from insects.training import ENGINES

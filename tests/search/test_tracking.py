@@ -16,6 +16,7 @@ from insects.training import METRICS
 from search import courier, entries
 from search.courier import Courier
 from search.lock import hold
+from search.store import Store
 from search.tracking import Projection
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.studies import builtin_splits
@@ -266,3 +267,9 @@ def test_mlflow_that_is_broken_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"MLflow at sqlite:.*mlflow\.db does not answer as it should: ") as caught:
         own(tmp_path).client().search_experiments()
     assert "\n" not in str(caught.value)
+
+
+def test_database_without_its_driver_is_one_line(tmp_path: Path) -> None:
+    uri = "mysql+cymysql://127.0.0.1:1/x"
+    with pytest.raises(StoreError, match="does not answer as it should: No module named 'cymysql'$"):
+        Store.at(tmp_path, uri).client()
