@@ -271,5 +271,5 @@ def test_mlflow_that_is_broken_is_one_line(tmp_path: Path) -> None:
 
 def test_database_without_its_driver_is_one_line(tmp_path: Path) -> None:
     uri = "mysql+cymysql://127.0.0.1:1/x"
-    with pytest.raises(StoreError, match="does not answer as it should: No module named 'cymysql'$"):
+    with pytest.raises(StoreError, match=r"does not answer as it should: No module named 'cymysql'$"):
         Store.at(tmp_path, uri).client()
