@@ -32,13 +32,20 @@ def create_database(path: Path) -> None:
             return
         unfinished = path.with_name(f"{path.name}.unfinished")
         unfinished.unlink(missing_ok=True)
-        empty = _read_empty()
-        if empty is None:
-            _migrate(unfinished)
-            _keep_empty(unfinished)
-        else:
-            unfinished.write_bytes(empty)
-        unfinished.replace(path)
+        try:
+            _make(unfinished)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)  # on a full disk it would be in the way of the results
+
+
+def _make(path: Path) -> None:
+    empty = _read_empty()
+    if empty is not None:
+        path.write_bytes(empty)
+        return
+    _migrate(path)
+    _keep_empty(path)
 
 
 def _migrate(path: Path) -> None:

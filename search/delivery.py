@@ -68,7 +68,7 @@ class Delivery:
         registered = None
         try:
             # The best trial first: while the other process exports its model, this one delivers and compares the rest.
-            _wait(self._opened, check)
+            _answer(self._opened, check)
             runs = None if best is None else _answer(self._courier.call_next("run_of", number=best), check)
             asked = [self._courier.call("deliver_all"), self._courier.call("compare")]
             if best is not None:
@@ -113,10 +113,6 @@ class Delivery:
 
 
 def _answer(future: Future[Any], check: Callable[[], None]) -> Any:
-    _wait(future, check)
-    return future.result()
-
-
-def _wait(future: Future[Any], check: Callable[[], None]) -> None:
     while not wait([future], CHECK_SECONDS).done:
         check()
+    return future.result()

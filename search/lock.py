@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -41,7 +42,8 @@ def hold(path: Path, wait: float = 0.0) -> IO[str]:
                 file.close()
                 raise Held(path, holder) from None
             time.sleep(0.05)
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-    file.flush()
+    holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, it only does not say by whom
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), holder.encode())
     return file

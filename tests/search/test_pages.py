@@ -54,6 +54,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     ) as shown:
         assert shown.stdout is not None
         link = shown.stdout.readline().strip()
+        assert link, shown.communicate()[1]
         experiment = link.partition("/experiments/")[2].partition("/")[0]
         found = own(store).client().search_runs([experiment], "tags.`insects.role` = 'trial'", max_results=1000)
         numbered = {int(run.data.tags["insects.trial"]): str(run.info.run_id) for run in found}
