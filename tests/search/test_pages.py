@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks import chaos
 from tests.search.commands import BIN, Finished, command, own
 from tests.search.servers import HOST, free_port, unavailable
 
@@ -50,7 +51,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     done = command("insects-search", *SEARCH, "--store", str(store))
     assert done.returncode == 0, done.stderr
     with subprocess.Popen(
-        [BIN / "insects-ui", "--store", str(store)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [BIN / "insects-ui", "--store", str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=chaos.clean_environment(),
     ) as shown:
         assert shown.stdout is not None
         link = shown.stdout.readline().strip()
