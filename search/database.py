@@ -42,7 +42,10 @@ def create_database(path: Path) -> None:
 def _make(path: Path) -> None:
     empty = _read_empty()
     if empty is not None:
-        path.write_bytes(empty)
+        with open(path, "wb") as file:
+            file.write(empty)
+            file.flush()
+            os.fsync(file.fileno())
         return
     _migrate(path)
     _keep_empty(path)

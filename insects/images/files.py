@@ -81,12 +81,11 @@ def read_files(
 
 
 def _inspect(data: bytes) -> ImageFile:
-    kind, width, height = "", 0, 0
     try:
         with Image.open(io.BytesIO(data)) as image:
             kind, (width, height) = f"{image.format}, {image.mode}", image.size
-    except Exception:  # noqa: S110 - a header can break a decoder in any way; whether it is an image, decoding will say
-        pass
+    except Exception:  # a header can break a decoder in any way; whether it is an image, decoding will say
+        kind, width, height = "", 0, 0
     return ImageFile(hashlib.sha256(data).hexdigest(), len(data), kind, width, height)
 
 
