@@ -10,9 +10,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insects import mlp
 from insects.trial import TrialResult
@@ -39,7 +39,8 @@ class _Run:
     """A trial's run as it is in MLflow. whole: it was terminated, so nothing of it is missing."""
 
     run_id: str
-    whole: bool
+    artifact_uri: str
+    whole: bool = False
 
 
 class Projection:
@@ -74,14 +75,14 @@ class Projection:
             drawn = time.perf_counter()
             try:
                 with reaching(self._store.tracking_uri):
-                    run_id = self._write(result, known, folder)
+                    run = self._write(result, known, folder)
             except BaseException:
                 self._runs = None  # a lost answer may hide a run that was made: look again before making one
                 raise
             self.seconds["figures"] += drawn - started
             self.seconds["tracking"] += time.perf_counter() - drawn
-        self._known_runs()[number] = _Run(run_id, whole=True)
-        return run_id
+        self._known_runs()[number] = replace(run, whole=True)
+        return run.run_id
 
     def deliver_missing(self) -> None:
         """Deliver every finished trial that has no whole run yet."""
@@ -160,7 +161,7 @@ class Projection:
             )
             for run in page:
                 number, whole = int(run.data.tags[TRIAL_TAG]), run.info.status in _STATUS.values()
-                runs[number] = _Run(str(run.info.run_id), whole)
+                runs[number] = _Run(str(run.info.run_id), str(run.info.artifact_uri), whole)
             token = page.token
             if not token:
                 return runs
@@ -182,19 +183,23 @@ class Projection:
         (folder / "decision_boundary.png").write_bytes(boundary)
         shutil.copyfile(self._folder.file(result.number), folder / "trial.npz")
 
-    def _write(self, result: TrialResult, known: _Run | None, artifacts: str) -> str:
-        run_id = known.run_id if known else self._create_run(result)
+    def _write(self, result: TrialResult, known: _Run | None, artifacts: str) -> _Run:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        run = known or self._create_run(result)
         params = entries.trial_params(result, self._identity, self._data.sample.shape)
         metrics = entries.epoch_metrics(result) + entries.best_metrics(result)
         room = _METRICS_A_BATCH - len(params)
-        self._client.log_batch(run_id, metrics=metrics[:room], params=params)
+        self._client.log_batch(run.run_id, metrics=metrics[:room], params=params)
         for start in range(room, len(metrics), _METRICS_A_BATCH):
-            self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
-        self._client.log_artifacts(run_id, artifacts)
-        self._client.set_terminated(run_id, _STATUS[result.state], entries.ended(result))
-        return run_id
+            self._client.log_batch(run.run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
+        # `client.log_artifacts` would ask for the run again, to learn where its files go.
+        files: Any = get_artifact_repository(run.artifact_uri, tracking_uri=self._store.tracking_uri)
+        files.log_artifacts(artifacts)
+        self._client.set_terminated(run.run_id, _STATUS[result.state], entries.ended(result))
+        return run
 
-    def _create_run(self, result: TrialResult) -> str:
+    def _create_run(self, result: TrialResult) -> _Run:
         tags = {
             ROLE_TAG: "trial",
             TRIAL_TAG: str(result.number),
@@ -205,4 +210,4 @@ class Projection:
         }
         name, started = f"trial-{result.number:04d}", int(result.started * 1000)
         run = self._client.create_run(self.experiment_id, start_time=started, run_name=name, tags=tags)
-        return str(run.info.run_id)
+        return _Run(str(run.info.run_id), str(run.info.artifact_uri))

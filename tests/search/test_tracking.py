@@ -179,8 +179,8 @@ def test_half_written_run_is_completed(
     first, second = finished.folder.load(0), finished.folder.load(1)
     assert first is not None
     assert second is not None
-    bare = projection._create_run(first)
-    some = projection._create_run(second)
+    bare = projection._create_run(first).run_id
+    some = projection._create_run(second).run_id
     projection._client.log_batch(some, metrics=entries.best_metrics(second))
     restarted = Projection(own(untracked), own(untracked).study(study))
     assert (restarted.deliver(0), restarted.deliver(1)) == (bare, some)
