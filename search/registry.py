@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "best"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such model or alias
 DATA_TAG, LOSS_TAG, SEARCH_RUN_TAG = "insects.data", "insects.valid_loss", "insects.search_run"
 
 
@@ -133,7 +134,9 @@ def _move_alias(client: MlflowClient, version: ModelVersion, name: str) -> Regis
 
     try:
         holder = client.get_model_version_by_alias(name, ALIAS)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise  # away is not the same as without a best model
         holder = None
     moves, note = _compare(holder, version)
     if moves:
@@ -231,7 +234,7 @@ def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
     try:
         return client.get_model_version_by_alias(name, alias) if at else client.get_model_version(base, number)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code not in _ABSENT:
             with reaching(store.tracking_uri):
                 raise
         raise StoreError(

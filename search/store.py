@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 # MLflow's own retries would send a request again whose answer was lost, and so create a run twice: here what may have
 # been created is looked up before the next attempt. Its own time limit lets a call to an absent server block for long.
-_FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+# Written in the background, a lost batch would leave a run that counts as whole. A pt2 file can hold a pickle, which
+# MLflow looks for only where pickle is refused.
+_FORCED = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

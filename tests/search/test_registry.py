@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,21 @@ def test_model_with_a_pickle_beside_it_is_refused(store: Path) -> None:
     (model / "artifacts" / "data" / "extra.pth").write_bytes(b"")
     with pytest.raises(StoreError, match=r"needs pickle or code to load \(its data holds extra\.pth, model\.pt2\)"):
         load_model(own(store), own(store).client(), URI)
+
+
+def test_pickle_inside_of_a_program_is_refused_and_not_run(store: Path, tmp_path: Path) -> None:
+    registered(store, study_of(store, "s", 0))
+    (program,) = (store / "artifacts" / "s" / "models").rglob("model.pt2")
+    with zipfile.ZipFile(program) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    (inputs,) = [name for name in records if "sample_inputs" in name]
+    records[inputs] = f"cos\nsystem\n(S'touch {tmp_path / 'run'}'\ntR.".encode()
+    with zipfile.ZipFile(program, "w") as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    with pytest.raises(StoreError, match=r"[Pp]ickle"):
+        load_model(own(store), own(store).client(), URI)
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_model_files_are_one_line(store: Path) -> None:
