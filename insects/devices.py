@@ -16,11 +16,15 @@ LAUNCH_BOUND_FLOP = 300e-6 * 3e10
 
 @dataclass(frozen=True)
 class Choice:
-    """A device with the engine that runs there. reason: for the user, half a sentence."""
+    """A device with the engine that runs there.
+
+    reason: for the user, half a sentence. accelerator: which one it is, as far as torch can tell.
+    """
 
     device: str
     engine: Engine
     reason: str
+    accelerator: str = ""
 
 
 def choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
@@ -37,7 +41,7 @@ def choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
     if device not in available_accelerators():
         found = ", ".join([*available_accelerators(), "cpu"])
         raise DeviceError(f"--device {device} is not available here (found: {found}): choose one of these, or auto")
-    return Choice(device, "torch", "as asked")
+    return _on_accelerator(device, "as asked")
 
 
 def available_accelerators() -> list[str]:
@@ -55,5 +59,11 @@ def _automatic(engine: Engine | None, step_flop: float) -> Choice:
         return Choice("cpu", "compiled", "steps this small are done before an accelerator has launched them")
     accelerators = available_accelerators()
     if accelerators:
-        return Choice(accelerators[0], "torch", "the first accelerator found")
+        return _on_accelerator(accelerators[0], "the first accelerator found")
     return Choice("cpu", engine or "compiled", "no accelerator found")
+
+
+def _on_accelerator(device: str, reason: str) -> Choice:
+    import torch
+
+    return Choice(device, "torch", reason, torch.cuda.get_device_name() if device == "cuda" else "")

@@ -67,7 +67,7 @@ class Plan:
             "configs": [asdict(config) for config in self.configs],
             "engine": self.choice.engine,
             "device": self.choice.device,
-            "processor": _processor(),
+            "processor": _processor(self.choice),
             "libraries": {name: metadata.version(name) for name in libraries},
         }
 
@@ -148,13 +148,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _processor() -> str:
+def _processor(choice: Choice) -> str:
     """The kind of processor, as precisely as the system tells: other kinds may round a sum otherwise."""
-    from llvmlite import binding
+    from insects.training.processor import compiled_for, host
 
-    features = binding.get_host_cpu_features()
-    vectors = next((name for name in ("avx512f", "avx2", "neon") if features.get(name)), "scalar")
-    return f"{platform.machine()} {binding.get_host_cpu_name()} {vectors}"
+    kind = f"{platform.machine()} {compiled_for() if choice.engine == 'compiled' else host()}"
+    return f"{kind}, {choice.accelerator}" if choice.accelerator else kind
 
 
 def json_number(value: float) -> float | None:

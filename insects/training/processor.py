@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, config, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
@@ -34,13 +34,32 @@ class Lanes:
 
 def host_lanes() -> Lanes:
     """The vector unit of the processor that numba compiles for (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count)."""
-    chosen = getattr(config, "CPU_FEATURES", None)
-    features = set((get_host_cpu_features() if chosen is None else chosen).split(","))
+    features = _features()
     if "+avx512f" in features:
         return Lanes(count=16, panel=4, estimates=True)
     if "+avx2" in features:
         return Lanes(count=8, panel=3, estimates=False)
     return Lanes(count=4, panel=3, estimates=False)
+
+
+def compiled_for() -> str:
+    """The processor that numba compiles for: its name, and what it has that changes how a sum is rounded."""
+    name = getattr(config, "CPU_NAME", None) or binding.get_host_cpu_name()
+    return f"{name} {_telling(_features())}"
+
+
+def host() -> str:
+    """The same of the processor that is there, whatever numba is told about it."""
+    return f"{binding.get_host_cpu_name()} {_telling(set(binding.get_host_cpu_features().flatten().split(',')))}"
+
+
+def _features() -> set[str]:
+    chosen = getattr(config, "CPU_FEATURES", None)
+    return set((get_host_cpu_features() if chosen is None else chosen).split(","))
+
+
+def _telling(features: set[str]) -> str:
+    return "+".join(name for name in ("avx512f", "avx2", "fma", "neon") if f"+{name}" in features) or "scalar"
 
 
 def _flush_denormals(typing_context: Any) -> Any:

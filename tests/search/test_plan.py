@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,7 @@ CHANGES = {
     "configs": {"configs": (PARAMS,)},
     "engine": {"choice": Choice("cpu", "torch", "as asked")},
     "device": {"choice": Choice("cuda", "compiled", "as asked")},
+    "processor": {"choice": Choice("cpu", "compiled", "as asked", accelerator="H100")},
 }
 
 
@@ -56,6 +60,28 @@ def test_library_versions_are_in_the_identity(library: str) -> None:
     begun["libraries"][library] = "0.0"
     with pytest.raises(StudyError, match=rf"libraries {library} was 0\.0, now \d"):
         check_identity("s", begun, identity(a_plan()))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("NUMBA_CPU_NAME", "generic"), ("NUMBA_CPU_FEATURES", "+sse2"), ("NUMBA_ENABLE_AVX", "0")],
+)
+def test_processor_that_numba_is_told_of_is_in_the_identity(setting: str, value: str) -> None:
+    script = """
+from insects.devices import Choice
+from search.plan import _processor
+for engine in ("compiled", "torch"):
+    print(_processor(Choice("cpu", engine, "as asked")))
+"""
+
+    def kinds(**environment: str) -> list[str]:
+        command = [sys.executable, "-c", script]
+        return subprocess.check_output(command, env={**os.environ, **environment}, text=True).splitlines()
+
+    compiled, torch = kinds()
+    assert kinds(**{setting: value})[1] == torch == compiled
+    if setting == "NUMBA_CPU_NAME" or "avx" in compiled:
+        assert kinds(**{setting: value})[0] != compiled
 
 
 def test_other_data_is_refused_by_its_digest() -> None:
