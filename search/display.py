@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -11,12 +12,16 @@ import click
 
 def say(line: str) -> None:
     """A line of its own, above a bar if there is one."""
-    if "tqdm" in sys.modules:
-        from tqdm import tqdm
+    try:
+        if "tqdm" in sys.modules:
+            from tqdm import tqdm
 
-        tqdm.write(line, file=sys.stderr)
-    else:
-        click.echo(line, err=True)
+            tqdm.write(line, file=sys.stderr)
+        else:
+            click.echo(line, err=True)
+    except OSError:  # whoever read along is gone, as in `2>&1 | head`: no reason to end a search
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 class ReadingProgress:

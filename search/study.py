@@ -10,12 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
+from itertools import takewhile
 
 import numpy as np
 
-from insects.errors import StudyError
+from insects.errors import StoreError, StudyError
 from insects.splits import Splits
 from insects.training import TrainingInterrupted
 from insects.trial import TrialResult, TrialTask, run_trial
@@ -56,6 +58,7 @@ class StudyLoop:
     clock: Clock = field(default_factory=Clock)
     _futures: dict[Future[TrialResult], int] = field(default_factory=dict)
     _results: dict[int, TrialResult] = field(default_factory=dict)
+    _known: set[int] = field(default_factory=set)
 
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
@@ -89,6 +92,7 @@ class StudyLoop:
         if known is not None:
             self.proposer.assume(number, known.params)
             self._results[number] = known
+            self._known.add(number)
             self.on_known(known)
             return
         params = self.proposer.ask(number)
@@ -141,12 +145,14 @@ class StudyLoop:
         return result and _light(result)
 
     def _check_failures(self) -> None:
-        last = self.proposer.told[-FAILURES_IN_A_ROW:]
-        if len(last) == FAILURES_IN_A_ROW and all(result.state == "failed" for result in last):
-            cause = last[-1].reason.strip().rpartition("\n")[2]
+        """Stop at each `FAILURES_IN_A_ROW`th failure, once: run again, the study goes on to the next one."""
+        failed = list(takewhile(lambda result: result.state == "failed", reversed(self.proposer.told)))
+        if failed and len(failed) % FAILURES_IN_A_ROW == 0 and failed[0].number not in self._known:
+            cause = failed[0].reason.strip().rpartition("\n")[2]
             raise StudyError(
-                f"{FAILURES_IN_A_ROW} trials in a row failed, the last (trial {last[-1].number}) with: {cause}; "
-                "the runs in MLflow hold the tracebacks"
+                f"{len(failed)} trials in a row failed, the last (trial {failed[0].number}) with: {cause}; their runs "
+                "in MLflow hold the tracebacks: mend the cause, then run the same command again, which goes on with "
+                "the trials that are left"
             )
 
     def _abandon(self) -> None:
@@ -158,7 +164,8 @@ class StudyLoop:
         wait(self._futures)
         self.stop.array[:] = interrupted
         for future in [f for f in self._futures if not f.cancelled() and f.exception() is None]:
-            self._keep(future)
+            with suppress(StoreError):  # what made the search stop is what is told; the trial is trained again
+                self._keep(future)
 
 
 def _light(result: TrialResult) -> TrialResult:

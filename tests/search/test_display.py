@@ -98,6 +98,16 @@ def test_search_without_a_finished_trial_has_no_best_yet(capsys: pytest.CaptureF
     assert "no best yet" in capsys.readouterr().err
 
 
+def test_reader_that_goes_away_does_not_end_the_search() -> None:
+    reader, writer = os.pipe()
+    script = SCRIPT + "open('/dev/stdout', 'w').write('to the end')"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=writer) as process:
+        os.close(writer)
+        os.close(reader)
+        assert process.communicate()[0] == b"to the end"
+    assert process.returncode == 0
+
+
 def test_reading_images_shows_a_bar_on_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
     shown = on_a_terminal(READING)
     assert re.search(r"50%\|.*\| 2/4 ", shown)

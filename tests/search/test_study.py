@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,12 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insects.errors import StudyError
+from insects.errors import StoreError, StudyError
 from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask
 from search import study
 from search.ledger import Ledger
 from search.plan import Plan, study_digest
+from search.results import StudyFolder
 from search.sampling import Proposer
 from tests.search.references import PLAN, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.search.studies import (
@@ -30,6 +32,7 @@ from tests.search.studies import (
     a_failure,
     a_plan,
     a_result,
+    begun_folder,
     loss_of,
     optuna_trials,
     run_study,
@@ -130,6 +133,51 @@ def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(StudyError, match=message):
         run_study(tmp_path, a_plan(), 40)
     assert [trial["state"] for trial in optuna_trials(tmp_path / "optuna.journal")] == ["COMPLETE"] * 3 + ["FAIL"] * 10
+
+
+def test_stopped_search_goes_on_when_it_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "run_trial", failing(lambda number: number < 25))
+    for last in (9, 19):
+        message = rf"{last + 1} trials in a row failed, the last \(trial {last}\) with: RuntimeError: boom; .*again"
+        with pytest.raises(StudyError, match=message):
+            run_study(tmp_path, a_plan(), 40, workers=1)
+    assert [r.state for r in run_study(tmp_path, a_plan(), 40)] == ["failed"] * 25 + ["complete"] * 15
+
+
+def test_interrupted_search_stops_at_the_same_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "run_trial", failing(lambda number: True))
+    assert len(run_study(tmp_path, a_plan(), 6)) == 6
+    with pytest.raises(StudyError, match=r"10 trials in a row failed, the last \(trial 9\)"):
+        run_study(tmp_path, a_plan(), 40)
+
+
+def test_disk_that_is_full_is_told_once_and_what_fits_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = StudyFolder.save
+
+    def full(folder: StudyFolder, result: TrialResult) -> None:
+        if result.number % 2:
+            raise StoreError(f"no room for trial {result.number}")
+        save(folder, result)
+
+    trained = threading.Barrier(4, timeout=30)
+
+    def together(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+        trained.wait()
+        time.sleep(0.01 * (4 - task.number))
+        return a_result(task.number, task.params)
+
+    monkeypatch.setattr(StudyFolder, "save", full)
+    monkeypatch.setattr(study, "run_trial", together)
+    with pytest.raises(StoreError, match=r"no room for trial [13]"):
+        run_study(tmp_path, a_plan(), 4, workers=4)
+    assert folder_of(tmp_path).numbers() == [0, 2]
+
+
+def test_results_that_were_deleted_do_not_come_back_for_the_journals_sake(copied: Path) -> None:
+    """The journal still tells all trials of the study."""
+    shutil.rmtree(copied / "trials")
+    begun_folder(copied, PLAN)
+    assert len(run_study(copied, PLAN, 3)) == 3
 
 
 def test_nine_failures_in_a_row_do_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
