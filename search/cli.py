@@ -7,52 +7,24 @@ import time
 STARTED = time.perf_counter()
 # ruff: noqa: E402 - the clock starts before the imports
 
-import functools
-import io
 import json
 import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from insects.errors import InsectsError
 from search import image_options, options
+from search.command import Command
 
-INTERRUPTED_BY_CTRL_C = 130
+if TYPE_CHECKING:
+    from search.store import Store
 
-
-def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """The one place where an expected error becomes a line on stderr and an exit code; a bug keeps its traceback."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except InsectsError as error:
-            click.echo(f"Error: {error}", err=True)
-            raise SystemExit(1) from None
-        except KeyboardInterrupt:
-            raise SystemExit(INTERRUPTED_BY_CTRL_C) from None
-
-    return run
+_OF_SYNC = ("sync", "study", "store", "tracking_uri", "as_json")
 
 
-class _Command(click.Command):
-    """Shows what the terminal's encoding lacks as question marks, instead of failing at it."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """See `click.Command`."""
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")
-        return super().main(*args, **kwargs)
-
-
-@click.command(cls=_Command)
+@click.command(cls=Command)
 @options.trials
 @options.epochs
 @options.schedule
@@ -83,7 +55,6 @@ class _Command(click.Command):
 @options.timeout
 @options.as_json
 @click.version_option(package_name="insects-search")
-@_reports_errors
 def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **options: Any) -> None:
     """Search an MLP's depth, width, learning rate and batch size, and register the best model.
 
@@ -115,17 +86,25 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
         click.echo(summary.as_text(outcome, place, _store_option(store, tracking_uri)))
 
 
-def _sync(place: Any, study: str | None, as_json: bool) -> None:
-    from search.finishing import deliver_only
+def _sync(place: Store, study: str | None, as_json: bool) -> None:
+    from search.syncing import deliver_only
 
+    context = click.get_current_context()
+    for option in (param for param in context.command.params if param.name not in _OF_SYNC):
+        if context.get_parameter_source(str(option.name)) != ParameterSource.DEFAULT:
+            raise click.UsageError(f"--sync searches nothing: leave out {option.opts[0]}.")
     outcomes = deliver_only(place, study)
     if as_json:
-        click.echo(json.dumps({"studies": [{"study": name, "trouble": trouble or None} for name, trouble in outcomes]}))
-        return
-    for name, trouble in outcomes:
-        click.echo(f"Study {name}: {trouble or 'all is in MLflow'}")
-    if not outcomes:
+        click.echo(json.dumps({"studies": [{"study": o.study, "trouble": o.trouble or None} for o in outcomes]}))
+    elif not outcomes:
         click.echo(f"There is no study in {place.path}.")
+    for outcome in outcomes:
+        if outcome.trouble:
+            click.echo(f"Error: study {outcome.study}: {outcome.trouble}", err=True)
+        elif not as_json:
+            click.echo(f"Study {outcome.study}: all is in MLflow")
+    if any(outcome.trouble for outcome in outcomes):
+        raise SystemExit(1)
 
 
 def _store_option(store: Path, tracking_uri: str | None) -> str:
@@ -135,7 +114,7 @@ def _store_option(store: Path, tracking_uri: str | None) -> str:
     return "".join(f" {shlex.quote(part)}" for part in parts)
 
 
-@click.command(cls=_Command)
+@click.command(cls=Command)
 @options.best
 @options.model
 @options.model_name
@@ -149,7 +128,6 @@ def _store_option(store: Path, tracking_uri: str | None) -> str:
 @options.tracking_uri
 @options.as_json
 @click.version_option(package_name="insects-search")
-@_reports_errors
 def evaluate(
     best: bool,
     model: str | None,
@@ -182,7 +160,7 @@ def evaluate(
     click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))
 
 
-@click.command(cls=_Command)
+@click.command(cls=Command)
 @options.train
 @options.target
 @options.features
@@ -192,7 +170,6 @@ def evaluate(
 @options.store
 @options.tracking_uri
 @click.version_option(package_name="insects-search")
-@_reports_errors
 def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None, **data: Any) -> None:
     """Say what a table or a set of images holds before searching on it: classes, figures, what is missing.
 
@@ -221,13 +198,12 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
         describing.log(described, Store.at(store, tracking_uri))
 
 
-@click.command(cls=_Command)
+@click.command(cls=Command)
 @options.shown_study
 @options.port
 @options.store
 @options.tracking_uri
 @click.version_option(package_name="insects-search")
-@_reports_errors
 def ui(study: str | None, port: int | None, store: Path, tracking_uri: str | None) -> None:
     """Open MLflow's pages on a store, on this machine only; Ctrl-C ends them.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,39 +60,43 @@ class Delivery:
         """Requests of this search that wait to be done."""
         return sum(not future.done() for future in self._asked)
 
-    def finish(self, best: int | None, model_name: str, check: Callable[[], None]) -> Registered | None:
+    def finish(self, best: int | None, model_name: str, check: Callable[[], None], again: bool) -> Registered | None:
         """Deliver all that is left and register the model of trial `best`; waits for both.
 
-        check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait.
+        check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait. again: see `registry.register`.
         Returns: the registered version; None if there is no best trial, or MLflow is away (`trouble` says so).
         """
         registered = None
-        try:
+        with self._noting_trouble():
             # The best trial first: while the other process exports its model, this one delivers and compares the rest.
             _answer(self._opened, check)
             runs = None if best is None else _answer(self._courier.call_next("run_of", number=best), check)
             asked = [self._courier.call("deliver_all"), self._courier.call("compare")]
             if best is not None:
-                request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
-                registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
+                request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name, "again": again}
+                with self._noting_trouble():  # a model that cannot be registered holds up nothing else
+                    registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
             for future in asked:
                 self.seconds = _answer(future, check)
             _answer(self._courier.call("finish", status="FINISHED"), check)
-        except InsectsError as error:
-            self.trouble = str(error)
-        else:
+        if not self.trouble:
             self._check()
         return registered
 
+    def fail(self, check: Callable[[], None]) -> None:
+        """Deliver all that is left of a search that cannot go on; waits for it."""
+        with self._noting_trouble():
+            self._courier.call("deliver_all")
+            _answer(self._courier.call("finish", status="FAILED"), check)
+
     def interrupt(self) -> None:
         """Deliver what can be delivered within `INTERRUPT_SECONDS`; the rest is delivered next time."""
-        try:
+        with self._noting_trouble():
             self._courier.call("deliver_all")
-            self._courier.call("finish", status="KILLED").result(INTERRUPT_SECONDS)
-        except FutureTimeout:
-            self.trouble = "there was no time to bring all results to MLflow"
-        except InsectsError as error:
-            self.trouble = str(error)
+            try:
+                self._courier.call("finish", status="KILLED").result(INTERRUPT_SECONDS)
+            except FutureTimeout:
+                self.trouble = "there was no time to bring all results to MLflow"
 
     def close(self) -> None:
         """End both processes at once; they would take a second each to take their libraries down."""
@@ -103,6 +108,13 @@ class Delivery:
         """End both processes, from within a signal handler too."""
         for process in (self._courier, self._exporter):
             process.kill()
+
+    @contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except InsectsError as error:
+            self.trouble = self.trouble or str(error)
 
     def _check(self) -> None:
         """Everything is there now, so what was refused on the way no longer matters; a bug does."""

@@ -30,14 +30,17 @@ def warm_up() -> None:
     torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
 
 
-def register_best(store: str, tracking_uri: str, study: str, number: int, runs: list[str], name: str) -> dict[str, str]:
+def register_best(
+    store: str, tracking_uri: str, study: str, number: int, runs: list[str], name: str, again: bool
+) -> dict[str, str]:
     """`search.registry.register`, in words that fit a line of JSON."""
     place = Store(Path(store), tracking_uri)
     folder = place.study(study)
     experiment, search_run, run = runs
-    # The process of a search that was killed may still be at it: two must not make two versions.
-    with hold(folder.path / "register.lock", wait=LOCK_SECONDS):
-        return asdict(insist(lambda: register(place, folder, number, (experiment, search_run, run), name)))
+    # The process of a search that was killed may still be at it: two must not make two versions. Another study's may
+    # be comparing itself with the best model just now.
+    with hold(place.path / "register.lock", wait=LOCK_SECONDS):
+        return asdict(insist(lambda: register(place, folder, number, (experiment, search_run, run), name, again)))
 
 
 HANDLERS = {"warm_up": warm_up, "register": register_best}

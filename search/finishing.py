@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from insects.errors import StudyError
 from insects.trial import TrialResult
-from search.comparison import light_results
 from search.delivery import Delivery
 from search.display import Waiting
 from search.registry import Registered
@@ -31,11 +29,11 @@ def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
 
 
 def finish(
-    delivery: Delivery, best: TrialResult | None, model_name: str, check: Callable[[], None]
+    delivery: Delivery, best: TrialResult | None, model_name: str, check: Callable[[], None], again: bool = True
 ) -> Registered | None:
     """Bring all that is left to MLflow and register the best trial's model, and show the wait for it.
 
-    check: called several times a second meanwhile; what it raises ends the wait.
+    check: called several times a second meanwhile; what it raises ends the wait. again: see `registry.register`.
     """
     with Waiting(delivery.left) as waiting:
 
@@ -43,25 +41,4 @@ def finish(
             check()
             waiting.show(delivery.left)
 
-        return delivery.finish(None if best is None else best.number, model_name, show)
-
-
-def deliver_only(store: Store, study: str | None) -> list[tuple[str, str]]:
-    """Bring studies to MLflow without searching: all of the store, or one. Returns: names with what went wrong.
-
-    Raises: StudyError: no such study here.
-    """
-    folders = store.studies() if study is None else [store.study(study)]
-    if study is not None and not folders[0].exists():
-        found = ", ".join(folder.name for folder in store.studies()) or "none"
-        raise StudyError(
-            f"there is no study {study} in {store.path} (found: {found}): choose another --study or --store"
-        )
-    outcomes = []
-    with opened(store) as delivery:
-        for folder in folders:
-            delivery.open(folder)
-            best = best_of(light_results(folder))
-            finish(delivery, best, folder.model_name(), check=lambda: None)
-            outcomes.append((folder.name, delivery.trouble))
-    return outcomes
+        return delivery.finish(None if best is None else best.number, model_name, show, again)

@@ -17,6 +17,7 @@ from insects.errors import StoreError, StudyError
 from insects.params import TrialParams
 from insects.trial import TrialResult
 from search.space import SearchSpace, as_dict
+from search.tags import IDENTITY_TAG
 
 if TYPE_CHECKING:
     import optuna
@@ -26,10 +27,14 @@ class Ledger:
     """A study in Optuna's storage.
 
     path: the journal file; made if absent. A last line torn by a crash is cut off: what it told is told again.
-    Raises: StoreError: the journal cannot be read or written. StudyError: it holds what this program did not write.
+    identity: digest of what the study is.
+    Raises: StoreError: the journal cannot be read or written. StudyError: it holds what this program did not write, or
+    another study of that name.
     """
 
-    def __init__(self, path: Path, study: str, space: SearchSpace, configs: Sequence[TrialParams] = ()) -> None:
+    def __init__(
+        self, path: Path, study: str, identity: str, space: SearchSpace, configs: Sequence[TrialParams] = ()
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -39,11 +44,17 @@ class Ledger:
             self._storage = _open_journal(path)
             self._study_id = _study_id(self._storage, study)
             self.trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            begun_as = _identity(self._storage, self._study_id, identity, begin=not self.trials)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"cannot read {path}: {error}; move the file away and run the same command again: "
                 "it is written anew from the results"
             ) from error
+        if begun_as != identity:
+            raise StudyError(
+                f"study {study} in {path} began with other data or settings, and its folder is gone: "
+                "choose another --study"
+            )
         unknown = [trial.number for trial in self.trials if not trial.state.is_finished()]
         if unknown:
             raise StudyError(
@@ -156,3 +167,12 @@ def _study_id(storage: optuna.storages.BaseStorage, name: str) -> int:
         return storage.get_study_id_from_name(name)
     except KeyError:
         return storage.create_new_study([StudyDirection.MINIMIZE], name)
+
+
+def _identity(storage: optuna.storages.BaseStorage, study_id: int, identity: str, begin: bool) -> str | None:
+    """The identity that the study has in the storage. begin: give it this one if it has none yet."""
+    begun_as = storage.get_study_user_attrs(study_id).get(IDENTITY_TAG)
+    if begun_as is None and begin:
+        storage.set_study_user_attr(study_id, IDENTITY_TAG, identity)
+        return identity
+    return begun_as

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from insects.errors import StoreError
+from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
-from search.tags import STUDY_TAG, TRIAL_TAG
+from search.tags import IDENTITY_TAG, STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ALIAS = "best"
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such model or alias
 DATA_TAG, LOSS_TAG, SEARCH_RUN_TAG = "insects.data", "insects.valid_loss", "insects.search_run"
+_COMPARED_TAG = "insects.compared_with_best"
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,33 @@ class Registered:
     note: str
 
 
-def register(store: Store, folder: StudyFolder, number: int, runs: tuple[str, str, str], name: str) -> Registered:
+def register(
+    store: Store, folder: StudyFolder, number: int, runs: tuple[str, str, str], name: str, again: bool = True
+) -> Registered:
     """Log the model of a finished trial, register it under `name` once, and let the alias follow the better model.
 
-    runs: ids of the experiment, of the search's run and of the trial's run.
+    runs: ids of the experiment, of the search's run and of the trial's run. again: whether a version that has been
+    compared with the alias's holder is compared again. A search wants that: the alias may be at other data since. A
+    mere delivery leaves the alias where it is by now.
     Raises: StoreError: MLflow is away or broken.
     """
     client = store.client()
     with reaching(store.tracking_uri):
-        version = _version_of(client, folder.name, number, name)
+        version = _version_of(client, folder, number, name)
         if version is None:
             model_uri = _logged_model(client, folder, number, runs)
             version = _create_version(client, folder, number, runs, name, model_uri)
-        return _move_alias(client, version, name)
+        compared = _COMPARED_TAG in version.tags
+        registered = _move_alias(client, version, name, may_move=again or not compared)
+        if not compared:
+            client.set_model_version_tag(name, version.version, _COMPARED_TAG, "true")
+        return registered
 
 
-def _version_of(client: MlflowClient, study: str, number: int, name: str) -> ModelVersion | None:
-    wanted = f"name = '{name}' and tags.`{STUDY_TAG}` = '{study}' and tags.`{TRIAL_TAG}` = '{number}'"
-    found = client.search_model_versions(wanted, max_results=1)
+def _version_of(client: MlflowClient, folder: StudyFolder, number: int, name: str) -> ModelVersion | None:
+    tags = {STUDY_TAG: folder.name, TRIAL_TAG: str(number), IDENTITY_TAG: digest(folder.identity())}
+    wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
+    found = client.search_model_versions(" and ".join(wanted), max_results=1)
     return found[0] if found else None
 
 
@@ -120,6 +131,7 @@ def _create_version(
     tags = {
         STUDY_TAG: folder.name,
         TRIAL_TAG: str(number),
+        IDENTITY_TAG: digest(folder.identity()),
         DATA_TAG: folder.identity()["data"]["digest"],
         LOSS_TAG: repr(result.valid_loss),
         SEARCH_RUN_TAG: runs[1],
@@ -129,7 +141,7 @@ def _create_version(
     )
 
 
-def _move_alias(client: MlflowClient, version: ModelVersion, name: str) -> Registered:
+def _move_alias(client: MlflowClient, version: ModelVersion, name: str, may_move: bool) -> Registered:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -138,7 +150,10 @@ def _move_alias(client: MlflowClient, version: ModelVersion, name: str) -> Regis
         if error.error_code not in _ABSENT:
             raise  # away is not the same as without a best model
         holder = None
-    moves, note = _compare(holder, version)
+    if may_move:
+        moves, note = _compare(holder, version)
+    else:
+        moves, note = False, f"version {version.version} was registered before"
     if moves:
         client.set_registered_model_alias(name, ALIAS, version.version)
     has_alias = moves or (holder is not None and holder.version == version.version)

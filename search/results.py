@@ -77,7 +77,15 @@ class StudyFolder:
         _write(self.path / "data.npz", _pack_data(splits, held_out))
         if images is not None:
             _write(self.path / "images.json", json.dumps(asdict(images)).encode())
-        description = {"identity": identity, "source": source, "model_name": model_name}
+        self._describe({"identity": identity, "source": source, "model_name": model_name})
+
+    def rename_model(self, model_name: str) -> None:
+        """Let the study's best trial go to this registered model from now on."""
+        if model_name != self.model_name():
+            kept = {key: self._description(key) for key in ("identity", "source")}
+            self._describe({**kept, "model_name": model_name})
+
+    def _describe(self, description: dict[str, Any]) -> None:
         _write(self.path / "study.json", json.dumps(description, indent=1).encode())
 
     def identity(self) -> dict[str, Any]:

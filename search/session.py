@@ -23,7 +23,7 @@ from search.finishing import best_of, finish, opened
 from search.interrupts import Interrupted, StopFlag, handled
 from search.ledger import Ledger
 from search.lock import Held, hold
-from search.plan import Plan, check_identity, default_name, read_configs, study_digest
+from search.plan import Plan, check_identity, default_name, digest, read_configs, study_digest
 from search.registry import Registered
 from search.results import StudyFolder
 from search.sampling import Proposer, SamplerName
@@ -94,7 +94,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         if len(folder.numbers()) < request.trials:
             delivery.expect_model()
         delivery.open(folder)
-        ledger = Ledger(store.journal, folder.name, plan.space, plan.configs)
+        ledger = Ledger(store.journal, folder.name, digest(folder.identity()), plan.space, plan.configs)
         loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery)
         watch.lap("imports")
         flag.polled = True
@@ -105,6 +105,9 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
             model = finish(delivery, best, request.model_name, flag.check)
         except Interrupted:
             delivery.interrupt()
+            raise
+        except StudyError:
+            delivery.fail(flag.check)
             raise
         watch.lap("finishing")
     return Outcome(
@@ -147,6 +150,7 @@ def _begin(stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, d
         ) from error
     if folder.exists():
         check_identity(folder.name, folder.identity(), identity)
+        folder.rename_model(request.model_name)
     else:
         folder.begin(identity, data.source, request.model_name, data.splits, data.held_out, data.images)
     return folder
@@ -166,7 +170,8 @@ class _Loop:
         delivery: Delivery,
     ) -> None:
         self._request, self._delivery = request, delivery
-        self._trials = max(request.trials, ledger.told)
+        # All that the study has, if that is more; the journal may know trials whose results were deleted.
+        self._trials = max(request.trials, min(ledger.told, max(folder.numbers(), default=-1) + 1))
         self.new = 0
         self.training_seconds = 0.0
         self._spans: list[tuple[float, float]] = []

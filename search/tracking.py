@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insects import mlp
+from insects.errors import StoreError
 from insects.trial import TrialResult
 from search import entries
 from search.comparison import deliver_comparison, light_results
 from search.held_out import FOLDER_TAG, HELD_OUT, HELD_OUT_IMAGES, SOURCE_TAG, save_images, save_table
 from search.pages import VIEW_TAG, study_view
+from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
-from search.tags import ROLE_TAG, STUDY_TAG, TRIAL_TAG
+from search.tags import IDENTITY_TAG, ROLE_TAG, STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
     from insects.plots import TrialFigures
@@ -106,11 +108,17 @@ class Projection:
             self._client.set_terminated(self.search_run_id, status)
 
     def _experiment(self) -> str:
-        experiment = self._client.get_experiment_by_name(self._folder.name)
+        name, identity = self._folder.name, digest(self._identity)
+        experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = self._store.artifact_location(self._folder.name)
-            tags = {STUDY_TAG: self._folder.name, "mlflow.experimentKind": _KIND, VIEW_TAG: study_view()}
-            return str(self._client.create_experiment(self._folder.name, location, tags))
+            location = self._store.artifact_location(name)
+            tags = {STUDY_TAG: name, IDENTITY_TAG: identity, "mlflow.experimentKind": _KIND, VIEW_TAG: study_view()}
+            return str(self._client.create_experiment(name, location, tags))
+        if experiment.tags.get(IDENTITY_TAG) != identity:
+            raise StoreError(
+                f"experiment {name} at {self._store.tracking_uri} is of something else than this study, or of other "
+                "data or settings: rename that experiment, or search with another --study"
+            )
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         return str(experiment.experiment_id)
@@ -131,8 +139,8 @@ class Projection:
     def _describe_search(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        source, digest = self._folder.source(), self._identity["data"]["digest"]
-        dataset = Dataset(source, digest[:_DIGEST_LENGTH], "local", source)
+        source, data_digest = self._folder.source(), self._identity["data"]["digest"]
+        dataset = Dataset(source, data_digest[:_DIGEST_LENGTH], "local", source)
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
         with tempfile.TemporaryDirectory() as folder:
             images = self._folder.images()

@@ -20,7 +20,7 @@ from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 from search.interrupts import StopFlag
 from search.ledger import Ledger
-from search.plan import Plan, study_digest
+from search.plan import Plan, digest, study_digest
 from search.results import StudyFolder
 from search.sampling import Proposer, SamplerName
 from search.space import SearchSpace
@@ -92,7 +92,7 @@ def run_study(
             plan=plan,
             splits=builtin_splits()[0],
             folder=folder,
-            ledger=Ledger(store / "optuna.journal", folder.name, plan.space, plan.configs),
+            ledger=Ledger(store / "optuna.journal", folder.name, digest(folder.identity()), plan.space, plan.configs),
             proposer=Proposer(plan.space, plan.sampler, plan.seed, plan.configs),
             executor=executor,
             stop=stop or StopFlag(),

@@ -15,7 +15,7 @@ import pytest
 from search import options
 from search.plan import study_digest
 from tests.search.commands import BIN, SMALL, Finished, command, contents, invoke
-from tests.search.studies import optuna_trials
+from tests.search.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
 
 TRIAL_KEYS = {"number", "state", "params", "valid_accuracy", "valid_loss", "best_epoch", "epochs", "seconds"}
 MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
@@ -186,6 +186,29 @@ def test_interrupted_command_keeps_what_is_finished(number: signal.Signals, code
     assert stderr.endswith("Interrupted: what was finished is kept; the same command goes on from there.\n")
     assert (store / "trials" / "mine" / "0000.npz").exists()
     assert not list((store / "trials" / "mine").glob(".*"))
+
+
+def test_search_that_cannot_go_on_brings_the_tracebacks_to_mlflow(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = store / "configs.json"
+    configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 10 + [as_dict(PARAMS)] * 2))
+    arguments = (*SMALL, "--trials", "12", "--configs", str(configs), "--store", str(store), "--study", "s")
+    done = invoke(monkeypatch, "search", *arguments)
+    assert done.exit_code == 1
+    assert "Error: 10 trials in a row failed, the last (trial 9) with: " in done.stderr
+    runs = contents(store, "s")["runs"]
+    assert runs["search s"][0]["status"] == "FAILED"
+    assert [list(runs[f"trial-{number:04d}"][0]["artifacts"]) for number in range(10)] == [["traceback.txt"]] * 10
+    assert len(search_json(monkeypatch, *arguments)["trials"]) == 12
+    assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "2>&1 | head -n 1", "1>&- 2>&-"])
+def test_closed_stream_does_not_end_the_search(closed: str, store: Path) -> None:
+    line = f"exec {BIN / 'insects-search'} {' '.join(SMALL)} --study s --store {store} {closed}"
+    subprocess.run(["bash", "-c", line], check=True, capture_output=True)
+    runs = contents(store, "s")["runs"]
+    assert len(runs) == 7
+    assert runs["search s"][0]["status"] == "FINISHED"
 
 
 def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from search.ledger import Ledger
 from tests.search.studies import PARAMS, SPACE, a_failure, a_result, optuna_trials
 
 
-def a_ledger(path: Path, study: str = "s", configs: tuple[TrialParams, ...] = ()) -> Ledger:
-    return Ledger(path / "optuna.journal", study, SPACE, configs)
+def a_ledger(path: Path, study: str = "s", configs: tuple[TrialParams, ...] = (), identity: str = "ab") -> Ledger:
+    return Ledger(path / "optuna.journal", study, identity, SPACE, configs)
 
 
 def opened(path: Path) -> JournalStorage:
@@ -70,6 +70,29 @@ def test_studies_share_a_journal(tmp_path: Path) -> None:
     other.tell(a_result(0, losses=(7.0,)))
     one.tell(a_result(1))
     assert (a_ledger(tmp_path, "one").told, a_ledger(tmp_path, "other").told) == (2, 1)
+
+
+def test_other_study_of_that_name_is_refused(tmp_path: Path) -> None:
+    a_ledger(tmp_path, identity="ab").tell(a_result(0))
+    assert a_ledger(tmp_path, identity="ab").told == 1
+    message = r"study s in .*optuna\.journal began with other data or settings, .*: choose another --study"
+    with pytest.raises(StudyError, match=message):
+        a_ledger(tmp_path, identity="cd")
+
+
+def test_study_that_another_program_began_is_refused(tmp_path: Path) -> None:
+    optuna.create_study(study_name="s", storage=opened(tmp_path)).add_trial(
+        optuna.trial.create_trial(value=1.0, params={}, distributions={})
+    )
+    with pytest.raises(StudyError, match="choose another --study"):
+        a_ledger(tmp_path)
+
+
+def test_study_that_was_begun_without_its_identity_is_completed(tmp_path: Path) -> None:
+    optuna.create_study(study_name="s", storage=opened(tmp_path))  # killed between the two writes
+    a_ledger(tmp_path, identity="ab")
+    with pytest.raises(StudyError, match="choose another --study"):
+        a_ledger(tmp_path, identity="cd")
 
 
 def test_another_program_that_tells_meanwhile_is_noticed(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,13 @@ import pytest
 
 from insects import mlp
 from insects.errors import StoreError
-from search import registry
-from search.registry import load_model, register
-from search.results import StudyFolder
+from search import exporter, registry
+from search.lock import Held, hold
+from search.registry import load_model
 from search.tracking import Projection
 from tests.search.commands import Finished, digests, invoke, own
-from tests.search.studies import a_plan, begun_folder, builtin_splits
+from tests.search.made_studies import registered, study_of
+from tests.search.studies import builtin_splits
 
 URI = "models:/insects-mlp@best"
 
@@ -40,31 +39,6 @@ def best_logits(finished: Finished) -> Any:
 
 def some_rows(count: int) -> np.ndarray:
     return np.random.default_rng(count).normal(0, 0.5, (count, 2)).astype(np.float32)
-
-
-def study_of(store: Path, name: str, seed: int, loss_factor: float = 1.0, data: str | None = None) -> StudyFolder:
-    """A study with one trial whose loss is made up, on the built-in data or on what is said to be other data."""
-    from insects.params import Recipe
-    from insects.training import init
-    from insects.trial import TrialResult
-    from tests.search.studies import PARAMS, a_result
-
-    folder = begun_folder(store, a_plan(seed=seed), name)
-    state = init(PARAMS, Recipe(1), builtin_splits()[0].shape, seed, 0)
-    result: TrialResult = replace(a_result(0, losses=(loss_factor,)), weights=state.weights)
-    folder.save(result)
-    if data:
-        path = folder.path / "study.json"
-        description = json.loads(path.read_text())
-        description["identity"]["data"]["digest"] = data
-        path.write_text(json.dumps(description))
-    return folder
-
-
-def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp") -> registry.Registered:
-    projection = Projection(own(store), folder)
-    runs = (projection.experiment_id, projection.search_run_id, projection.deliver(0))
-    return register(own(store), folder, 0, runs, name)
 
 
 def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> None:
@@ -176,6 +150,23 @@ def test_alias_moves_to_a_worse_model_of_other_data_and_says_so(store: Path) -> 
     registered(store, study_of(store, "one", 1, 0.5))
     other = registered(store, study_of(store, "two", 2, 0.9, data="ff" * 32))
     assert (other.alias, other.note) == ("best", "version 2 is now best: version 1 was for other data")
+
+
+def test_version_of_another_study_of_that_name_is_not_taken_for_this_ones(store: Path) -> None:
+    first = study_of(store, "s", 1, 0.5)
+    registered(store, first)
+    own(store).client().rename_experiment(Projection(own(store), first).experiment_id, "old")
+    shutil.rmtree(first.path)
+    second = registered(store, study_of(store, "s", 2, 0.25))
+    assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")
+
+
+def test_two_studies_of_a_store_are_not_compared_with_the_best_model_at_once(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "LOCK_SECONDS", 0.0)
+    with hold(store / "register.lock"), pytest.raises(Held, match=r"register\.lock is held by process"):
+        exporter.register_best(str(store), own(store).tracking_uri, "s", 0, ["1", "2", "3"], "insects-mlp", True)
 
 
 def test_models_of_another_name_have_their_own_versions_and_alias(store: Path) -> None:

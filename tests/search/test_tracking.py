@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,25 @@ def test_experiment_that_was_deleted_in_mlflow_comes_back(
     again = Projection(own(untracked), own(untracked).study(finished.answer["study"]))
     assert again.experiment_id == projection.experiment_id
     assert contents(untracked, finished.answer["study"])["runs"]["trial-0000"]
+
+
+@pytest.mark.parametrize("change", ["seed", "tag"])
+def test_experiment_that_is_not_this_studys_is_left_alone(
+    change: str, projection: Projection, untracked: Path, finished: Finished
+) -> None:
+    """Two stores with one server, a study of the user's own in MLflow, results that were deleted."""
+    study = own(untracked).study(finished.answer["study"])
+    projection.deliver(0)
+    before = contents(untracked, study.name)
+    if change == "seed":
+        description = json.loads((study.path / "study.json").read_text())
+        description["identity"]["seed"] = 7
+        (study.path / "study.json").write_text(json.dumps(description))
+    else:
+        projection._client.delete_experiment_tag(projection.experiment_id, "insects.identity")
+    with pytest.raises(StoreError, match=rf"experiment {study.name} at sqlite:.* or search with another --study"):
+        Projection(own(untracked), study)
+    assert contents(untracked, study.name) == before
 
 
 def test_lost_answer_after_a_run_was_created_makes_no_second_run(

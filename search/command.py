@@ -1,0 +1,48 @@
+"""What every command has around it: its streams, and how an expected error is told."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+import click
+
+from insects.errors import InsectsError
+
+INTERRUPTED_BY_CTRL_C = 130
+
+
+class Command(click.Command):
+    """A command whose expected errors are a line on stderr and exit code 1; a bug keeps its traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """See `click.Command`."""
+        _open_closed_streams()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # what the terminal's encoding lacks is a question mark
+        return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Command`."""
+        try:
+            return super().invoke(ctx)
+        except InsectsError as error:
+            click.echo(f"Error: {error}", err=True)
+            raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED_BY_CTRL_C) from None
+
+
+def _open_closed_streams() -> None:
+    """Let what was closed (`2>&-`) lead nowhere. Its number would go to the next file that is opened, a database say,
+    and what is printed into that file."""
+    for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)  # open in the processes that are started, too
+            if nowhere != number:
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
