@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from insects.mlp import Floats
 from insects.plots.heading import Heading
-from insects.plots.plane import Plane, Predict, plane_for, sample_index
+from insects.plots.plane import Plane, Predict, plane_for, raw, sample_index, standardized
 from insects.plots.style import (
     INK,
     MUTED,
@@ -27,6 +27,7 @@ from insects.plots.style import (
     png,
     write_heading,
 )
+from insects.splits import moments
 
 POINTS = 2000
 """Most rows of a kind that are drawn; beyond, a sample from a fixed seed."""
@@ -155,16 +156,13 @@ def evaluation_boundary(
     Args: predict_raw: rows as the user has them `(N, F)` to logits `(N, C)`. x_NF: `(N, F)` float32, such rows.
     y_N: `(N,)` in `[0, C)`.
     """
-    mean_F, std_F = x_NF.mean(axis=0), x_NF.std(axis=0)
-    std_F = np.where(std_F > 0, std_F, np.float32(1)).astype(np.float32)
-    standardized_NF = (x_NF - mean_F) / std_F
+    mean_F, std_F = moments(x_NF)
+    standardized_NF = standardized(x_NF, mean_F, std_F)
     plane = plane_for(features, standardized_NF, mean_F, std_F, len(classes))
     canvas = BoundaryCanvas(plane, classes)
     rows, columns = canvas.box
     colours = plane.paint(
-        lambda x: predict_raw(np.ascontiguousarray(x * std_F + mean_F, np.float32)),
-        columns.stop - columns.start,
-        rows.stop - rows.start,
+        lambda x: predict_raw(raw(x, mean_F, std_F)), columns.stop - columns.start, rows.stop - rows.start
     )
     canvas.axes.imshow(colours, extent=(*plane.xlim, *plane.ylim), aspect="auto", interpolation="nearest", zorder=0)
 

@@ -23,6 +23,9 @@ PAINTED = 160  # least points a side that are coloured, before the colours are s
 COARSE_GRID = 33  # points a side for thumbnails
 GRID_NUMBERS = 4_000_000
 PROJECTED_ROWS = 600
+LARGEST = float(np.finfo(np.float32).max)
+"""Of the numbers that are drawn."""
+
 _STRIP = 0.22  # share of the 1-D figure below the probabilities, where the rows are
 
 
@@ -45,20 +48,36 @@ class Plane(Protocol):
 def plane_for(features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int) -> Plane:
     """The plane that shows rows `(N, F)`, standardized by `mean_F` and `std_F`, best."""
     if len(features) == 1:
-        return OneFeature(features[0], x_NF, float(mean_F[0]), float(std_F[0]), classes)
+        return OneFeature(features[0], x_NF, mean_F, std_F, classes)
     if len(features) == 2:
         return TwoFeatures(features, x_NF, mean_F, std_F, classes)
     return Projection(x_NF, classes)
 
 
+def standardized(raw_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
+    """Raw rows `(N, F)` standardized, by way of float64: a difference of two float32 may be too large for one."""
+    x_NF = raw_NF.astype(np.float64)
+    x_NF -= mean_F
+    x_NF /= std_F
+    return x_NF.astype(np.float32)
+
+
+def raw(x_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
+    """Standardized rows `(N, F)` as the user has them; what no float32 holds becomes the largest one."""
+    raw_NF = x_NF.astype(np.float64)
+    raw_NF *= std_F
+    raw_NF += mean_F
+    return raw_NF.clip(-LARGEST, LARGEST, out=raw_NF).astype(np.float32)
+
+
 def robust_limits(values_N: Floats) -> tuple[float, float]:
-    """Limits that hold all values, or if a few lie far out, all but those."""
-    inner_low, inner_high = (float(v) for v in np.quantile(values_N, (0.01, 0.99)))
+    """Limits that hold all values, or if a few lie far out, all but those; a float32 holds any point between them."""
+    inner_low, inner_high = np.quantile(values_N.astype(np.float64), (0.01, 0.99)).tolist()
     spread = inner_high - inner_low
     low = max(float(values_N.min()), inner_low - 0.5 * spread)
     high = min(float(values_N.max()), inner_high + 0.5 * spread)
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
+    margin = 0.05 * (high - low) or max(1.0, 1e-3 * abs(high))
+    return max(low - margin, -LARGEST), min(high + margin, LARGEST)
 
 
 @dataclass
@@ -98,20 +117,20 @@ class TwoFeatures(_Flat):
 
     def __init__(self, features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int) -> None:
         self.mean_F, self.std_F = mean_F, std_F
-        raw = x_NF * std_F + mean_F
+        points_N2 = self.points(x_NF)
         labels = [drawable(name, 40) for name in features]
-        limits = robust_limits(raw[:, 0]), robust_limits(raw[:, 1])
+        limits = robust_limits(points_N2[:, 0]), robust_limits(points_N2[:, 1])
         super().__init__(
             Painter(classes), *limits, labels[0], labels[1], "decision, paler where less certain", grid_points(2)
         )
 
     def points(self, x_NF: Floats) -> Floats:
         """See `Plane`."""
-        return x_NF * self.std_F + self.mean_F
+        return raw(x_NF, self.mean_F, self.std_F)
 
     def inverse(self, points_G2: Floats) -> Floats:
         """Standardized features of the points."""
-        return (points_G2 - self.mean_F) / self.std_F
+        return standardized(points_G2, self.mean_F, self.std_F)
 
 
 class Projection(_Flat):
@@ -146,9 +165,9 @@ class OneFeature:
     kind = "probability of each class"
     ylim = (-_STRIP / (1 - _STRIP), 1.0)
 
-    def __init__(self, feature: str, x_N1: Floats, mean: float, std: float, classes: int) -> None:
-        self.mean, self.std = np.float32(mean), np.float32(std)
-        self.xlim = robust_limits(x_N1[:, 0] * self.std + self.mean)
+    def __init__(self, feature: str, x_N1: Floats, mean_F: Floats, std_F: Floats, classes: int) -> None:
+        self.mean_F, self.std_F = mean_F, std_F
+        self.xlim = robust_limits(raw(x_N1, mean_F, std_F)[:, 0])
         self.xlabel = drawable(feature, 40)
         strength = (PALEST + STRONGEST) / 2
         self._colours = np.round(255 - (255 - class_colours(classes).astype(float)) * strength).astype(np.uint8)
@@ -157,12 +176,12 @@ class OneFeature:
         """See `Plane`; heights within the strip are drawn from a fixed seed."""
         jitter = np.random.Generator(np.random.PCG64(0)).random(len(x_N1), dtype=np.float32)
         height = np.float32(self.ylim[0]) * (np.float32(0.12) + np.float32(0.76) * jitter)
-        return np.stack([x_N1[:, 0] * self.std + self.mean, height], axis=1)
+        return np.stack([raw(x_N1, self.mean_F, self.std_F)[:, 0], height], axis=1)
 
     def paint(self, predict: Predict, width: int, height: int) -> Pixels:
         """See `Plane`."""
-        x = np.linspace(*self.xlim, width, dtype=np.float32)
-        logits_WC = predict(np.ascontiguousarray(((x - self.mean) / self.std)[:, None]))
+        x_W1 = np.linspace(*self.xlim, width, dtype=np.float32)[:, None]
+        logits_WC = predict(standardized(x_W1, self.mean_F, self.std_F))
         shifted = np.nan_to_num(logits_WC - logits_WC.max(axis=1, keepdims=True), nan=0.0)
         weight = np.exp(shifted)
         stacked_WC = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from insects.associations import anova_f, most_telling
 from insects.plots.boundary import POINTS, dot_size
-from insects.plots.plane import plane_for, robust_limits, sample_index
+from insects.plots.plane import LARGEST, plane_for, robust_limits, sample_index
 from insects.plots.style import (
     GRID,
     INK,
@@ -43,6 +43,7 @@ def table_figures(table: RawTable) -> dict[str, Figure]:
     """Figures by file name, as far as the table has something to draw: rows with a label, features with numbers."""
     labelled = table.y >= 0
     x_NF, y_N = table.x[labelled], table.y[labelled]
+    x_NF = np.where(np.isfinite(x_NF), x_NF.clip(-LARGEST, LARGEST), np.nan)  # a table read as text holds more
     with_numbers = np.flatnonzero(np.isfinite(x_NF).any(axis=0))
     x_NF = x_NF[:, with_numbers]
     names = tuple(table.features[column] for column in with_numbers)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from insects.evaluation import Report, evaluate
 from insects.plots import (
@@ -58,6 +59,46 @@ def test_evaluation_counts_and_marks_the_wrong_rows(quadrants: Splits) -> None:
 def test_axes_and_legend_of_two_features_carry_their_names(quadrants: Splits) -> None:
     shown = texts(evaluated(quadrants, by_sign))
     assert {"f0", "f1", "left", "right", "test row", "wrong"} <= set(shown)
+
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("features", [1, 2, 3])
+@pytest.mark.parametrize("extremes", [(1e20, 2e20), (-LARGEST, 1), (-LARGEST, LARGEST)])
+def test_rows_as_large_as_float32_holds_are_drawn_where_they_are(features: int, extremes: tuple[float, ...]) -> None:
+    x_NF = np.random.default_rng(0).normal(size=(40, features)).astype(np.float32)
+    x_NF[::7], x_NF[1::7] = extremes
+
+    def first_is_large(rows_NF: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert np.isfinite(rows_NF).all()
+        large_N = rows_NF[:, 0] > 1
+        return np.stack([~large_N, large_N], axis=1).astype(np.float32)
+
+    y_N = (x_NF[:, 0] <= 1).astype(int)
+    names = tuple("abc"[:features])
+    figure = evaluation_boundary(names, ("small", "large"), first_is_large, x_NF, y_N)
+    assert "test rows: 40 of 40 wrong" in texts(figure)
+    drawn = np.asarray(figure.axes[0].lines[0].get_xydata())
+    assert np.isfinite(drawn).all()
+    if features < 3:
+        deviation = np.float64(1e-6) * np.abs(x_NF[:, 0]).max()
+        np.testing.assert_allclose(drawn[:, 0], x_NF[:, 0].astype(float), rtol=1e-6, atol=deviation)
+    assert decoded(figure_png(figure)).shape == (500, 700, 3)
+
+
+def test_small_spread_far_from_zero_is_drawn_as_that_of_the_same_rows_near_zero() -> None:
+    x_NF = np.random.default_rng(0).integers(0, 5, (2000, 3)).astype(np.float32)
+    seen: list[NDArray[np.float32]] = []
+
+    def watch(rows_NF: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(rows_NF)
+        return np.zeros((len(rows_NF), 2), np.float32)
+
+    for offset in (0, 1_000_000):
+        evaluation_boundary(("a", "b", "c"), ("p", "q"), watch, x_NF + np.float32(offset), np.zeros(2000, int))
+    near, _, far, _ = seen
+    np.testing.assert_allclose(far.astype(float) - 1_000_000, near, atol=0.1)
 
 
 def test_a_projection_is_named_as_such() -> None:

@@ -57,6 +57,10 @@ def test_limits_hold_all_values_unless_a_few_lie_far_out() -> None:
     assert low == pytest.approx(-0.08, abs=0.04)
     assert 1 < high < 2
     assert robust_limits(np.full(5, 3, np.float32)) == (2.0, 4.0)
+    low, high = robust_limits(np.full(5, 1e20, np.float32))
+    assert low < 1e20 < high
+    largest = float(np.finfo(np.float32).max)
+    assert robust_limits(np.array([-largest, largest], np.float32)) == (-largest, largest)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,17 @@ def test_rows_without_label_or_value_are_left_out() -> None:
     assert heights(figures["histograms.png"]).sum(axis=1).tolist() == [285, 290]
 
 
+@pytest.mark.parametrize("features", [2, 3])
+def test_numbers_that_no_float32_holds_are_drawn_at_its_end(features: int) -> None:
+    table = blobs(features, 3)
+    table.x[:3] = [[1e300], [-1e300], [1e39]]
+    figures = table_figures(table)
+    assert all(decoded(figure_png(figure)).ndim == 3 for figure in figures.values())
+    np.testing.assert_allclose(heights(figures["histograms.png"]), np.full((features, 3), 99))  # 3 lie far out
+    if features == 2:
+        assert np.abs(dots(figures["scatter.png"])).max() == pytest.approx(np.finfo(np.float32).max, rel=1e-6)
+
+
 def test_large_tables_are_sampled_and_it_is_said() -> None:
     figure = table_figures(blobs(2, 3, rows=POINTS + 500))["scatter.png"]
     assert len(dots(figure)) == POINTS
