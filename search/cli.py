@@ -157,7 +157,10 @@ def evaluate(
 
     uri = model or evaluating.best_uri(model_name)
     evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, RowsRequest(**rows))
-    click.echo(json.dumps(evaluating.as_json(evaluation)) if as_json else evaluating.as_text(evaluation))
+    if as_json:
+        click.echo(json.dumps(evaluating.as_json(evaluation), allow_nan=False))
+    else:
+        click.echo(evaluating.as_text(evaluation))
 
 
 @click.command(cls=Command)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
 from search.evaluated import Rows, RowsRequest, read_rows
+from search.plan import json_number
 from search.registry import ALIAS, SEARCH_RUN_TAG, LoadedModel, load_model
 from search.store import Store, reaching
 from search.tags import ROLE_TAG
@@ -42,12 +44,15 @@ def run_evaluation(store: Store, uri: str, request: RowsRequest) -> Evaluation:
     rows = read_rows(store, client, model, request)
     logits_NC = rows.logits(model)
     report = evaluate(logits_NC, rows.y, model.classes)
-    with reaching(store.tracking_uri):
-        looks = _log(client, model, rows, logits_NC, report)
+    with tempfile.TemporaryDirectory() as folder:
+        _draw(Path(folder), model, rows, logits_NC, report)  # first, so that a run that is begun can be ended
+        with reaching(store.tracking_uri):
+            looks = _log(client, model, rows, report, folder)
     return Evaluation(report, {"name": model.name, "version": model.version, "uri": uri}, rows.source, looks)
 
 
-def _log(client: MlflowClient, model: LoadedModel, rows: Rows, logits_NC: Floats, report: Report) -> int:
+def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, artifacts: str) -> int:
+    """The evaluation as a run of its own; how many there are now of these rows."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
     digest = rows.digest
@@ -86,29 +91,33 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, logits_NC: Floats
         metrics=metrics,
         params=[Param("model", model.name), Param("version", model.version), Param("rows", str(len(rows.y)))],
     )
-    with tempfile.TemporaryDirectory() as folder:
-        _draw(Path(folder), model, rows, logits_NC, report)
-        client.log_artifacts(run_id, folder)
+    client.log_artifacts(run_id, artifacts)
     client.set_terminated(run_id)
     client.set_model_version_tag(model.name, model.version, "test_accuracy", f"{report.accuracy:.4f}")
     return looks
 
 
 def _draw(folder: Path, model: LoadedModel, rows: Rows, logits_NC: Floats, report: Report) -> None:
+    """Write figures and report. Raises: StoreError: they cannot be written."""
     from insects.plots import confusion_figure, figure_png
 
     title = f"{model.name} version {model.version}"
     figures = rows.figures(model, logits_NC, title)
     figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
-    for name, figure in figures.items():
-        (folder / name).write_bytes(figure_png(figure))
-    (folder / "report.txt").write_text(report.text() + "\n", encoding="utf-8")
+    files = {name: figure_png(figure) for name, figure in figures.items()}
+    files["report.txt"] = f"{report.text()}\n".encode()
+    try:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"cannot write figures into {folder}: {error.strerror}; make room there") from error
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """The object that `insects-evaluate --json` prints."""
+    """The object that `insects-evaluate --json` prints; a loss that is not finite is None."""
     return {
         **evaluation.report.as_dict(),
+        "loss": json_number(evaluation.report.loss),
         "model": evaluation.model,
         "test": evaluation.source,
         "test_looks": evaluation.test_looks,

@@ -107,6 +107,42 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     assert other["test"] == str(path)
 
 
+def test_loss_that_is_not_finite_is_null_in_json(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tmp_path / "far.csv"
+    rows.write_text("labels,feature1,feature2\n0,3e38,-3e38\n1,-3e38,3e38\n2,0.1,0.2\n")
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store), "--test", str(rows), "--json")
+    assert done.exit_code == 0, done.stderr
+
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is not JSON")
+
+    answer = json.loads(done.stdout, parse_constant=refuse)
+    assert (answer["loss"], answer["total"]) == (None, 3)
+
+
+def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, _: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    def runs() -> list[tuple[str, str]]:
+        experiment = client.get_experiment_by_name(finished.answer["study"])
+        assert experiment is not None
+        return [(run.info.run_id, run.info.status) for run in client.search_runs([experiment.experiment_id])]
+
+    client = own(finished.store).client()
+    before = runs()
+    monkeypatch.setattr("search.evaluating.Path.write_bytes", refused)
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: cannot write figures into ")
+    assert done.stderr.endswith("No space left on device; make room there\n")
+    assert runs() == before
+
+
 BAD_ROWS = {
     "no such file": (None, "there is no file .*; check the path"),
     "unseen label": ("labels,feature1,feature2\n9,0.1,0.2\n", "a label must be one of the classes trained on"),
