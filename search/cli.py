@@ -89,9 +89,8 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **o
 def _sync(place: Store, study: str | None, as_json: bool) -> None:
     from search.syncing import deliver_only
 
-    context = click.get_current_context()
-    for option in (param for param in context.command.params if param.name not in _OF_SYNC):
-        if context.get_parameter_source(str(option.name)) != ParameterSource.DEFAULT:
+    for option in click.get_current_context().command.params:
+        if option.name not in _OF_SYNC and _is_given(str(option.name)):
             raise click.UsageError(f"--sync searches nothing: leave out {option.opts[0]}.")
     outcomes = deliver_only(place, study)
     if as_json:
@@ -147,10 +146,9 @@ def evaluate(
     """
     if best == (model is not None):
         raise click.UsageError("Say which model: --best, or --model URI.")
-    if rows["test"] and rows["images"]:
-        raise click.UsageError("--test brings rows and --images brings images: leave one out.")
-    if rows["images"] and not rows["image_dir"]:
-        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
+    if model and _is_given("model_name"):
+        raise click.UsageError("--model-name is about --best, and --model names its model itself: leave one out.")
+    image_options.check_rows(**rows)
     from search import evaluating
     from search.evaluated import RowsRequest
     from search.store import Store
@@ -161,6 +159,11 @@ def evaluate(
         click.echo(json.dumps(evaluating.as_json(evaluation), allow_nan=False))
     else:
         click.echo(evaluating.as_text(evaluation))
+
+
+def _is_given(option: str) -> bool:
+    """Whether the option stands on the command line of the running command."""
+    return click.get_current_context().get_parameter_source(option) != ParameterSource.DEFAULT
 
 
 @click.command(cls=Command)
@@ -186,8 +189,7 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
     for name in ("features", "target"):
         if data[name] and data["images"] is None and data["train"] is None:
             raise click.UsageError(f"--{name} is about your own table: add --train.")
-    given = click.get_current_context().get_parameter_source
-    elsewhere = data["images"] is None and given("store") != ParameterSource.DEFAULT  # images are cached in the store
+    elsewhere = data["images"] is None and _is_given("store")  # images are cached in the store
     if not log and (tracking_uri or elsewhere):
         raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
     from search import describing

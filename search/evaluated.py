@@ -28,8 +28,8 @@ ROWS_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class RowsRequest:
-    """Which rows, as asked for on the command line; the names are the options'. None of them: those that the model's
-    own search held out."""
+    """Which rows, as asked for on the command line; the names are the options', and the command has held them to go
+    together. Neither test nor images: those that the model's own search held out."""
 
     test: Path | None = None
     target: str | None = None
@@ -68,7 +68,7 @@ def read_rows(store: Store, client: MlflowClient, model: LoadedModel, request: R
         from search.evaluated_images import read_images
 
         return read_images(store, client, model, request)
-    if request.images or request.image_dir or request.filename or request.skip_bad_images:
+    if request.images or request.image_dir or request.skip_bad_images:
         raise DataError(f"{model.name} version {model.version} takes a table, not images: give one with --test")
     if request.test is None:
         with file_of_search(store, client, model, HELD_OUT) as path:

@@ -110,8 +110,6 @@ def _held_out(
     store: Store, client: MlflowClient, model: LoadedModel, request: RowsRequest
 ) -> tuple[Annotations, dict[str, str]]:
     """The rows that the model's search held out, and the digests that their files had."""
-    if request.target or request.filename:
-        raise DataError("--target and --filename name columns of a file: add --images, or leave them out")
     with file_of_search(store, client, model, HELD_OUT_IMAGES) as path:
         with reaching(store.tracking_uri):
             run = client.get_run(model.search_run)

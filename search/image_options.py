@@ -106,3 +106,21 @@ def _request(csv: Path | None, values: dict[str, Any]) -> ImageRequest:
         recipe=FeatureRecipe(size, values["backbone"], values["weights"]),
         skip_bad=values["skip_bad_images"],
     )
+
+
+def check_rows(test: Path | None, target: str | None, images: Path | None, **of_images: Any) -> None:
+    """Hold the options of `insects-evaluate` that say which rows or images to go together.
+
+    Raises: click.UsageError: they do not, or one of them would be ignored.
+    """
+    given = [f"--{name.replace('_', '-')}" for name in ("image_dir", "filename", "skip_bad_images") if of_images[name]]
+    if test and images:
+        raise click.UsageError("--test brings rows and --images brings images: leave one out.")
+    if test and given:
+        raise click.UsageError(f"{given[0]} is about images, and --test brings rows of a table: leave one out.")
+    if images and not of_images["image_dir"]:
+        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
+    if target and not (test or images):
+        raise click.UsageError("--target is about a file of your own: add --test or --images.")
+    if of_images["filename"] and not images:
+        raise click.UsageError("--filename is about a file of your own: add --images.")

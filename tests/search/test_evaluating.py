@@ -182,3 +182,31 @@ def test_which_model_must_be_said_once(arguments: tuple[str, ...], monkeypatch: 
     done = invoke(monkeypatch, "evaluate", *arguments)
     assert done.exit_code == 2
     assert "Say which model: --best, or --model URI." in done.stderr
+
+
+USAGE = {
+    "--model models:/m/1 --model-name insects-mlp": "--model-name is about --best",
+    "--best --target species": "--target is about a file of your own: add --test or --images.",
+    "--best --filename photo": "--filename is about a file of your own: add --images.",
+    "--best --filename photo --image-dir d": "--filename is about a file of your own: add --images.",
+    "--best --test a.csv --images b.csv --image-dir d": "leave one out",
+    "--best --test a.csv --image-dir d": "--image-dir is about images, and --test brings rows of a table",
+    "--best --test a.csv --skip-bad-images": "--skip-bad-images is about images, and --test brings rows of a table",
+    "--best --images a.csv": "add --image-dir",
+}
+
+
+@pytest.mark.parametrize("line", USAGE)
+def test_option_that_would_be_ignored_is_wrong_usage(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, "evaluate", *line.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert USAGE[line] in done.stderr
+
+
+@pytest.mark.parametrize("option", [("--image-dir", "d"), ("--skip-bad-images",)])
+def test_option_about_images_is_refused_by_a_model_of_a_table(
+    option: tuple[str, ...], finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store), *option)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: insects-mlp version 1 takes a table, not images: give one with --test\n"

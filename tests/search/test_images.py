@@ -231,7 +231,6 @@ def test_options_that_do_not_go_together_are_refused(
     ("arguments", "message"),
     [
         (("--test", "rows.csv"), "takes images: give them with --images and --image-dir"),
-        (("--target", "species"), "--target and --filename name columns of a file: add --images"),
         (("--image-dir", "nowhere"), "there is no image folder 'nowhere'; name it with --image-dir"),
     ],
 )
