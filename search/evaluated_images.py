@@ -124,10 +124,12 @@ def _read(annotations: Annotations, expected: dict[str, str], size: int, skip_ba
     folder, files = annotations.folder, annotations.files
     found, faults = read_files(folder, files)
     digests = [None if file is None else file.digest for file in found]
-    pixels, damaged = read_pixels(folder, files, size)
+    pixels, damaged = read_pixels(folder, files, size, digests=digests)
     for row, name in enumerate(files):
         if name in expected and digests[row] not in (None, expected[name]):
-            faults[row] = "is not the file that the search held out; restore it, or give other images with --images"
+            faults[row] = ValueError(
+                "is not the file that the search held out; restore it, or give other images with --images"
+            )
     faults = {**damaged, **faults}
     check_faults(annotations, tuple(f"{annotations.where(row)} {faults[row]}" for row in sorted(faults)), skip_bad)
     kept = [row for row in range(len(files)) if row not in faults]

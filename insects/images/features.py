@@ -1,8 +1,9 @@
 """Annotated images -> `ImageSet`: pixels and features, computed once and kept in a cache folder.
 
-The cache is keyed by the digest of the files' bytes. Names, sizes and times of files would be quicker to look at, but a
-copy or a checkout sets them as it likes, and a stale feature is a wrong result; hashing a file takes a hundredth of the
-time of decoding it. Row order, names and labels are not in the key, so correcting a label reads no pixel again.
+The cache is keyed by the digest of the files' bytes and the versions of what decodes them. Names, sizes and times of
+files would be quicker to look at, but a copy or a checkout sets them as it likes, and a stale feature is a wrong
+result; hashing a file takes a hundredth of the time of decoding it. Row order, names and labels are not in the key, so
+correcting a label reads no pixel again. What is wrong with an image is kept too, if its content alone makes it so.
 
 Shapes: N images, U different images, S image size, F features.
 """
@@ -14,6 +15,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,15 @@ from numpy.typing import NDArray
 
 from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations
-from insects.images.files import ImageFile, OnImage, read_files
-from insects.images.reading import Pixels, read_pixels
+from insects.images.files import ImageFile, OnImage, Unreadable, read_files
+from insects.images.reading import Pixels, decoders, read_pixels
 from insects.mlp import Floats
 from insects.splits import Table
 
 PIXEL_SIZE, BACKBONE_SIZE = 32, 224
 """Default image sizes: for pixels as measured by benchmarks/image_accuracy.py, for a backbone what it was made for."""
 
-_VERSION = "1"  # of decoding and resizing: a new one makes everything cached before be computed anew
+_VERSION = "2"  # of decoding and resizing: a new one makes everything cached before be computed anew
 _BATCH = 64
 
 
@@ -90,17 +92,22 @@ def load_images(
     unique_U, first_U, inverse = np.unique(
         [file.digest for file in read_N if file is not None], return_index=True, return_inverse=True
     )
-    key = hashlib.sha256(" ".join([_VERSION, *unique_U]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(" ".join([_VERSION, decoders(), *unique_U]).encode()).hexdigest()[:24]
+    unread: list[int] = []
 
-    def read() -> dict[str, NDArray[Any]]:
+    def read() -> _Computed:
         files = [annotations.files[present[position]] for position in first_U]
-        pixels_U, reasons = read_pixels(annotations.folder, files, recipe.size, on_image, workers)
-        return {"pixels": pixels_U, "reasons": np.array([reasons.get(n, "") for n in range(len(files))], dtype=str)}
+        pixels_U, reasons = read_pixels(
+            annotations.folder, files, recipe.size, on_image, workers, digests=unique_U.tolist()
+        )
+        unread.extend(image for image, reason in reasons.items() if isinstance(reason, Unreadable))
+        texts = [str(reasons.get(image, "")) for image in range(len(files))]
+        return _Computed({"pixels": pixels_U, "reasons": np.array(texts, dtype=str)}, lasts=not unread)
 
     stored = _cached(cache / f"pixels-{recipe.size}-{key}.npz", read) if present else {}
     for row, image in zip(present, inverse, strict=True):
         if reason := str(stored["reasons"][image]):
-            faults[row] = reason
+            faults[row] = ValueError(reason)
     skipped = tuple(f"{annotations.where(row)} {faults[row]}" for row in sorted(faults))
     check_faults(annotations, skipped, skip_bad)
     kept = [row not in faults for row in range(len(read_N))]
@@ -110,7 +117,7 @@ def load_images(
     if recipe.backbone is None:
         x = pixels_N.reshape(len(pixels_N), -1).astype(np.float32)
     else:
-        x = _backbone_features(stored["pixels"], recipe, cache, key)[image_N]
+        x = _backbone_features(stored["pixels"], recipe, cache, key, lasts=not unread)[image_N]
     rows = annotations.only(kept)
     table = Table(_names(recipe, x.shape[1]), rows.classes, x, rows.y, annotations.source)
     return ImageSet(rows, files, pixels_N, table, skipped)
@@ -130,12 +137,12 @@ def check_faults(annotations: Annotations, skipped: tuple[str, ...], skip_bad: b
         raise DataError(f"{skipped[0]}{others}: no image is left")
 
 
-def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key: str) -> Floats:
+def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key: str, lasts: bool) -> Floats:
     from insects.images.backbone import load_backbone, weights_digest
 
     assert recipe.backbone is not None
 
-    def compute() -> dict[str, NDArray[Any]]:
+    def compute() -> _Computed:
         import torch
 
         from insects.image_model import ImageFeatures
@@ -146,10 +153,12 @@ def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key
                 module(torch.from_numpy(pixels_U[start : start + _BATCH])).numpy()
                 for start in range(0, len(pixels_U), _BATCH)
             ]
-        return {"x": np.concatenate(parts)}
+        return _Computed({"x": np.concatenate(parts)}, lasts)
 
-    weights = hashlib.sha256(weights_digest(recipe.backbone, recipe.weights).encode()).hexdigest()[:12]
-    path = cache / f"{recipe.backbone}-{weights}-{recipe.size}-{key}.npz"
+    versions = [f"{library} {metadata.version(library)}" for library in ("torch", "torchvision")]
+    made_by = " ".join([weights_digest(recipe.backbone, recipe.weights), *versions])
+    network = hashlib.sha256(made_by.encode()).hexdigest()[:12]
+    path = cache / f"{recipe.backbone}-{network}-{recipe.size}-{key}.npz"
     x = np.asarray(_cached(path, compute)["x"], np.float32)
     if not np.isfinite(x).all():
         raise DataError(f"--backbone {recipe.backbone} must give finite numbers, with these --weights it does not")
@@ -165,8 +174,16 @@ def _names(recipe: FeatureRecipe, count: int) -> tuple[str, ...]:
     )
 
 
-def _cached(path: Path, compute: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """The arrays of a file, else computed and kept there. A file that is not whole is made anew."""
+@dataclass(frozen=True)
+class _Computed:
+    """Arrays by name. lasts: nothing in them is of this moment, such as an image that could not be read now."""
+
+    arrays: dict[str, NDArray[Any]]
+    lasts: bool
+
+
+def _cached(path: Path, compute: Callable[[], _Computed]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file, else computed and, if they last, kept there. A file that is not whole is made anew."""
     try:
         with open(path, "rb") as stored, np.load(stored, allow_pickle=False) as arrays:  # closed even if it is damaged
             return dict(arrays)
@@ -174,13 +191,15 @@ def _cached(path: Path, compute: Callable[[], dict[str, NDArray[Any]]]) -> dict[
         computed = compute()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}; check its rights or choose another --store") from error
+    if not computed.lasts:
+        return computed.arrays
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **computed)
+            np.savez(file, allow_pickle=False, **computed.arrays)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror}; make room or choose another --store") from error
-    return computed
+    return computed.arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -19,7 +20,8 @@ from PIL import Image
 from insects.errors import DataError, StoreError
 from insects.images.annotations import read_annotations
 from insects.images.features import FeatureRecipe, ImageSet, load_images
-from insects.images.reading import decode
+from insects.images.files import MOST_BYTES
+from insects.images.reading import decode, read_pixels
 
 COLOUR = (200, 60, 20)
 
@@ -114,6 +116,15 @@ def huge_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
+def header_of_bmp(width: int, height: int) -> bytes:
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, *[0] * 6)
+
+
+def larger_than_memory(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(MOST_BYTES + 1)  # takes no room on the disk
+
+
 def file_with(data: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(data)
 
@@ -132,6 +143,14 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "damaged PNG": (file_with(damaged_png()), "is damaged: "),
     "truncated GIF": (file_with(encoded("P", "GIF")[:30]), "is "),
     "truncated WebP": (file_with(encoded("RGB", "WEBP")[:40]), "is "),
+    "PostScript": (file_with(encoded("RGB", "EPS")), "is no image of a kind that is read (JPEG, PNG, "),
+    "icon": (file_with(encoded("RGB", "ICO")), "is no image of a kind that is read (JPEG, PNG, "),
+    "no pixel": (file_with(header_of_bmp(0, 0)), "is no image"),
+    "no pixel in a GIF": (file_with(b"GIF89a" + bytes(7) + b";"), "is no image"),
+    "no data": (file_with(header_of_bmp(8000, 8000)), "is damaged: "),
+    "more pixels than are read": (file_with(header_of_bmp(10_000, 10_000)), "must have at most 80,000,000 pixels"),
+    "more pixels than can be": (file_with(header_of_bmp(2**31 - 1, 2**31 - 1)), "must have at most 80,000,000 pixels"),
+    "too many bytes": (larger_than_memory, "must have at most 1,073,741,824 bytes, found 1,073,741,825"),
     "too many pixels": (file_with(huge_png()), "must have at most 80,000,000 pixels"),
     "folder": (lambda path: path.mkdir(), "must be a file, but is a folder"),
     "pipe": (os.mkfifo, "must be a file, but is no regular file"),
@@ -175,6 +194,104 @@ def test_bad_image_is_told_with_its_line_or_left_out(
         assert images.annotations.files == ("0.jpg", "1.jpg", "2.jpg", "3.jpg")
         assert len(images.skipped) == 1
         assert f"line 4: image 'bad.jpg' {message}" in images.skipped[0]
+
+
+def test_image_that_starts_a_program_where_pillow_opens_it_starts_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, started = tmp_path / "bin" / "gs", tmp_path / "started"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho yes >> {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # where Pillow found it before
+    with pytest.raises(DataError, match=r"line 4: image 'bad.jpg' is no image of a kind that is read"):
+        load(make_set(tmp_path, file_with(encoded("RGB", "EPS"))), tmp_path)
+    assert not started.exists()
+    with Image.open(io.BytesIO(encoded("RGB", "EPS"))) as picture, contextlib.suppress(OSError):
+        picture.load()
+    assert started.exists()  # so the image is one that would
+
+
+def test_memory_that_does_not_suffice_is_told_and_not_taken_for_damage() -> None:
+    program = """if True:
+        import io, resource
+        from PIL import Image
+        from insects.images.files import Unreadable
+        from insects.images.reading import decode
+        buffer = io.BytesIO()
+        Image.new("RGB", (8000, 8000)).save(buffer, "PNG")
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, resource.RLIM_INFINITY))
+        try:
+            decode(buffer.getvalue(), 8)
+        except Unreadable as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "cannot be read: out of memory; end other programs and start again\n"
+
+
+def vanish(path: Path) -> None:
+    path.unlink()
+
+
+def change(path: Path) -> None:
+    path.write_bytes((path.parent / "3.jpg").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("happens", "message"), [(vanish, "is not in "), (change, "changed while it was read; start again")]
+)
+def test_what_happens_to_a_file_while_it_is_read_is_forgotten_when_it_is_back(
+    happens: Callable[[Path], None], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = make_set(tmp_path)
+    before = (folder / "1.jpg").read_bytes()
+
+    def read_later(*arguments: Any, **options: Any) -> Any:
+        happens(folder / "1.jpg")
+        return read_pixels(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("insects.images.features.read_pixels", read_later)
+        left = load((path, folder), tmp_path, skip_bad=True)
+    assert left.annotations.files == ("0.jpg", "2.jpg", "3.jpg")
+    assert f"line 3: image '1.jpg' {message}" in left.skipped[0]
+    (folder / "1.jpg").write_bytes(before)
+    images = load((path, folder), tmp_path)
+    assert np.abs(images.table.x[:, :64].mean(axis=1) - [0, 60, 120, 180]).max() < 3
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError()])
+def test_error_of_the_system_while_a_file_is_read_is_told_and_forgotten(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make_set(tmp_path)
+    reads: list[Path] = []
+
+    def fail_at_last(path: Path) -> bytes:
+        reads.append(path)
+        if len(reads) > 4:  # the first four give the digests
+            raise error
+        with open(path, "rb") as file:
+            return file.read()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("insects.images.files.Path.read_bytes", fail_at_last)
+        with pytest.raises(DataError, match=r"line 2: image '0.jpg' cannot be read: .*\(and 3 more are bad\)"):
+            load(files, tmp_path)
+    assert len(load(files, tmp_path).files) == 4
+
+
+@pytest.mark.parametrize("version", ["insects.images.reading.__version__", "insects.images.features._VERSION"])
+def test_pixels_of_another_decoder_are_read_anew(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = make_set(tmp_path)
+    load(files, tmp_path)
+    monkeypatch.setattr(version, "0")
+    done: list[int] = []
+    load(files, tmp_path, on_image=lambda count, _: done.append(count))
+    assert done == [1, 2, 3, 4]
 
 
 def test_unreadable_images_are_counted_and_a_set_of_them_alone_is_refused(tmp_path: Path) -> None:
