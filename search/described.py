@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from insects.describe import describe
 from insects.images.describe import ImageDescription, describe_images
 from insects.images.features import ImageSet
 from insects.raw_table import RawTable, raw, read_raw_table
 from insects.spiral import builtin_tables
-from insects.splits import Table, table_digest
+from insects.splits import digest_of
 from search.descriptions import write_figures, write_table, write_texts
 from search.image_data import columns_of, read_image_set
 
@@ -24,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class Described(Protocol):
-    """role: what it is. source: what to call it. digest: hex SHA-256 of what it is. counts: of it and its parts."""
+    """role: what it is. source: what to call it. digest: hex SHA-256 of what it is, whatever it is called. counts: of
+    it and its parts, the same for the same digest."""
 
     @property
     def role(self) -> str: ...
@@ -73,11 +72,10 @@ class DescribedTable:
 
     @property
     def digest(self) -> str:
-        """See `Described`."""
+        """See `Described`. Cells that are missing and cells with text are both no numbers: their counts tell them."""
         table = self.table
-        with np.errstate(over="ignore"):
-            x = table.x.astype(np.float32)
-        return table_digest(Table(table.features, table.classes, x, table.y, table.source))
+        names = (table.features, (table.target,), table.classes)
+        return digest_of(names, (table.x, table.y, table.missing, table.other))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -110,12 +108,12 @@ class DescribedImages:
 
     @property
     def digest(self) -> str:
-        """See `Described`. Neither names nor order count."""
+        """See `Described`. Neither names nor order count; of bad files their number does."""
         annotations, table = self.images.annotations, self.images.table
         groups = annotations.groups or [None] * len(table.y)
         labels = [table.classes[code] for code in table.y]
         rows: list[Any] = sorted(map(repr, zip(self.images.digests, labels, groups, strict=True)))
-        return hashlib.sha256(repr(rows).encode()).hexdigest()
+        return hashlib.sha256(repr((rows, len(self.description.bad))).encode()).hexdigest()
 
     @property
     def counts(self) -> dict[str, int]:

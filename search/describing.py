@@ -14,11 +14,12 @@ from search.tags import ROLE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from search.data_request import ImageRequest
 
 EXPERIMENT = "insects-describe"
-DIGEST_TAG = {"table": "insects.table", "images": "insects.images"}
+DIGEST_TAG = {"table": "insects.table_digest", "images": "insects.images_digest"}
 
 
 def read(
@@ -52,14 +53,13 @@ def log(described: Described, store: Store) -> None:
     client = store.client()
     with tempfile.TemporaryDirectory() as folder, reaching(store.tracking_uri):
         described.write(Path(folder))
-        run_id = _run(client, store, described)
-        client.log_artifacts(run_id, folder)
-        client.set_terminated(run_id)
+        run = _run(client, store, described)
+        if run.info.status != "FINISHED":  # set last, so nothing of a finished run is missing
+            _complete(client, run, described, folder)
 
 
-def _run(client: MlflowClient, store: Store, described: Described) -> str:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
+def _run(client: MlflowClient, store: Store, described: Described) -> Run:
+    """The run of the same data, whole or not, else a new one."""
     tag, digest = DIGEST_TAG[described.role], described.digest
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
@@ -70,10 +70,18 @@ def _run(client: MlflowClient, store: Store, described: Described) -> str:
             client.restore_experiment(experiment_id)
     found = client.search_runs([experiment_id], f"tags.`{tag}` = '{digest}'", max_results=1)
     if found:
-        return str(found[0].info.run_id)
+        return found[0]
     tags = {ROLE_TAG: described.role, tag: digest}
-    run_id = str(client.create_run(experiment_id, tags=tags, run_name=Path(described.source).name).info.run_id)
-    dataset = Dataset(described.source, digest[:36], "local", described.source)
+    return client.create_run(experiment_id, tags=tags, run_name=Path(described.source).name)
+
+
+def _complete(client: MlflowClient, run: Run, described: Described, artifacts: str) -> None:
+    """Bring a run to its end, whatever of it is there: MLflow keeps once what is the same twice."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    run_id, source = run.info.run_id, described.source
+    dataset = Dataset(source, described.digest[:36], "local", source)
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "description")])])
     client.log_batch(run_id, params=[Param(key, str(value)) for key, value in described.counts.items()])
-    return run_id
+    client.log_artifacts(run_id, artifacts)
+    client.set_terminated(run_id)

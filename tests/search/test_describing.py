@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from search import describing
 from tests.search.commands import command, invoke, own
 
 FLOWERS = "species,width,colour\nrose,1.5,red\niris,,blue\nrose,2.5,\niris,3.5,blue\n"
@@ -73,6 +74,64 @@ def test_logging_twice_makes_one_run_and_another_table_another(
     flowers.write_text(FLOWERS.replace("1.5", "1.6"))
     invoke(monkeypatch, *arguments)
     assert len(client.search_runs([experiment.experiment_id])) == 2
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_run_of_a_description_that_was_killed_is_completed(
+    steps: int, monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    arguments = ["describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"]
+    with monkeypatch.context() as patch:
+        name = ("log_inputs", "log_batch", "log_artifacts", "set_terminated")[steps]
+        patch.setattr(f"mlflow.MlflowClient.{name}", kill)
+        with pytest.raises(Killed):
+            invoke(monkeypatch, *arguments)
+    client = own(store).client()
+    experiment = client.get_experiment_by_name("insects-describe")
+    assert experiment is not None
+    (half,) = client.search_runs([experiment.experiment_id])
+    assert (half.info.status, bool(half.data.params)) == ("RUNNING", steps >= 2)
+    for _ in range(2):
+        assert invoke(monkeypatch, *arguments).exit_code == 0
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_id, run.info.status) == (half.info.run_id, "FINISHED")
+    assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "3"}
+    assert run.inputs is not None
+    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == [str(flowers)]
+    assert len(client.list_artifacts(run.info.run_id)) == 3
+
+
+def test_run_with_tags_alone_is_completed(monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path) -> None:
+    client = own(store).client()
+    experiment_id = client.create_experiment(describing.EXPERIMENT)
+    digest = describing.read(flowers, None, "species", None, store).digest
+    half = client.create_run(experiment_id, tags={describing.DIGEST_TAG["table"]: digest})
+    done = invoke(
+        monkeypatch, "describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"
+    )
+    assert done.exit_code == 0, done.stderr
+    (run,) = client.search_runs([experiment_id])
+    assert (run.info.run_id, run.info.status, run.data.params["rows"]) == (half.info.run_id, "FINISHED", "4")
+
+
+def test_tables_that_differ_in_what_is_no_number_are_described_apart(
+    monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
+) -> None:
+    arguments = ["describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"]
+    for content in (FLOWERS, FLOWERS.replace("red", "NA")):
+        flowers.write_text(content)
+        assert invoke(monkeypatch, *arguments).exit_code == 0
+    client = own(store).client()
+    experiment = client.get_experiment_by_name("insects-describe")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.params["missing"] for run in runs) == ["2", "3"]
 
 
 def test_images_are_described_with_a_grid_of_samples_and_logged_once(
