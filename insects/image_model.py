@@ -10,13 +10,11 @@ import torch.nn.functional as nn_functional
 
 from insects.model import StandardizedMLP
 
-# What torchvision's weights were trained with: mean and standard deviation of ImageNet's pixels in [0, 1], by channel.
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 class ImageFeatures(torch.nn.Module):
     """Brings images to the stated size and takes their features: the pixels, or what a backbone makes of them.
 
+    backbone: as `insects.images.backbone.Backbone`.
     Shape: `(N, 3, H, W)` uint8 RGB, of any height and width, to `(N, F)` float32; F is `3 * size * size` for pixels in
     0 to 255. Of other shapes the middle square is resized; images of the stated size stay as they are.
     """
@@ -25,10 +23,6 @@ class ImageFeatures(torch.nn.Module):
         super().__init__()
         self.size = size
         self.backbone = backbone
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
-        self.register_buffer("mean", 255 * torch.tensor(_IMAGENET_MEAN).reshape(3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(_IMAGENET_STD).reshape(3, 1, 1))
 
     def forward(self, images_N3HW: torch.Tensor) -> torch.Tensor:
         """Features of raw images."""
@@ -36,8 +30,8 @@ class ImageFeatures(torch.nn.Module):
         images_N3SS = nn_functional.interpolate(square, (self.size, self.size), mode="bilinear", antialias=True).round()
         if self.backbone is None:
             return images_N3SS.flatten(1)
-        features_NF: torch.Tensor = self.backbone((images_N3SS - self.mean) / self.std)
-        return features_NF.flatten(1)
+        features_NF: torch.Tensor = self.backbone(images_N3SS)
+        return features_NF
 
 
 class ImageMLP(torch.nn.Module):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from insects.images.files import ImageFile, OnImage, Unreadable, read_files
 from insects.images.reading import Pixels, decoders, read_pixels
 from insects.mlp import Floats
 from insects.splits import Table
+
+if TYPE_CHECKING:
+    import torch
 
 PIXEL_SIZE, BACKBONE_SIZE = 32, 224
 """Default image sizes: for pixels as measured by benchmarks/image_accuracy.py, for a backbone what it was made for."""
@@ -93,6 +96,7 @@ def load_images(
         [file.digest for file in read_N if file is not None], return_index=True, return_inverse=True
     )
     key = hashlib.sha256(" ".join([_VERSION, decoders(), *unique_U]).encode()).hexdigest()[:24]
+    backbone = None if recipe.backbone is None else _CachedBackbone(recipe, cache, key)
     unread: list[int] = []
 
     def read() -> _Computed:
@@ -114,10 +118,10 @@ def load_images(
     files = tuple(file for file, is_kept in zip(read_N, kept, strict=True) if file is not None and is_kept)
     image_N = np.array([image for row, image in zip(present, inverse, strict=True) if kept[row]])
     pixels_N = stored["pixels"][image_N]
-    if recipe.backbone is None:
+    if backbone is None:
         x = pixels_N.reshape(len(pixels_N), -1).astype(np.float32)
     else:
-        x = _backbone_features(stored["pixels"], recipe, cache, key, lasts=not unread)[image_N]
+        x = backbone.features(stored["pixels"], lasts=not unread)[image_N]
     rows = annotations.only(kept)
     table = Table(_names(recipe, x.shape[1]), rows.classes, x, rows.y, annotations.source)
     return ImageSet(rows, files, pixels_N, table, skipped)
@@ -137,32 +141,52 @@ def check_faults(annotations: Annotations, skipped: tuple[str, ...], skip_bad: b
         raise DataError(f"{skipped[0]}{others}: no image is left")
 
 
-def _backbone_features(pixels_U: Pixels, recipe: FeatureRecipe, cache: Path, key: str, lasts: bool) -> Floats:
-    from insects.images.backbone import load_backbone, weights_digest
+class _CachedBackbone:
+    """A backbone's features of images: from the cache, else by the network, which is made before images are decoded.
 
-    assert recipe.backbone is not None
+    Raises, when it is made: DataError: there is no such network, or it does not fit its weights or the image size.
+    """
 
-    def compute() -> _Computed:
-        import torch
+    def __init__(self, recipe: FeatureRecipe, cache: Path, key: str) -> None:
+        from insects.images.backbone import weights_digest
 
+        assert recipe.backbone is not None
+        self._recipe, self._name = recipe, recipe.backbone
+        versions = [f"{library} {metadata.version(library)}" for library in ("torch", "torchvision")]
+        made_by = " ".join([weights_digest(self._name, recipe.weights), *versions])
+        network = hashlib.sha256(made_by.encode()).hexdigest()[:12]
+        self._path = cache / f"{self._name}-{network}-{recipe.size}-{key}.npz"
+        self._module = None if self._path.exists() else self._make()
+
+    def _make(self) -> torch.nn.Module:
         from insects.image_model import ImageFeatures
+        from insects.images.backbone import load_backbone
 
-        module = ImageFeatures(recipe.size, load_backbone(str(recipe.backbone), recipe.weights)).eval()
-        with torch.no_grad():
-            parts = [
-                module(torch.from_numpy(pixels_U[start : start + _BATCH])).numpy()
-                for start in range(0, len(pixels_U), _BATCH)
-            ]
-        return _Computed({"x": np.concatenate(parts)}, lasts)
+        backbone = load_backbone(self._name, self._recipe.weights)
+        backbone.check_size(self._recipe.size)
+        return ImageFeatures(self._recipe.size, backbone).eval()
 
-    versions = [f"{library} {metadata.version(library)}" for library in ("torch", "torchvision")]
-    made_by = " ".join([weights_digest(recipe.backbone, recipe.weights), *versions])
-    network = hashlib.sha256(made_by.encode()).hexdigest()[:12]
-    path = cache / f"{recipe.backbone}-{network}-{recipe.size}-{key}.npz"
-    x = np.asarray(_cached(path, compute)["x"], np.float32)
-    if not np.isfinite(x).all():
-        raise DataError(f"--backbone {recipe.backbone} must give finite numbers, with these --weights it does not")
-    return x
+    def features(self, pixels_U: Pixels, lasts: bool) -> Floats:
+        """`(U, F)` of pixels `(U, 3, S, S)`. lasts: as of `_Computed`.
+
+        Raises: DataError: they are not finite.
+        """
+
+        def compute() -> _Computed:
+            import torch
+
+            module = self._module or self._make()  # what is in the cache may be damaged
+            with torch.no_grad():
+                parts = [
+                    module(torch.from_numpy(pixels_U[start : start + _BATCH])).numpy()
+                    for start in range(0, len(pixels_U), _BATCH)
+                ]
+            return _Computed({"x": np.concatenate(parts)}, lasts)
+
+        x = np.asarray(_cached(self._path, compute)["x"], np.float32)
+        if not np.isfinite(x).all():
+            raise DataError(f"--backbone {self._name} must give finite numbers, with these --weights it does not")
+        return x
 
 
 def _names(recipe: FeatureRecipe, count: int) -> tuple[str, ...]:

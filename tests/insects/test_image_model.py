@@ -14,7 +14,7 @@ from PIL import Image
 from insects.errors import DataError
 from insects.image_model import ImageFeatures, ImageMLP
 from insects.images.annotations import read_annotations
-from insects.images.backbone import load_backbone
+from insects.images.backbone import Backbone, load_backbone
 from insects.images.features import FeatureRecipe, load_images
 from insects.images.reading import decode
 from insects.mlp import Floats, Shape, parameter_count
@@ -104,7 +104,11 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "text.pt").write_text("no weights")
     torch.save([1, 2], tmp_path / "list.pt")
     for name, file, message in (
-        ("resnet19", weights, "must be a classification network of torchvision, found 'resnet19'"),
+        (
+            "resnet19",
+            weights,
+            "must be a classification network of torchvision that ends in a linear layer, found 'resnet19'",
+        ),
         ("resnet50", weights, "does not fit --backbone resnet50"),
         ("resnet18", tmp_path / "none.pt", "cannot read --weights"),
         ("resnet18", tmp_path / "text.pt", "is no state dict of tensors"),
@@ -120,6 +124,82 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with pytest.raises(DataError, match=r"the weights of --backbone resnet18 cannot be downloaded: .*--weights"):
         load_backbone("resnet18", None)
+
+
+@pytest.mark.parametrize(("name", "size"), [("googlenet", 64), ("inception_v3", 80)])
+def test_features_of_a_network_that_scales_its_input_anew_are_those_of_torchvision(
+    name: str, size: int, tmp_path: Path
+) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    network = models.get_model(name, transform_input=True, init_weights=False).eval()  # as with torchvision's weights
+    images = random_images(3, 3, size, size)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    scaled = (images / 255 - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
+    torch.save(network.state_dict(), tmp_path / "whole.pt")
+    without = {key: value for key, value in network.state_dict().items() if not key.lower().startswith("aux")}
+    torch.save(without, tmp_path / "without.pt")  # as saved of a network made for use
+    network.fc = torch.nn.Identity()
+    with torch.no_grad():
+        expected = network(scaled)
+        for weights in ("whole.pt", "without.pt"):
+            found = ImageFeatures(size, load_backbone(name, tmp_path / weights))(images)
+            # Of random weights the features can be tiny.
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_pixels_are_scaled_as_the_weights_are_used_to(tmp_path: Path) -> None:
+    from torchvision import models
+
+    torch.save(models.get_model("efficientnet_v2_s").state_dict(), tmp_path / "s.pt")
+    backbone = load_backbone("efficientnet_v2_s", tmp_path / "s.pt")
+    assert pytest.approx((float(backbone.mean[0]), float(backbone.std[0]))) == (255 * 0.485, 255 * 0.229)
+    # Its weights were trained on pixels in -1 to 1. The network itself takes a second to make, and does not matter.
+    large = Backbone("efficientnet_v2_l", torch.nn.Identity())
+    assert large(torch.tensor([0.0, 255.0]).reshape(2, 1, 1, 1).expand(2, 3, 1, 1)).tolist() == [[-1] * 3, [1] * 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size", "dimension"),
+    [
+        ("alexnet", {}, 64, 4096),
+        ("densenet121", {}, 32, 1024),
+        ("mnasnet0_5", {}, 32, 1280),  # its state dict knows its version
+        ("swin_t", {}, 32, 768),
+        ("vit_b_32", {}, 224, 768),
+        ("vit_b_32", {"image_size": 64}, 64, 768),
+        ("squeezenet1_1", {}, 224, "--backbone must be a classification network of torchvision that ends in a linear"),
+        ("alexnet", {}, 32, "Output size is too small; choose another --image-size, usual for it is 224"),
+        ("inception_v3", {}, 64, "choose another --image-size, usual for it is 299"),
+        ("vit_b_32", {}, 64, "Expected 224 but got 64!; choose another --image-size, usual for it is 224"),
+        ("vit_b_32", {"image_size": 64}, 32, "choose another --image-size, usual for it is 64"),
+        ("maxvit_t", {}, 64, "choose another --image-size, usual for it is 224"),
+    ],
+)
+def test_backbone_gives_features_or_says_which_image_size_it_takes(
+    name: str, options: dict[str, int], size: int, dimension: int | str, tmp_path: Path
+) -> None:
+    from torchvision import models
+
+    weights = tmp_path / "weights.pt"
+    if "inception" in name:
+        options = {"init_weights": False}
+    torch.save(models.get_model(name, weights=None, **options).state_dict(), weights)
+    for number in range(2):
+        Image.new("RGB", (40, 40), (99 * number, 200, 9)).save(tmp_path / f"{number}.png")
+    (tmp_path / "a.csv").write_text("filename,species\n0.png,a\n1.png,b\n")
+    annotations, recipe = read_annotations(tmp_path / "a.csv", tmp_path), FeatureRecipe(size, name, weights)
+    if isinstance(dimension, int):
+        x = load_images(annotations, recipe, tmp_path / "cache").table.x
+        assert x.shape == (2, dimension)
+        assert np.abs(x[0] - x[1]).max() > 0
+        return
+    with pytest.raises(DataError) as error:
+        load_images(annotations, recipe, tmp_path / "cache", on_image=lambda *_: pytest.fail("an image was decoded"))
+    assert dimension in str(error.value)
+    assert str(error.value).isprintable()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_weights_without_a_backbone_and_sizes_out_of_bounds_are_refused() -> None:
