@@ -80,6 +80,11 @@ def read_annotations(
     source = shown(os.fspath(path), limit=200)[1:-1]
     if not os.path.isdir(folder):
         raise DataError(f"there is no image folder {shown(os.fspath(folder), limit=200)}; name it with --image-dir")
+    if any("\ud800" <= character <= "\udfff" for character in os.path.realpath(folder)):
+        place = shown(os.path.realpath(folder), limit=200)
+        raise DataError(
+            f"the path of the image folder must be UTF-8, to be kept with the search, found {place}; rename it"
+        )
     with open_csv(path) as file:
         header, line = read_header(file, source)
         roles = {"label": target, "group": group, "file name": filename}

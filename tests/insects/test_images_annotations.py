@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -104,14 +105,25 @@ def test_missing_csv_and_missing_folder_are_told(tmp_path: Path) -> None:
         read_annotations(write(tmp_path, HEADER), tmp_path / "none")
 
 
+def test_folder_whose_name_no_database_holds_is_refused(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/images\xff/in"))
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match=r"image folder must be UTF-8, .*images\\udcff/in'; rename it") as error:
+        read_annotations(write(tmp_path, HEADER), folder)
+    assert str(error.value).isprintable()
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example(name="two\nlines")
+@example(name="re\rturn")
+@example(name="nul\0")
 @example(name="..")
 @example(name="../secret")
 @example(name="/etc/hostname")
 @example(name="link/secret")
 @example(name="a" * 300)
 @example(name="inside/../../secret")
-@given(name=st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=40))
+@given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
 def test_any_file_name_is_read_from_inside_the_folder_or_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "images"
     (folder / "inside").mkdir(parents=True, exist_ok=True)
@@ -134,7 +146,8 @@ def test_any_file_name_is_read_from_inside_the_folder_or_refused(tmp_path: Path,
 
 
 @given(
-    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20), st.sampled_from(["{}", "sub/{}", "a b {}"])
+    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20),
+    st.sampled_from(["{}", "sub/{}", "a b {}", "two\nlines {}", "re\rturn {}", 'quote"s, {}', "\x1b[31m{}", "{}%?#"]),
 )
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_file_of_any_plain_name_is_found(tmp_path: Path, name: str, pattern: str) -> None:
@@ -142,5 +155,7 @@ def test_file_of_any_plain_name_is_found(tmp_path: Path, name: str, pattern: str
     file = folder / pattern.format(name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(name.encode())
-    path = write(tmp_path, f"filename,species\n{pattern.format(name)},ant\n")
+    path = tmp_path / "names.csv"
+    with open(path, "w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([("filename", "species"), (pattern.format(name), "ant")])
     assert content(folder, read_annotations(path, folder).files[0]) == name.encode()
