@@ -1,14 +1,17 @@
-"""Small data for the engines' tests."""
+"""Small data for the engines' tests, and a place for CSV files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from insects import csv_reader
 from insects.spiral import ARMS, FEATURES, spiral
 from insects.splits import Splits, Table, split
+from tests.insects.csv_cases import Write
 
 MakeSplits = Callable[..., Splits]
 
@@ -35,3 +38,24 @@ def make_splits() -> MakeSplits:
         return Splits(names, labels, x[:rows], y[:rows], x[rows:], y[rows:], 0 * ones, ones, "made up")
 
     return make
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes `t.csv` into the working directory, so that messages begin with this name alone."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(content: str | bytes) -> Path:
+        path = Path("t.csv")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture(params=["cell by cell", "pandas"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to read a block; small files go cell by cell by themselves."""
+    if request.param == "pandas":
+        monkeypatch.setattr(csv_reader, "_SMALL", 0)
+    return str(request.param)

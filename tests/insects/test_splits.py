@@ -10,32 +10,11 @@ import numpy as np
 import pytest
 
 from insects.data import read_rows_like, read_table
-from insects.errors import DataError
 from insects.spiral import builtin_tables
-from insects.splits import Splits, Table, split, table_digest
+from insects.splits import Table, split, table_digest
+from tests.insects.split_cases import a_table, counts, raw, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data"
-
-
-def a_table(counts: list[int], features: int = 3, seed: int = 0) -> Table:
-    """Rows of different values, `counts` of each class."""
-    generator = np.random.default_rng(seed)
-    y = generator.permutation(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
-    x = generator.normal(3, 2, (len(y), features)).astype(np.float32)
-    return Table(tuple(f"f{i}" for i in range(features)), tuple(f"c{i}" for i in range(len(counts))), x, y, "a.csv")
-
-
-def rows(x: np.ndarray, y: np.ndarray) -> list[tuple[float, ...]]:
-    return sorted((*row, label) for row, label in zip(x.tolist(), y.tolist(), strict=True))
-
-
-def raw(splits: Splits, x: np.ndarray) -> np.ndarray:
-    raw_x: np.ndarray = x * splits.std + splits.mean
-    return raw_x
-
-
-def counts(y: np.ndarray, classes: int) -> list[int]:
-    return [int(count) for count in np.bincount(y, minlength=classes)]
 
 
 def test_parts_are_all_rows_once() -> None:
@@ -140,13 +119,6 @@ def test_given_test_table_is_held_out_and_nothing_else() -> None:
     assert (len(splits.train_y), len(splits.valid_y)) == (960, 240)
 
 
-def test_test_table_of_other_names_is_refused() -> None:
-    train, test = builtin_tables()
-    for other in (replace(test, features=("feature2", "feature1")), replace(test, classes=("0", "1", "2", "4", "3"))):
-        with pytest.raises(ValueError, match="the test table must have the features and classes"):
-            split(train, test=other)
-
-
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference tables are not beside the project")
 def test_reference_tables_give_960_240_and_299_rows() -> None:
     train = read_table(REFERENCE / "insects_train.csv")
@@ -220,42 +192,3 @@ def test_digest_does_not_follow_the_name_of_the_file() -> None:
     table = a_table([50, 50])
     assert table_digest(replace(table, source="b.csv")) == table_digest(table)
     assert split(replace(table, source="b.csv"))[0].digest == split(table)[0].digest
-
-
-def test_class_with_too_few_rows_is_named_with_its_count() -> None:
-    with pytest.raises(DataError) as caught:
-        split(a_table([50, 2]))
-    assert str(caught.value) == (
-        "a.csv: a class needs at least 3 rows to be split into training, validation and test, "
-        "class 'c1' has 2; add rows or leave the class out"
-    )
-    splits, _ = split(a_table([50, 2]), test=a_table([5, 5]))  # two are enough beside a test table
-    assert (counts(splits.train_y, 2)[1], counts(splits.valid_y, 2)[1]) == (1, 1)
-    with pytest.raises(DataError, match=r"at least 2 rows to be split into training and validation, class 'c1' has 1"):
-        split(a_table([50, 1]), test=a_table([5, 5]))
-
-
-def test_one_class_only_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        split(a_table([50]))
-    assert str(caught.value) == (
-        "a.csv: a search needs at least two classes, found only 'c0'; choose another label column"
-    )
-
-
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5, float("nan")])
-def test_fractions_outside_their_bounds_are_refused(fraction: float) -> None:
-    with pytest.raises(DataError, match="the share of test rows must be above 0 and below 1, found"):
-        split(a_table([50, 50]), test_fraction=fraction)
-    with pytest.raises(DataError, match="the share of validation rows must be above 0 and below 1, found"):
-        split(a_table([50, 50]), valid_fraction=fraction)
-
-
-def test_column_too_spread_for_float32_is_named() -> None:
-    table = a_table([50, 50])
-    table.x[:, 2] = np.float32(3e38)
-    table.x[::10, 2] = np.float32(-3e38)
-    with pytest.raises(
-        DataError, match=r"^a.csv: column 'f2' must fit into float32 when standardized, .*; rescale it$"
-    ):
-        split(table)

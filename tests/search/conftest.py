@@ -1,13 +1,16 @@
-"""The uninterrupted study, made once."""
+"""The uninterrupted study, and the search on images, each made once."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.search.commands import invoke
 from tests.search.references import PLAN, TRIALS, Reference
+from tests.search.searched_images import TINY, Searched
 from tests.search.studies import run_study
 
 
@@ -22,3 +25,13 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 def copied(reference: Reference, tmp_path: Path) -> Path:
     """A copy of the reference's store."""
     return Path(shutil.copytree(reference[0], tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Searched:
+    store = tmp_path_factory.mktemp("images")
+    shutil.copy(empty_database, store)
+    with pytest.MonkeyPatch.context() as patch:
+        done = invoke(patch, "search", "--images", "demo", *TINY, "--store", str(store), "--json")
+    assert done.exit_code == 0, done.stderr
+    return Searched(store, json.loads(done.stdout), done.stderr)
