@@ -16,11 +16,12 @@ import numpy as np
 
 from insects import mlp
 from insects.trial import TrialResult
+from search.archive import StudyData
 from search.descriptions import write_figures, write_table, write_texts
 from search.image_figures import image_figures
 from search.importance import TOP, importances
 from search.plan import study_digest
-from search.results import StudyData, StudyFolder
+from search.results import StudyFolder
 from search.space import SearchSpace, as_dict
 
 if TYPE_CHECKING:

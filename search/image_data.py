@@ -12,10 +12,10 @@ from insects.images.describe import ImageDescription, describe_images
 from insects.images.features import FeatureRecipe, ImageSet, load_images
 from insects.images.samples import choose_samples
 from insects.images.splits import ImageSplits, split_images
+from search.archive import SAMPLE_ROWS
 from search.data_request import DataRequest, ImageRequest, SearchData
 from search.display import ReadingProgress, say
 from search.image_record import ImageRecord
-from search.results import SAMPLE_ROWS
 
 DEMO_TARGET, DEMO_GROUP = "species", "sample"
 

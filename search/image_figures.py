@@ -9,8 +9,9 @@ import numpy as np
 
 from insects import mlp
 from insects.trial import TrialResult
+from search.archive import StudyData
 from search.image_record import ImageRecord
-from search.results import StudyData, StudyFolder
+from search.results import StudyFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -115,7 +115,7 @@ def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tests.search.commands.InlineBackground.call", lambda *_, **__: None)
-    monkeypatch.setattr("search.results.Path.mkdir", refused)
+    monkeypatch.setattr("search.files.Path.mkdir", refused)
     done = invoke(monkeypatch, "search", *SMALL, "--store", str(tmp_path / "store"))
     monkeypatch.undo()
     assert done.exit_code == 1

@@ -1,0 +1,78 @@
+"""Files of a store: whole or absent, and in one line what stands in the way of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from insects.errors import StoreError
+
+
+def exists(path: Path) -> bool:
+    """Whether a file or a folder is there.
+
+    Raises: StoreError: that cannot be told: a folder above is closed or no folder, a name is too long, links go round.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; choose another --store") from error
+    return True
+
+
+def listing(folder: Path) -> list[Path]:
+    """What a folder holds, by name; nothing if there is no such folder.
+
+    Raises: StoreError: it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"cannot read {folder}: {error.strerror}; choose another --store") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, so that it outlives a power cut.
+
+    Raises: StoreError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror}; choose another --store") from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or a restart after a power cut, sees the old or the new one whole.
+
+    Raises: StoreError: it cannot be written; the old one is still there.
+    """
+    temporary = path.with_name(f".{path.name}.part")  # a killed writer's is overwritten: the study has one at a time
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what was in the way of writing is what to tell
+            temporary.unlink()
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}; what is finished is kept: make room or choose another --store, "
+            "then run the same command again"
+        ) from error
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
