@@ -193,9 +193,10 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
     if not log and (tracking_uri or elsewhere):
         raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
     from search import describing
+    from search.files import resolved
     from search.store import Store
 
-    described = describing.read(**data, cache=store.resolve() / "images")
+    described = describing.read(**data, cache=resolved(store) / "images")
     click.echo(described.text())
     if out is not None:
         describing.write(described, out)

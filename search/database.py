@@ -10,11 +10,29 @@ from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
+from search.files import exists
 from search.lock import hold
 
 _SECONDS = 60.0
+_OPTION = "--store or --tracking-uri"
 _DIGEST = hashlib.sha256
 _log = logging.getLogger(__name__)
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of a SQLite URI; None for another database, one in memory, or one named in SQLite's own `file:` form."""
+    name = uri.removeprefix("sqlite:///")
+    if name == uri or set("?%") & set(name):
+        if not uri.startswith("sqlite"):
+            return None
+        from sqlalchemy.engine import make_url  # a quarter of a second, and the store's own URI does not need it
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            name = make_url(uri).database or ""
+        except ArgumentError:
+            return None  # MLflow says what is wrong with it
+    return None if name in ("", ":memory:") or name.startswith("file:") else Path(name)
 
 
 def create_database(path: Path) -> None:
@@ -24,11 +42,11 @@ def create_database(path: Path) -> None:
     makes them at the same time, would leave a database that no MLflow can open. So that later stores need not wait, an
     empty one is kept in the user's cache folder.
     """
-    if path.exists():
+    if exists(path, _OPTION):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with hold(path.with_name(f"{path.name}.lock"), wait=_SECONDS):
-        if path.exists():
+        if exists(path, _OPTION):
             return
         unfinished = path.with_name(f"{path.name}.unfinished")
         unfinished.unlink(missing_ok=True)
@@ -69,8 +87,11 @@ def empty_database() -> Path:
 
 
 def takes_seconds(path: Path) -> bool:
-    """Whether the file is still to be made, by MLflow."""
-    return not path.exists() and _read_empty() is None
+    """Whether the file is still to be made, by MLflow.
+
+    Raises: StoreError: that cannot be told.
+    """
+    return not exists(path, _OPTION) and _read_empty() is None
 
 
 def _read_empty() -> bytes | None:

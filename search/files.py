@@ -9,8 +9,19 @@ from pathlib import Path
 from insects.errors import StoreError
 
 
-def exists(path: Path) -> bool:
-    """Whether a file or a folder is there.
+def resolved(path: Path) -> Path:
+    """The absolute path, with links followed as far as they lead.
+
+    Raises: StoreError: the working directory, which a relative path is in, is gone.
+    """
+    try:
+        return Path(os.path.realpath(path))  # `Path.resolve` raises at links that go round
+    except FileNotFoundError as error:
+        raise StoreError(f"cannot find {path}: the working directory is gone; change to one that is there") from error
+
+
+def exists(path: Path, option: str = "--store") -> bool:
+    """Whether a file or a folder is there. option: what names another one.
 
     Raises: StoreError: that cannot be told: a folder above is closed or no folder, a name is too long, links go round.
     """
@@ -19,17 +30,18 @@ def exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}; choose another --store") from error
+        raise StoreError(f"cannot read {path}: {error.strerror}; choose another {option}") from error
     return True
 
 
-def listing(folder: Path) -> list[Path]:
-    """What a folder holds, by name; nothing if there is no such folder.
+def listing(folder: Path, *, folders: bool = False) -> list[Path]:
+    """What a folder holds, by name, or only the folders in it; nothing if there is no such folder.
 
     Raises: StoreError: it cannot be read.
     """
     try:
-        return sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if not folders or entry.is_dir())
     except FileNotFoundError:
         return []
     except OSError as error:

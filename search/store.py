@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from insects.errors import StoreError
-from search.database import create_database, takes_seconds
+from search.database import create_database, database_file, takes_seconds
+from search.files import exists, listing, resolved
 from search.results import StudyFolder
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+_IN_MEMORY = ("sqlite://", "sqlite:///", "sqlite:///:memory:")
 _ATTEMPTS = 3
 
 _Answer = TypeVar("_Answer")
@@ -50,12 +52,15 @@ class Store:
     def at(cls, path: Path, tracking_uri: str | None = None) -> Store:
         """The store in a folder, with the tracking URI asked for, else of the environment, else the folder's own.
 
-        Raises: StoreError: the folder's path cannot be part of a URI.
+        Raises: StoreError: the folder cannot be there, its path cannot be part of a URI, or MLflow's is in memory.
         """
-        path = path.resolve()
+        path = resolved(path)
+        exists(path)
         if set("%?") & set(str(path)):  # MLflow and SQLAlchemy undo escapes once too often
             raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
+        if uri in _IN_MEMORY:  # each process of a search would have its own
+            raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
         return cls(path, uri)
 
     @property
@@ -68,8 +73,11 @@ class Store:
         return StudyFolder(self.path / "trials" / name)
 
     def studies(self) -> list[StudyFolder]:
-        """Every study that has begun here, by name."""
-        folders = [StudyFolder(path) for path in sorted((self.path / "trials").glob("*")) if path.is_dir()]
+        """Every study that has begun here, by name.
+
+        Raises: StoreError: the folder cannot be read.
+        """
+        folders = [StudyFolder(path) for path in listing(self.path / "trials", folders=True)]
         return [folder for folder in folders if folder.exists()]
 
     def artifact_location(self, study: str) -> str | None:
@@ -82,23 +90,21 @@ class Store:
         return self.tracking_uri.partition(":")[0] in ("http", "https")
 
     @property
-    def is_sqlite(self) -> bool:
-        """Whether MLflow is a file on this machine."""
-        return self.tracking_uri.startswith("sqlite:///")
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the MLflow file is there."""
-        return _sqlite_file(self.tracking_uri).exists()
+    def database(self) -> Path | None:
+        """The SQLite file that MLflow is; None if MLflow is something else."""
+        return database_file(self.tracking_uri)
 
     @property
     def begins_slowly(self) -> bool:
-        """Whether MLflow has yet to make its file, which takes seconds."""
-        return self.is_sqlite and takes_seconds(_sqlite_file(self.tracking_uri))
+        """Whether MLflow has yet to make its file, which takes seconds.
+
+        Raises: StoreError: that cannot be told.
+        """
+        return self.database is not None and takes_seconds(self.database)
 
     def check_begun(self) -> None:
         """Raises: StoreError: there is no MLflow file yet, and looking for something in it must not make one."""
-        if self.is_sqlite and not self.has_begun:
+        if self.database is not None and not exists(self.database, "--store or --tracking-uri"):
             raise StoreError(
                 f"there is nothing in {self.tracking_uri} yet: run insects-search first, or name its --store"
             )
@@ -112,15 +118,11 @@ class Store:
         with reaching(self.tracking_uri):
             import mlflow
 
-            if self.is_sqlite:
-                create_database(_sqlite_file(self.tracking_uri))
+            if self.database is not None:
+                create_database(self.database)
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
-
-
-def _sqlite_file(uri: str) -> Path:
-    return Path(uri.removeprefix("sqlite:///"))
 
 
 @contextmanager
