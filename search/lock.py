@@ -24,7 +24,7 @@ class Held(StoreError):
 def hold(path: Path, wait: float = 0.0) -> IO[str]:
     """Take the lock at `path`, trying for `wait` seconds; it is held until the file is closed.
 
-    Raises: Held: another process has it. StoreError: the file cannot be opened.
+    Raises: Held: another process has it. StoreError: the file cannot be opened, or its file system has no locks.
     """
     try:
         file = open(path, "a+")  # noqa: SIM115 - closing it is how the lock ends
@@ -42,6 +42,11 @@ def hold(path: Path, wait: float = 0.0) -> IO[str]:
                 file.close()
                 raise Held(path, holder) from None
             time.sleep(0.05)
+        except OSError as error:
+            file.close()
+            raise StoreError(
+                f"cannot lock {path}: {error.strerror}; choose a --store on a file system that has locks"
+            ) from error
     holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
     with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, it only does not say by whom
         os.ftruncate(file.fileno(), 0)

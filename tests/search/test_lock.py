@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -64,3 +67,16 @@ def test_waiting_for_a_lock_ends_when_it_is_free(tmp_path: Path) -> None:
 def test_lock_in_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot open .*none/lock: No such file or directory; choose another --store"):
         hold(tmp_path / "none" / "lock")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_an_error_that_says_so(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)  # the kernel's own file systems have locks: this is what others answer
+    message = rf"cannot lock .*/lock: {os.strerror(number)}; choose a --store on a file system that has locks"
+    with pytest.raises(StoreError, match=message):
+        hold(tmp_path / "lock", wait=60)
