@@ -22,6 +22,7 @@ from concurrent.futures import Future, wait
 from typing import Any, Protocol, TextIO
 
 from insects.errors import InsectsError
+from search.temporary import writing_temporary_files
 
 NICENESS = 5  # training comes first
 
@@ -34,16 +35,19 @@ class Background:
     """Runs the functions of `module.HANDLERS` in another process, one after the other.
 
     Close it, or leave it with the process that made it.
+
+    Raises: StoreError: there is no folder for temporary files.
     """
 
     def __init__(self, module: str) -> None:
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - close() closes it
+        with writing_temporary_files():
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", "search.background", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            text=True,
+            encoding="utf-8",  # as the other end has it, whatever the terminal's is
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is this process's to handle
         )
@@ -131,7 +135,8 @@ class Background:
         if self._errors.closed:
             return "it was closed"
         self._errors.seek(0)
-        return self._errors.read()[-2000:].strip() or f"exit code {self._process.poll()}"
+        said = self._errors.read().decode(errors="replace")  # by libraries in C too
+        return said[-2000:].strip() or f"exit code {self._process.poll()}"
 
 
 class Handlers(Protocol):
@@ -160,10 +165,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
     # What a library prints goes to stderr: the true stdout carries answers only.
-    answers = os.fdopen(os.dup(1), "w")
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     module: Handlers = importlib.import_module(sys.argv[1])
-    serve(module.HANDLERS, sys.stdin, answers)
+    serve(module.HANDLERS, requests, answers)
 
 
 if __name__ == "__main__":

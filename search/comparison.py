@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,8 @@ from search.importance import TOP, importances
 from search.plan import study_digest
 from search.results import StudyFolder
 from search.space import SearchSpace, as_dict
+from search.store import reaching
+from search.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,8 +64,7 @@ def deliver_comparison(
     digest = study_digest(results)
     if not results or compared == digest:
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         data = study.data()
         write_comparison(folder, study, data, results, figures)
         images = study.images()
@@ -75,8 +75,9 @@ def deliver_comparison(
         elif compared is None:  # the data of a study never changes
             write_table(folder / TABLE, sample_table(study, data))
         drawn = time.perf_counter()
-        client.log_artifacts(run_id, name)
-        client.set_tag(run_id, COMPARED_TAG, digest)
+        with reaching(client.tracking_uri):
+            client.log_artifacts(run_id, str(folder))
+            client.set_tag(run_id, COMPARED_TAG, digest)
     seconds["figures"] += drawn - started
     seconds["tracking"] += time.perf_counter() - drawn
 

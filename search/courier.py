@@ -11,6 +11,7 @@ from typing import IO
 from insects.errors import StoreError
 from search.lock import hold
 from search.store import Store, insist
+from search.temporary import writing_temporary_files
 from search.tracking import Projection
 
 RETRY_SECONDS = 15.0
@@ -31,7 +32,8 @@ class Courier:
 
     def warm_up(self, store: str, tracking_uri: str) -> None:
         """Import everything, and create the database's tables, while the search still reads its data."""
-        import insects.plots  # noqa: F401 - for its side effect of being loaded
+        with writing_temporary_files():  # matplotlib's cache is one where it cannot be kept
+            import insects.plots  # noqa: F401 - for its side effect of being loaded
 
         Store(Path(store), tracking_uri).client().search_experiments(max_results=1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from insects.errors import StoreError
 from search.described import Described, read_described_images, read_described_table
 from search.store import Store, reaching
 from search.tags import ROLE_TAG
+from search.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,11 +51,12 @@ def log(described: Described, store: Store) -> None:
     Raises: StoreError: MLflow is away or broken.
     """
     client = store.client()
-    with tempfile.TemporaryDirectory() as folder, reaching(store.tracking_uri):
-        described.write(Path(folder))
-        run = _run(client, store, described)
-        if run.info.status != "FINISHED":  # set last, so nothing of a finished run is missing
-            _complete(client, run, described, folder)
+    with temporary_folder() as folder:
+        described.write(folder)
+        with reaching(store.tracking_uri):
+            run = _run(client, store, described)
+            if run.info.status != "FINISHED":  # set last, so nothing of a finished run is missing
+                _complete(client, run, described, str(folder))
 
 
 def _run(client: MlflowClient, store: Store, described: Described) -> Run:

@@ -78,7 +78,8 @@ def ended(result: TrialResult) -> int:
 
 def notes(result: TrialResult) -> dict[str, str]:
     """Tags: why a trial ended early, and the values that MLflow cannot show as they are."""
-    tags = {"reason": result.reason[-_TAG_LENGTH:]} if result.reason else {}
+    reason = result.reason.encode(errors="backslashreplace").decode()  # the path of a file need not be Unicode
+    tags = {"reason": reason[-_TAG_LENGTH:]} if reason else {}
     strange = [
         f"{key} {value} in epoch {epoch}"
         for epoch, row in enumerate(result.history, start=1)

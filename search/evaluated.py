@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from insects.splits import Labels, Table, table_digest
 from search.held_out import HELD_OUT, load_table
 from search.registry import LoadedModel
 from search.store import Store, reaching
+from search.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,9 +88,9 @@ def file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name:
         raise StoreError(
             f"{model.name} version {model.version} does not say which search made it: give rows with --test or --images"
         )
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         with reaching(store.tracking_uri):
-            path = Path(client.download_artifacts(model.search_run, name, folder))
+            path = Path(client.download_artifacts(model.search_run, name, str(folder)))
         yield path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from search.plan import json_number
 from search.registry import ALIAS, SEARCH_RUN_TAG, LoadedModel, load_model
 from search.store import Store, reaching
 from search.tags import ROLE_TAG
+from search.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,10 +44,10 @@ def run_evaluation(store: Store, uri: str, request: RowsRequest) -> Evaluation:
     rows = read_rows(store, client, model, request)
     logits_NC = rows.logits(model)
     report = evaluate(logits_NC, rows.y, model.classes)
-    with tempfile.TemporaryDirectory() as folder:
-        _draw(Path(folder), model, rows, logits_NC, report)  # first, so that a run that is begun can be ended
+    with temporary_folder() as folder:
+        _draw(folder, model, rows, logits_NC, report)  # first, so that a run that is begun can be ended
         with reaching(store.tracking_uri):
-            looks = _log(client, model, rows, report, folder)
+            looks = _log(client, model, rows, report, str(folder))
     return Evaluation(report, {"name": model.name, "version": model.version, "uri": uri}, rows.source, looks)
 
 

@@ -31,6 +31,12 @@ class Program:
     example: np.ndarray[Any, Any]
     about: dict[str, Any]
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes on the disk, rather too many."""
+        size: int = sum(tensor.nbytes for tensor in self.module.state_dict().values())
+        return size + self.example.nbytes + (1 << 20)
+
 
 def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     """The trial's network behind the preparation of its input.

@@ -16,6 +16,7 @@ from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
 from search.tags import IDENTITY_TAG, STUDY_TAG, TRIAL_TAG
+from search.temporary import check_room
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -92,6 +93,7 @@ def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> 
     if result is None:
         raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
     program = build_program(folder, result)
+    check_room(program.size)  # torch ends the process where it cannot write a program to its end
     mlflow.set_experiment(experiment_id=runs[0])
     info = Model.log(
         artifact_path=None,

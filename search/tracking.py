@@ -8,7 +8,6 @@ whole.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
 from search.tags import IDENTITY_TAG, ROLE_TAG, STUDY_TAG, TRIAL_TAG
+from search.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from insects.plots import TrialFigures
@@ -71,13 +71,13 @@ class Projection:
         result = self._folder.load(number)
         if result is None:
             raise ValueError(f"trial {number} of study {self._folder.name} has no result")
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             started = time.perf_counter()
-            self._draw(result, Path(folder))
+            self._draw(result, folder)
             drawn = time.perf_counter()
             try:
                 with reaching(self._store.tracking_uri):
-                    run = self._write(result, known, folder)
+                    run = self._write(result, known, str(folder))
             except BaseException:
                 self._runs = None  # a lost answer may hide a run that was made: look again before making one
                 raise
@@ -142,15 +142,16 @@ class Projection:
         source, data_digest = self._folder.source(), self._identity["data"]["digest"]
         dataset = Dataset(source, data_digest[:_DIGEST_LENGTH], "local", source)
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             images = self._folder.images()
             if images is None:
-                save_table(self._data.held_out, Path(folder) / HELD_OUT)
+                save_table(self._data.held_out, folder / HELD_OUT)
             else:
-                save_images(images, self._data.held_out, Path(folder) / HELD_OUT_IMAGES)
-                for key, value in {FOLDER_TAG: images.folder, SOURCE_TAG: source}.items():
+                save_images(images, self._data.held_out, folder / HELD_OUT_IMAGES)
+            with reaching(self._store.tracking_uri):
+                for key, value in {FOLDER_TAG: images.folder, SOURCE_TAG: source}.items() if images else ():
                     self._client.set_tag(run_id, key, value)
-            self._client.log_artifacts(run_id, folder)
+                self._client.log_artifacts(run_id, str(folder))
         # Last, since they mark the description as whole.
         self._client.log_batch(run_id, params=entries.parameters(self._identity))
 
@@ -176,7 +177,7 @@ class Projection:
 
     def _draw(self, result: TrialResult, folder: Path) -> None:
         if not result.epochs:
-            (folder / "traceback.txt").write_text(result.reason)
+            (folder / "traceback.txt").write_text(result.reason, encoding="utf-8", errors="backslashreplace")
             return
         if self._figures is None:
             from insects.plots import TrialFigures

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.search.commands import invoke
+from tests.search.disks import mounted
 from tests.search.references import PLAN, TRIALS, Reference
 from tests.search.searched_images import TINY, Searched
 from tests.search.studies import run_study
@@ -35,3 +37,17 @@ def searched(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> 
         done = invoke(patch, "search", "--images", "demo", *TINY, "--store", str(store), "--json")
     assert done.exit_code == 0, done.stderr
     return Searched(store, json.loads(done.stdout), done.stderr)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that a search fits on."""
+    with mounted(tmp_path / "disk", "60m") as folder:
+        yield folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for one small file, which is what `tempfile` asks of one."""
+    with mounted(tmp_path / "disk", "4k") as folder:
+        yield folder

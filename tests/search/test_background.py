@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from insects.errors import InsectsError
+from insects.errors import InsectsError, StoreError
 from search.background import Background, BackgroundError, serve
 
 HANDLERS_SOURCE = """
@@ -43,6 +44,7 @@ HANDLERS = {
     "threads": lambda: [os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]],
 }
 HANDLERS["sleep"] = lambda seconds: time.sleep(seconds)
+HANDLERS["die in Latin-1"] = lambda: (os.write(2, "müde".encode("latin-1")), os._exit(7))
 """
 
 
@@ -50,7 +52,7 @@ HANDLERS["sleep"] = lambda seconds: time.sleep(seconds)
 def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of a module with handlers that the other process can import."""
     (tmp_path / "handlers_for_tests.py").write_text(HANDLERS_SOURCE)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     return "handlers_for_tests"
 
 
@@ -114,6 +116,28 @@ def test_death_of_the_process_fails_all_that_waits_and_all_that_comes(background
             future.result(60)
     with pytest.raises(BackgroundError, match="the process ended"):
         background.call("add", a=1, b=1).result(60)
+
+
+def test_last_words_need_not_be_utf8(background: Background) -> None:
+    with pytest.raises(BackgroundError, match=r"^the process ended: m\ufffdde$"):
+        background.call("die in Latin-1").result(60)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_encoding_of_the_terminal_does_not_matter(
+    encoding: str, handlers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}.items():
+        monkeypatch.setenv(name, value)
+    background = Background(handlers)
+    assert background.call("add", a="甲虫 \udcff", b="🐞").result(60) == "甲虫 \udcff🐞"
+    background.close()
+
+
+def test_without_a_folder_for_temporary_files_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(StoreError, match=r"temporary files cannot be written \(.*/none.*\): make room, or set TMPDIR"):
+        Background("search.courier")
 
 
 def test_module_that_cannot_be_imported_says_so() -> None:
