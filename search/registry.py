@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from insects.errors import StoreError
+from search.model_files import check_program, reading_model_files
 from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
@@ -204,20 +205,20 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
     """Load a registered model without running any code or pickle that comes with it.
 
     uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-    Raises: StoreError: no such model, not one of this program's, or one that needs pickle or code to load.
+    Raises: StoreError: no such model, not one of this program's, one that needs pickle or code to load, or damaged.
     """
     version = _find_version(store, client, uri)
     import mlflow
     import mlflow.pytorch
     from mlflow.models import get_model_info
 
-    with reaching(store.tracking_uri):
+    with reaching(store.tracking_uri), reading_model_files(uri):
         info = get_model_info(f"models:/{version.name}/{version.version}")
         flavor, metadata = info.flavors.get("pytorch"), info.metadata or {}
         if flavor is None or not {"features", "classes"} <= metadata.keys():
             raise StoreError(f"{uri} is not a model of insects-search: choose another --model")
         local = Path(mlflow.artifacts.download_artifacts(info.model_uri))
-        _check_safe(uri, local, flavor)
+        check_program(uri, local, flavor)
         module = mlflow.pytorch.load_model(str(local))
     return LoadedModel(
         name=version.name,
@@ -230,14 +231,6 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
         run=str(version.run_id),
         search_run=version.tags.get(SEARCH_RUN_TAG, ""),
     )
-
-
-def _check_safe(uri: str, folder: Path, flavor: dict[str, Any]) -> None:
-    data = folder / str(flavor.get("model_data", "data"))
-    files = {path.name for path in data.rglob("*") if path.is_file()}
-    if files != {"model.pt2"} or flavor.get("code"):
-        found = ", ".join(sorted(files)) or "nothing"
-        raise StoreError(f"{uri} needs pickle or code to load (its data holds {found}): only pt2 models are evaluated")
 
 
 def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:

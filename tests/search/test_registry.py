@@ -267,10 +267,3 @@ def test_pickle_inside_of_a_program_is_refused_and_not_run(store: Path, tmp_path
     with pytest.raises(StoreError, match=r"[Pp]ickle"):
         load_model(own(store), own(store).client(), URI)
     assert not (tmp_path / "run").exists()
-
-
-def test_missing_model_files_are_one_line(store: Path) -> None:
-    registered(store, study_of(store, "s", 0))
-    shutil.rmtree(store / "artifacts" / "s" / "models")
-    with pytest.raises(StoreError, match="does not answer as it should"):
-        load_model(own(store), own(store).client(), URI)
