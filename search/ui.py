@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,6 +23,9 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 # MLflow's job runners judge answers of language models: eight more processes, each of a quarter of a gigabyte.
 _DEFAULTS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+# Neither Python nor uvicorn shall look for modules in the working directory, where a file may be called mlflow.py.
+_FORCED = {"PYTHONSAFEPATH": "1"}
+_NO_FOLDER = ["--uvicorn-opts", f"--app-dir {os.devnull}"]
 
 
 def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[str], None]) -> None:
@@ -36,14 +40,16 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     port = _free_port(port or 0)
     address = f"http://{HOST}:{port}"
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _leave)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
-        [sys.executable, "-m", *command, "--port", str(port)],
-        env={**_DEFAULTS, **os.environ},
+        [sys.executable, "-m", *command, "--port", str(port), *_NO_FOLDER],
+        env={**_DEFAULTS, **os.environ, **_FORCED},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # so that its whole group can be ended
     )
-    signal.signal(signal.SIGTERM, _leave)
     try:
         experiment = _experiment(store, study)  # while the pages start
         _wait_until_it_answers(process, address)
@@ -51,9 +57,9 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
         code = process.wait()
         raise StoreError(f"mlflow ui at {address} ended by itself with exit code {code}: start insects-ui again")
     finally:
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # its workers may be left though it has ended
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+        process.wait()
 
 
 def _experiment(store: Store, study: str | None) -> str:

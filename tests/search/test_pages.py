@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,21 @@ class Pages:
     def experiment(self) -> str:
         """The id of the study's experiment."""
         return self.link.partition("/experiments/")[2].partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Process:
+    """One that runs. parent, group: ids."""
+
+    parent: int
+    group: int
+
+
+def processes() -> list[Process]:
+    """All that run on this machine; those that have ended and are only to be waited for do not."""
+    listed = subprocess.run(["ps", "-eo", "ppid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [Process(int(parent), int(group)) for parent, group, state in rows if not state.startswith("Z")]
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +163,8 @@ def test_registered_model_shows_its_alias(pages: Pages, browser_page: Page) -> N
     browser_page.get_by_text("@ best", exact=True).first.wait_for()
 
 
-def test_sigterm_ends_mlflows_processes_too(finished: Finished) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_mlflows_processes_too(number: signal.Signals, finished: Finished) -> None:
     port = free_port()
     with subprocess.Popen(
         [BIN / "insects-ui", "--store", str(finished.store), "--port", str(port)],
@@ -156,10 +174,48 @@ def test_sigterm_ends_mlflows_processes_too(finished: Finished) -> None:
     ) as shown:
         assert shown.stdout is not None
         assert shown.stdout.readline().startswith(f"http://{HOST}:{port}/#/experiments/")
-        shown.send_signal(signal.SIGTERM)
-        assert shown.wait(30) == 143
+        pages = [entry for entry in processes() if entry.parent == shown.pid]
+        group = pages[0].group
+        assert group != os.getpgid(shown.pid)
+        shown.send_signal(number)
+        assert shown.wait(30) == 128 + number
+    assert [entry for entry in processes() if entry.group == group] == []
     with socket.socket() as probe:
         assert probe.connect_ex((HOST, port)) == errno.ECONNREFUSED
+
+
+def test_hangup_that_is_ignored_ends_nothing(finished: Finished) -> None:
+    shown = subprocess.Popen(
+        ["nohup", BIN / "insects-ui", "--store", str(finished.store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with shown:
+        assert shown.stdout is not None
+        address = shown.stdout.readline().partition("#")[0]
+        shown.send_signal(signal.SIGHUP)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address}health") as answer:
+            assert answer.status == 200
+        shown.send_signal(signal.SIGTERM)
+        assert shown.wait(30) == 143
+
+
+def test_modules_of_the_working_directory_are_not_imported(finished: Finished, tmp_path: Path) -> None:
+    for name in ("mlflow", "torch", "uvicorn", "json"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('{name} ')")
+    with subprocess.Popen(
+        [BIN / "insects-ui", "--store", str(finished.store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as shown:
+        assert shown.stdout is not None
+        link = shown.stdout.readline()
+        shown.send_signal(signal.SIGTERM)
+    assert not (tmp_path / "imported").exists()
+    assert link.startswith(f"http://{HOST}:")
 
 
 def test_taken_port_is_one_line(finished: Finished) -> None:
