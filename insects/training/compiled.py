@@ -88,24 +88,12 @@ def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps
     return kernel.Schedule(step_size.astype(np.float32), epsilon.astype(np.float32))
 
 
-def logits(weights_P: Floats, params: TrialParams, shape: Shape, x_NF: Floats) -> Floats:
-    """Logits `(N, C)` of standardized rows `(N, F)`."""
-    packing = Packing(params, shape, kernel.EVALUATED_AT_ONCE)
-    w = packing.pack(weights_P)
-    logits_NC = np.empty((len(x_NF), shape.classes), np.float32)
-    order = np.arange(len(x_NF), dtype=np.int32)
-    kernel.predict(packing.net(w, w, w), packing.buffers(), _flat(x_NF), order, logits_NC.reshape(-1))
-    return logits_NC
-
-
 def warm_up() -> None:
     """Load the kernel, or compile it where it never ran; any thread may, while others train."""
     params, shape, recipe = TrialParams(depth=1, width=1, lr=0.1, batch_size=2), Shape(1, 2), Recipe(epochs=1)
     x, y, one = np.array([[0], [1]], np.float32), np.array([0, 1], np.int32), np.ones(1, np.float32)
     splits = Splits(("x",), ("a", "b"), x, y, x, y, one, one, "")
-    state = init(params, recipe, shape, 0, 0)
-    advance(state, splits, 1, np.full(1, np.inf), np.zeros(1, np.uint8))
-    logits(state.weights, params, shape, x)
+    advance(init(params, recipe, shape, 0, 0), splits, 1, np.full(1, np.inf), np.zeros(1, np.uint8))
 
 
 def _flat(x_NF: Floats) -> Floats:

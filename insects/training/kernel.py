@@ -212,17 +212,3 @@ def train(
         epoch += 1
     restore_denormals(mode)
     return epoch, status, best
-
-
-@_compiled
-def predict(net: Net, buffers: Buffers, table: Any, order: Any, out: Any) -> None:
-    """Logits `(N * C,)` of a table's rows."""
-    mode = flush_denormals()
-    for first in range(0, len(order), EVALUATED_AT_ONCE):
-        count = min(EVALUATED_AT_ONCE, len(order) - first)
-        _gather(buffers.x, net.inputs[0], table, order, first, count)
-        _forward(net, buffers.x, count)
-        for row in range(count):
-            for c in range(net.classes):
-                out[(first + row) * net.classes + c] = buffers.x[net.rows[-1] + row * net.stride[-1] + c]
-    restore_denormals(mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from insects import mlp
-from insects.mlp import Shape, initial_weights
 from insects.params import Recipe, Schedule, TrialParams
 from insects.splits import Splits
-from insects.training import advance, compiled, init
+from insects.training import advance, compiled, init, kernel
 
 PROJECT = Path(__file__).parents[2]
 
@@ -26,19 +26,6 @@ def test_golden_history(spiral_splits: Splits) -> None:
     assert_allclose(advance(state, spiral_splits, 4).history, GOLDEN, rtol=2e-2, atol=2e-2)
     first = init(TrialParams(2, 24, 1e-4, 64), Recipe(4), spiral_splits.shape, seed=42, trial=7)
     assert_allclose(advance(first, spiral_splits, 1).history, GOLDEN_FIRST, rtol=1e-5)
-
-
-@pytest.mark.parametrize("rows", [0, 1, 63, 64, 65, 200])
-def test_logits_equal_the_numpy_network(rows: int) -> None:
-    params, shape = TrialParams(3, 19, 1e-3, 4), Shape(features=7, classes=18)
-    generator = np.random.default_rng(0)
-    weights_P = initial_weights(params, shape, generator)
-    x_NF = generator.normal(size=(rows, 7)).astype(np.float32)
-    expected = mlp.logits(weights_P, params, shape, x_NF)
-    assert_allclose(compiled.logits(weights_P, params, shape, x_NF), expected, rtol=1e-5, atol=1e-6)
-    assert_array_equal(
-        compiled.logits(weights_P, params, shape, x_NF[:1]), compiled.logits(weights_P, params, shape, x_NF)[:1]
-    )
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
@@ -112,6 +99,16 @@ def test_every_kind_of_processor_trains_the_same_network(tmp_path: Path) -> None
         assert_allclose(outcome["history"], expected["history"], rtol=1e-4)
         assert_allclose(outcome["weights"], expected["weights"], rtol=1e-3, atol=1e-4)
     assert_array_equal(outcomes["this one, two BLAS threads"]["weights"], expected["weights"])
+
+
+def test_warm_up_compiles_all_that_training_needs(spiral_splits: Splits) -> None:
+    compiled.warm_up()
+    frozen = replace(spiral_splits, train_x=spiral_splits.train_x.copy(), valid_y=spiral_splits.valid_y.copy())
+    for array in (frozen.train_x, frozen.valid_y):
+        array.flags.writeable = False
+    for splits in (spiral_splits, frozen):
+        advance(init(TrialParams(2, 24, 1e-2, 16), Recipe(1), splits.shape, seed=0, trial=0), splits, 1)
+    assert len(kernel.train.signatures) == 1
 
 
 def test_importing_and_running_the_engine_loads_no_framework() -> None:
