@@ -60,7 +60,9 @@ class Delivery:
         """Requests of this search that wait to be done."""
         return sum(not future.done() for future in self._asked)
 
-    def finish(self, best: int | None, model_name: str, check: Callable[[], None], again: bool) -> Registered | None:
+    def finish(
+        self, best: int | None, model_name: str, check: Callable[[], None], again: bool = True
+    ) -> Registered | None:
         """Deliver all that is left and register the model of trial `best`; waits for both.
 
         check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait. again: see `registry.register`.

@@ -15,7 +15,7 @@ from insects.errors import DataError, StoreError
 from insects.mlp import Floats
 from insects.splits import Labels, Table, table_digest
 from search.held_out import HELD_OUT, load_table
-from search.registry import LoadedModel
+from search.loading import LoadedModel
 from search.store import Store, reaching
 from search.temporary import temporary_folder
 

@@ -20,7 +20,7 @@ from insects.mlp import Floats
 from insects.splits import Labels
 from search.evaluated import RowsRequest, file_of_search, predict
 from search.held_out import FOLDER_TAG, HELD_OUT_IMAGES, LABEL, SOURCE_TAG, load_digests
-from search.registry import LoadedModel
+from search.loading import LoadedModel
 from search.store import Store, reaching
 
 if TYPE_CHECKING:

@@ -61,8 +61,7 @@ class StudyFolder:
     def rename_model(self, model_name: str) -> None:
         """Let the study's best trial go to this registered model from now on."""
         if model_name != self.model_name():
-            kept = {key: self._description(key) for key in ("identity", "source")}
-            self._describe({**kept, "model_name": model_name})
+            self._describe({"identity": self.identity(), "source": self.source(), "model_name": model_name})
 
     def _describe(self, description: dict[str, Any]) -> None:
         files.write(self.path / "study.json", json.dumps(description, indent=1).encode())

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from insects.errors import StoreError
-from search.registry import load_model
+from search.loading import load_model
 from tests.search.commands import invoke, own
-from tests.search.test_registry import URI, registered, study_of
+from tests.search.made_studies import registered, study_of
+from tests.search.test_loading import URI
 
 
 def test_missing_model_files_are_one_line(store: Path) -> None:
