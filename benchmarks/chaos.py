@@ -56,8 +56,9 @@ def run_into_fault(store: Path, fault: str) -> bool:
     """Start the search with a fault planted (see `faults/sitecustomize.py`); whether the instant was reached."""
     with tempfile.TemporaryDirectory() as folder:
         seen = Path(folder, "seen")
-        faults = str(Path(__file__).with_name("faults"))
-        environment = {**clean_environment(), "FAULT": fault, "FAULT_SEEN": str(seen), "PYTHONPATH": faults}
+        environment = {**clean_environment(), "FAULT": fault, "FAULT_SEEN": str(seen)}
+        path = [str(Path(__file__).with_name("faults")), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))  # the search is the one that is tested
         subprocess.run(command(store), capture_output=True, env=environment, timeout=END_SECONDS, check=False)
         return seen.exists()
 
