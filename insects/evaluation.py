@@ -1,17 +1,19 @@
 """Logits and true classes -> `Report`: accuracy with its interval, figures of each class, confusion matrix.
 
-Shapes: N rows, C classes.
+Shapes: N rows, C classes, G groups.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.layout import NAME_LENGTH, aligned, shortened
+from insects.layout import NAME_LENGTH, aligned, counted, cut, shortened
 
 CONFIDENCE = 0.95
 MATRIX_CLASSES = 20
@@ -32,7 +34,8 @@ class ClassRow(TypedDict):
 class Report:
     """How a model did on labelled rows.
 
-    interval: Wilson's 95 % interval of the accuracy. loss: mean cross entropy in nats. per_class: in the order of
+    interval: Wilson's 95 % interval of the accuracy. groups: how many different things the rows show, if several show
+    the same one; None: each row stands for itself. loss: mean cross entropy in nats. per_class: in the order of
     `classes`. confusion: `(C, C)` int64, a row a true class, a column a predicted one.
     """
 
@@ -40,6 +43,7 @@ class Report:
     correct: int
     total: int
     interval: tuple[float, float]
+    groups: int | None
     loss: float
     per_class: tuple[ClassRow, ...]
     confusion: NDArray[np.int64]
@@ -49,6 +53,11 @@ class Report:
         """Class names."""
         return tuple(row["name"] for row in self.per_class)
 
+    @property
+    def interval_note(self) -> str:
+        """What the interval stands on, where that is not the rows."""
+        return "" if self.groups is None else f", each of {counted(self.groups, 'group')} counted once"
+
     def as_dict(self) -> dict[str, Any]:
         """The report in numbers, strings, lists and dicts alone, ready for `json.dumps`."""
         return {
@@ -56,6 +65,7 @@ class Report:
             "correct": self.correct,
             "total": self.total,
             "interval": list(self.interval),
+            "groups": self.groups,
             "loss": self.loss,
             "per_class": [dict(row) for row in self.per_class],
             "confusion": self.confusion.tolist(),
@@ -67,6 +77,7 @@ class Report:
         headline = (
             f"accuracy {self.accuracy:.4f} ({self.correct} of {self.total}), "
             f"{CONFIDENCE:.0%} interval {low:.4f}–{high:.4f}".replace("95%", "95 %")
+            + self.interval_note
         )
         rows = [
             [shortened(row["name"]), *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), str(row["support"])]
@@ -84,21 +95,30 @@ class Report:
 
     def _mistakes_text(self) -> list[str]:
         mistakes = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-mistakes, axis=None, kind="stable")[:MATRIX_CLASSES]
+        order = np.argsort(-mistakes, axis=None, kind="stable")[: np.count_nonzero(mistakes)]
         pairs = [divmod(int(cell), len(self.classes)) for cell in order]
         rows = [
             [shortened(self.classes[true]), shortened(self.classes[predicted]), str(mistakes[true, predicted])]
-            for true, predicted in pairs
-            if mistakes[true, predicted] > 0
+            for true, predicted in pairs[:MATRIX_CLASSES]
         ]
-        return aligned([["true", "predicted as", "rows"], *rows]) if rows else ["no mistakes"]
+        if not rows:
+            return ["no mistakes"]
+        unnamed = sum(int(mistakes[pair]) for pair in pairs[MATRIX_CLASSES:])
+        more = cut(len(pairs) - len(rows), f"pairs, {counted(unnamed, 'row')}")
+        return [*aligned([["true", "predicted as", "rows"], *rows]), *more]
 
 
-def evaluate(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> Report:
+def evaluate(
+    logits_NC: NDArray[np.floating],
+    y_N: NDArray[np.integer],
+    classes: tuple[str, ...],
+    groups: Sequence[str] | None = None,
+) -> Report:
     """Compare each row's largest logit with its true class; ties go to the lower class.
 
-    Args: logits_NC: `(N, C)`. y_N: `(N,)` in `[0, C)`. classes: C names.
-    The interval is Wilson's: JASA 22 (1927), 209-212, as SciPy computes it.
+    Args: logits_NC: `(N, C)`. y_N: `(N,)` in `[0, C)`. classes: C names. groups: N names of what the rows show.
+    The interval is Wilson's (JASA 22 (1927), 209-212) for N draws, or with groups for G: several frames of one specimen
+    tell little more than one, and nobody knows how much.
     Raises: ValueError: N is 0, the shapes disagree, or a label is no class.
     """
     total, count = len(y_N), len(classes)
@@ -106,20 +126,20 @@ def evaluate(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer], classes:
         raise ValueError(f"logits must have shape ({total}, {count}) with at least one row, found {logits_NC.shape}")
     if y_N.min() < 0 or y_N.max() >= count:
         raise ValueError(f"labels must be in [0, {count}), found {y_N.min()} to {y_N.max()}")
-    # Imported here: together they take seconds, and the search needs neither.
-    from scipy.stats import binomtest
+    # Imported here: it takes seconds, and the search does not need it.
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     predicted_N = np.argmax(logits_NC, axis=1)
     labels = np.arange(count)
     figures = precision_recall_fscore_support(y_N, predicted_N, labels=labels, zero_division=0)
     correct = int(np.sum(predicted_N == y_N))
-    interval = binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
+    count_of_groups = None if groups is None else len(set(groups))
     return Report(
         accuracy=correct / total,
         correct=correct,
         total=total,
-        interval=(float(interval.low), float(interval.high)),
+        interval=wilson_interval(correct / total, total if count_of_groups is None else count_of_groups),
+        groups=count_of_groups,
         loss=cross_entropy(logits_NC, y_N),
         per_class=tuple(
             ClassRow(name=name, precision=float(p), recall=float(r), f1=float(f1), support=int(support))
@@ -127,6 +147,16 @@ def evaluate(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer], classes:
         ),
         confusion=confusion_matrix(y_N, predicted_N, labels=labels).astype(np.int64),
     )
+
+
+def wilson_interval(share: float, draws: int) -> tuple[float, float]:
+    """Limits between which the true share is with `CONFIDENCE`, after a share of some draws was seen."""
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    centre = (share + z**2 / (2 * draws)) / (1 + z**2 / draws)
+    half = z * math.sqrt(share * (1 - share) / draws + z**2 / (4 * draws**2)) / (1 + z**2 / draws)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def cross_entropy(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer]) -> float:

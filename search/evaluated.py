@@ -43,6 +43,7 @@ class Rows(Protocol):
     """Labelled rows; N of them.
 
     source: what to call them. digest: hex SHA-256 of what they are. y: `(N,)` int32, numbers of the model's classes.
+    groups: N names of what they show, where several show the same thing; None: each stands for itself.
     """
 
     @property
@@ -51,6 +52,8 @@ class Rows(Protocol):
     def digest(self) -> str: ...
     @property
     def y(self) -> Labels: ...
+    @property
+    def groups(self) -> tuple[str, ...] | None: ...
 
     def logits(self, model: LoadedModel) -> Floats:
         """What the model makes of them, `(N, C)`."""
@@ -99,6 +102,7 @@ class TableRows:
     """Rows of a table; see `Rows`."""
 
     table: Table
+    groups: tuple[str, ...] | None = None
 
     @property
     def source(self) -> str:

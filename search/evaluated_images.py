@@ -19,7 +19,7 @@ from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
 from insects.splits import Labels
 from search.evaluated import RowsRequest, file_of_search, predict
-from search.held_out import FOLDER_TAG, HELD_OUT_IMAGES, LABEL, SOURCE_TAG, load_digests
+from search.held_out import FOLDER_TAG, GROUP, HELD_OUT_IMAGES, LABEL, SOURCE_TAG, load_digests
 from search.loading import LoadedModel
 from search.store import Store, reaching
 
@@ -57,6 +57,11 @@ class ImageRows:
     def y(self) -> Labels:
         """See `Rows`."""
         return self.annotations.y
+
+    @property
+    def groups(self) -> tuple[str, ...] | None:
+        """See `Rows`."""
+        return self.annotations.groups
 
     def logits(self, model: LoadedModel) -> Floats:
         """See `Rows`."""
@@ -114,8 +119,9 @@ def _held_out(
         with reaching(store.tracking_uri):
             run = client.get_run(model.search_run)
         folder = request.image_dir or Path(run.data.tags[FOLDER_TAG])
-        annotations = read_annotations(path, folder, target=LABEL, classes=model.classes)
-        expected = load_digests(path)
+        expected, grouped = load_digests(path)
+        group = GROUP if grouped else None
+        annotations = read_annotations(path, folder, target=LABEL, group=group, classes=model.classes)
     return replace(annotations, source=f"held-out images of {run.data.tags[SOURCE_TAG]}"), expected
 
 
@@ -138,5 +144,6 @@ def _read(annotations: Annotations, expected: dict[str, str], size: int, skip_ba
         lines=tuple(annotations.lines[row] for row in kept),
         files=tuple(files[row] for row in kept),
         y=annotations.y[kept],
+        groups=None if annotations.groups is None else tuple(annotations.groups[row] for row in kept),
     )
     return ImageRows(rows, tuple(str(digests[row]) for row in kept), pixels[kept], len(faults))

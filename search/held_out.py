@@ -17,7 +17,7 @@ HELD_OUT = "held_out.npz"
 HELD_OUT_IMAGES = "held_out.csv"
 """Fit for `insects-evaluate --images`: it tells those files and their labels."""
 FOLDER_TAG, SOURCE_TAG = "insects.image_folder", "insects.images"
-LABEL = "label"
+LABEL, GROUP = "label", "group"
 
 
 def save_table(table: Table, path: Path) -> None:
@@ -40,21 +40,26 @@ def load_table(path: Path) -> Table:
 
 
 def save_images(images: ImageRecord, held_out: Table, path: Path) -> None:
-    """Write name, label and SHA-256 of each held-out image."""
+    """Write name, label, SHA-256 and, if there are groups, group of each held-out image."""
+    names, digests = zip(*images.test, strict=True)
+    columns = {"filename": names, LABEL: [held_out.classes[code] for code in held_out.y], "sha256": digests}
+    if images.test_groups is not None:
+        columns[GROUP] = images.test_groups
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["filename", LABEL, "sha256"])
-        for (name, digest), code in zip(images.test, held_out.y, strict=True):
-            writer.writerow([name, held_out.classes[code], digest])
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
 
 
-def load_digests(path: Path) -> dict[str, str]:
-    """SHA-256 by name, of what `save_images` wrote.
+def load_digests(path: Path) -> tuple[dict[str, str], bool]:
+    """SHA-256 by name, of what `save_images` wrote, and whether it has groups.
 
     Raises: DataError: the file is not that.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            return {row["filename"]: row["sha256"] for row in csv.DictReader(file)}
+            reader = csv.DictReader(file)
+            digests = {row["filename"]: row["sha256"] for row in reader}
+            return digests, GROUP in (reader.fieldnames or ())
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"cannot read the held-out images in {path}: {error}; give them with --images") from error

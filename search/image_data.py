@@ -70,7 +70,7 @@ def _demo(folder: Path) -> tuple[Path, Path]:
 
 
 def _record(images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe, description: ImageDescription) -> ImageRecord:
-    files, y = images.annotations.files, images.table.y
+    files, groups, y = images.annotations.files, images.annotations.groups, images.table.y
     digest = None
     if recipe.backbone is not None:
         from insects.images.backbone import weights_digest
@@ -86,5 +86,6 @@ def _record(images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe, descrip
         samples=[(files[row], int(y[row])) for row in choose_samples(images)],
         valid=[files[row] for row in parts.valid[:SAMPLE_ROWS]],
         test=[(files[row], images.digests[row]) for row in parts.test],
+        test_groups=None if groups is None else [groups[row] for row in parts.test],
         description={"text": description.text(), "content": description.as_dict()},
     )

@@ -14,7 +14,8 @@ class ImageRecord:
     size, backbone, weights: the recipe of the features. weights_digest: what identifies the weights themselves.
     counts: images of each class. samples: `(file, class number)`, some of each class to look at. valid: files of the
     validation rows, as many of the first as the study keeps. test: `(file, SHA-256)` of the held-out rows.
-    description: of all images, `text` and `content` for `search.descriptions.write_texts`.
+    description: of all images, `text` and `content` for `search.descriptions.write_texts`. test_groups: what each
+    held-out row shows, if the user said so.
     """
 
     size: int
@@ -27,6 +28,7 @@ class ImageRecord:
     valid: list[str]
     test: list[tuple[str, str]]
     description: dict[str, Any]
+    test_groups: list[str] | None = None
 
     @property
     def identity(self) -> dict[str, Any]:

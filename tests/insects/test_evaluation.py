@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from insects.evaluation import Report, cross_entropy, evaluate
+from insects.evaluation import Report, cross_entropy, evaluate, wilson_interval
 from insects.layout import shortened
 
 
@@ -35,6 +36,24 @@ def test_interval_is_wilsons() -> None:
     half = np.sqrt(z2 * (share * (1 - share) / 299 + z2 / (4 * 299**2))) / (1 + z2 / 299)
     assert report.interval == pytest.approx((centre - half, centre + half), abs=1e-12)
     assert report.text().splitlines()[0] == "accuracy 0.9933 (297 of 299), 95 % interval 0.9759–0.9982"
+
+
+def test_interval_of_groups_is_as_wide_as_if_each_were_seen_once() -> None:
+    logits_NC = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1, 1, 1, 0]]
+    y_N = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    alone = evaluate(logits_NC, y_N, ("ant", "bee"))
+    report = evaluate(logits_NC, y_N, ("ant", "bee"), groups=["a", "a", "b", "b", "c", "c", "d", "d"])
+    assert (alone.groups, report.groups, report.accuracy) == (None, 4, alone.accuracy)
+    assert report.interval == pytest.approx(wilson_interval(7 / 8, 4))
+    assert report.interval[0] < alone.interval[0]
+    assert report.interval[1] > alone.interval[1]
+    assert report.text().splitlines()[0].endswith(", each of 4 groups counted once")
+
+
+@pytest.mark.parametrize(("right", "draws"), [(0, 7), (3, 7), (7, 7), (297, 299)])
+def test_interval_is_scipys(right: int, draws: int) -> None:
+    expected = binomtest(right, draws).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(right / draws, draws) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_equal_logits_count_as_the_lower_class() -> None:
@@ -72,6 +91,14 @@ def test_text_of_many_classes_lists_the_most_frequent_mistakes() -> None:
     confusion[3, 7], confusion[2, 1] = 4, 2
     lines = report_of(confusion.tolist(), tuple(f"species {c}" for c in range(30))).text().splitlines()
     assert lines[-2:] == ["species 3     species 7     4", "species 2     species 1     2"]
+
+
+def test_mistakes_beyond_the_most_frequent_are_counted() -> None:
+    confusion = np.diag(np.full(30, 5))
+    confusion[np.arange(25), np.arange(1, 26)] = 3
+    confusion[20, 21] = 1
+    lines = report_of(confusion.tolist(), tuple(f"species {c}" for c in range(30))).text().splitlines()
+    assert lines[-2:] == ["species 19    species 20     3", "… and 5 more pairs, 13 rows"]
 
 
 def test_text_of_many_classes_says_when_there_was_no_mistake() -> None:

@@ -99,6 +99,7 @@ def test_changed_or_missing_held_out_file_is_named(
     (folder / second).unlink()
     left = evaluate(monkeypatch, searched, "--image-dir", str(folder), "--skip-bad-images")
     assert left["total"] == 22
+    assert left["groups"] == len(set(record.test_groups or ()))
     assert left["test"].endswith(", bad images left out: 2")
 
 
