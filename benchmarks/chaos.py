@@ -126,7 +126,7 @@ def _run(client: Any, run: Any) -> dict[str, Any]:
 def _registry(uri: str) -> list[Any]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(uri)
+    client = MlflowClient(uri, registry_uri=uri)  # else it is whatever was set last in this process
     models = client.search_registered_models()
     versions = [client.get_model_version(v.name, v.version) for v in client.search_model_versions()]
     tags = [{k: t for k, t in v.tags.items() if k != "insects.search_run"} for v in versions]

@@ -42,7 +42,5 @@ def _open_closed_streams() -> None:
     for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nowhere, number)  # open in the processes that are started, too
-            if nowhere != number:
-                os.close(nowhere)
+            os.set_inheritable(nowhere, True)  # it is the lowest number that is free, so the stream's own
             setattr(sys, name, os.fdopen(number, mode, closefd=False))

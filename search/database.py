@@ -35,6 +35,12 @@ def database_file(uri: str) -> Path | None:
     return None if name in ("", ":memory:") or name.startswith("file:") else Path(name)
 
 
+def is_in_memory(uri: str) -> bool:
+    """Whether it is a SQLite URI without a file."""
+    nameless = uri.rstrip("/").endswith(":")
+    return uri.startswith("sqlite") and (nameless or ":memory:" in uri or "mode=memory" in uri)
+
+
 def create_database(path: Path) -> None:
     """Make the file if there is none: beside its place, and moved there when all its tables are made.
 

@@ -12,12 +12,14 @@ from typing import Any
 from insects.errors import InsectsError
 from search.background import Background
 from search.display import say
+from search.interrupts import Interrupted
 from search.registry import Registered
 from search.results import StudyFolder
 from search.store import Store
 
 INTERRUPT_SECONDS = 3.0
 CHECK_SECONDS = 0.1
+_NO_TIME = "there was no time to bring all results to MLflow"
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Delivery:
     def __post_init__(self) -> None:
         self._place = {"store": str(self.store.path), "tracking_uri": self.store.tracking_uri}
         self._begins_slowly = self.store.begins_slowly
+        self._has_warned = False
         self._courier = Background("search.courier")
         self._exporter = Background("search.exporter")
         self._asked: list[Future[Any]] = [self._courier.call("warm_up", **self._place)]
@@ -47,13 +50,19 @@ class Delivery:
         self._opened = self._courier.call("open", **self._place, study=folder.name)
         self._asked.append(self._opened)
 
+    def wait_until_open(self) -> None:
+        """Wait for another process that delivers the study; `finish` says if it was in vain."""
+        wait([self._opened])
+
     def expect_model(self) -> None:
         """Get ready to export a new best model; a study that is done has its model already."""
         self._asked.append(self._exporter.call("warm_up"))
 
     def deliver(self, number: int) -> None:
         """Deliver a finished trial in the background."""
-        self._asked.append(self._courier.call("deliver", number=number))
+        delivered = self._courier.call("deliver", number=number)
+        self._asked.append(delivered)
+        delivered.add_done_callback(self._warn)
 
     @property
     def left(self) -> int:
@@ -86,10 +95,14 @@ class Delivery:
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
-        """Deliver all that is left of a search that cannot go on; waits for it."""
+        """Deliver all that is left of a search that cannot go on; waits for it, at most until it is interrupted."""
+        asked = [self._courier.call("deliver_all"), self._courier.call("finish", status="FAILED")]
         with self._noting_trouble():
-            self._courier.call("deliver_all")
-            _answer(self._courier.call("finish", status="FAILED"), check)
+            try:
+                for future in asked:
+                    _answer(future, check)
+            except Interrupted:
+                self.trouble = _NO_TIME
 
     def interrupt(self) -> None:
         """Deliver what can be delivered within `INTERRUPT_SECONDS`; the rest is delivered next time."""
@@ -98,7 +111,7 @@ class Delivery:
             try:
                 self._courier.call("finish", status="KILLED").result(INTERRUPT_SECONDS)
             except FutureTimeout:
-                self.trouble = "there was no time to bring all results to MLflow"
+                self.trouble = _NO_TIME
 
     def close(self) -> None:
         """End both processes at once; they would take a second each to take their libraries down."""
@@ -110,6 +123,13 @@ class Delivery:
         """End both processes, from within a signal handler too."""
         for process in (self._courier, self._exporter):
             process.kill()
+
+    def _warn(self, delivered: Future[Any]) -> None:
+        """Say once, while there is time to do something about it, that trials do not get to MLflow."""
+        error = delivered.exception()
+        if isinstance(error, InsectsError) and not self._has_warned:
+            self._has_warned = True
+            say(f"Trials wait to be brought to MLflow, the search goes on: {error}")
 
     @contextmanager
     def _noting_trouble(self) -> Iterator[None]:

@@ -26,6 +26,13 @@ def trial_title(number: int, params: TrialParams) -> str:
     return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
 
 
+def trial_summary(result: TrialResult) -> str:
+    """One line on how a trial did."""
+    title = trial_title(result.number, result.params)
+    figures = f"validation loss {result.valid_loss:.4g}, accuracy {result.valid_accuracy:.4f}"
+    return f"{title}; {figures} in epoch {result.best_epoch}"
+
+
 def trial_params(result: TrialResult, identity: dict[str, Any], shape: mlp.Shape) -> list[Param]:
     """What the trial was trained with."""
     return parameters(

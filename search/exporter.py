@@ -37,8 +37,8 @@ def register_best(
     place = Store(Path(store), tracking_uri)
     folder = place.study(study)
     experiment, search_run, run = runs
-    # The process of a search that was killed may still be at it: two must not make two versions. Another study's may
-    # be comparing itself with the best model just now.
+    # The process of a search that was killed may still be at it: two must not make two versions. Another study of this
+    # store may be comparing itself with the best model just now.
     with hold(place.path / "register.lock", wait=LOCK_SECONDS):
         return asdict(insist(lambda: register(place, folder, number, (experiment, search_run, run), name, again)))
 

@@ -44,16 +44,17 @@ class Ledger:
             self._storage = _open_journal(path)
             self._study_id = _study_id(self._storage, study)
             self.trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            begun_as = _identity(self._storage, self._study_id, identity, begin=not self.trials)
+            begun_as = _begun_as(self._storage, self._study_id, identity, begins=not self.trials)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"cannot read {path}: {error}; move the file away and run the same command again: "
                 "it is written anew from the results"
             ) from error
         if begun_as != identity:
+            folder = path.parent / "trials" / study
             raise StudyError(
-                f"study {study} in {path} began with other data or settings, and its folder is gone: "
-                "choose another --study"
+                f"study {study} in {path} began with other data or settings, and its folder {folder} is gone: "
+                "restore it, or choose another --study"
             )
         unknown = [trial.number for trial in self.trials if not trial.state.is_finished()]
         if unknown:
@@ -169,10 +170,10 @@ def _study_id(storage: optuna.storages.BaseStorage, name: str) -> int:
         return storage.create_new_study([StudyDirection.MINIMIZE], name)
 
 
-def _identity(storage: optuna.storages.BaseStorage, study_id: int, identity: str, begin: bool) -> str | None:
-    """The identity that the study has in the storage. begin: give it this one if it has none yet."""
+def _begun_as(storage: optuna.storages.BaseStorage, study_id: int, identity: str, begins: bool) -> str | None:
+    """The identity that the study has in the storage. begins: it is this one from now on, as there is nothing of it."""
     begun_as = storage.get_study_user_attrs(study_id).get(IDENTITY_TAG)
-    if begun_as is None and begin:
+    if begins and begun_as != identity:
         storage.set_study_user_attr(study_id, IDENTITY_TAG, identity)
         return identity
     return begun_as

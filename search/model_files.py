@@ -23,7 +23,7 @@ def reading_model_files(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (InsectsError, OSError, ImportError):
+    except (InsectsError, OSError, ImportError, MemoryError):
         raise
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":

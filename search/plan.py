@@ -18,6 +18,7 @@ from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import ParamsError, Recipe, TrialParams
 from insects.splits import Splits, Table
+from insects.training.host import host
 from insects.trial import TrialResult
 from search.image_record import ImageRecord
 from search.sampling import SamplerName
@@ -150,10 +151,13 @@ def _short(value: Any) -> str:
 
 def _processor(choice: Choice) -> str:
     """The kind of processor, as precisely as the system tells: other kinds may round a sum otherwise."""
-    from insects.training.processor import compiled_for, host
+    if choice.engine == "compiled":
+        from insects.training.processor import compiled_for
 
-    kind = f"{platform.machine()} {compiled_for() if choice.engine == 'compiled' else host()}"
-    return f"{kind}, {choice.accelerator}" if choice.accelerator else kind
+        kind = compiled_for()
+    else:
+        kind = host()
+    return f"{platform.machine()} {kind}" + (f", {choice.accelerator}" if choice.accelerator else "")
 
 
 def json_number(value: float) -> float | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 _EXAMPLES = 8
+_GRAPH = 8 << 20  # bytes of all but the tensors; those of torchvision's networks take up to 3 million
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Program:
     def size(self) -> int:
         """About how many bytes it takes on the disk, rather too many."""
         size: int = sum(tensor.nbytes for tensor in self.module.state_dict().values())
-        return size + self.example.nbytes + (1 << 20)
+        return size + self.example.nbytes + _GRAPH
 
 
 def build_program(folder: StudyFolder, result: TrialResult) -> Program:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from insects.errors import StoreError
+from search import entries
 from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
@@ -135,7 +136,13 @@ def _create_version(
         SEARCH_RUN_TAG: runs[1],
     }
     return client.create_model_version(
-        name, model_uri, run_id=runs[2], tags=tags, model_id=model_uri.rpartition("/")[2], await_creation_for=0
+        name,
+        model_uri,
+        run_id=runs[2],
+        tags=tags,
+        description=f"Study {folder.name} on {folder.source()}: {entries.trial_summary(result)}",
+        model_id=model_uri.rpartition("/")[2],
+        await_creation_for=0,
     )
 
 

@@ -90,11 +90,10 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         if choice.engine == "compiled":
             _start_compiling()
         plan = _plan(request, choice)
-        folder = _begin(stack, request, store, plan, data)
+        folder, ledger = _begin(stack, request, store, plan, data)
         if len(folder.numbers()) < request.trials:
             delivery.expect_model()
         delivery.open(folder)
-        ledger = Ledger(store.journal, folder.name, digest(folder.identity()), plan.space, plan.configs)
         loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery)
         watch.lap("imports")
         flag.polled = True
@@ -106,8 +105,10 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         except Interrupted:
             delivery.interrupt()
             raise
-        except StudyError:
+        except StudyError as error:
             delivery.fail(flag.check)
+            if delivery.trouble:
+                raise StudyError(f"{error}. Not all is in MLflow yet: {delivery.trouble}") from error
             raise
         watch.lap("finishing")
     return Outcome(
@@ -137,8 +138,10 @@ def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
     )
 
 
-def _begin(stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, data: SearchData) -> StudyFolder:
-    """The study's folder, this process's alone until the search ends."""
+def _begin(
+    stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, data: SearchData
+) -> tuple[StudyFolder, Ledger]:
+    """The study's folder and its ledger, this process's alone until the search ends."""
     identity = plan.identity(data.splits, data.held_out, table_digest(data.held_out), data.images)
     folder = store.study(request.study or default_name(identity))
     folder.make()
@@ -150,10 +153,13 @@ def _begin(stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, d
         ) from error
     if folder.exists():
         check_identity(folder.name, folder.identity(), identity)
+    # Before a new study is written: the journal may hold another one of its name.
+    ledger = Ledger(store.journal, folder.name, digest(identity), plan.space, plan.configs)
+    if folder.exists():
         folder.rename_model(request.model_name)
     else:
         folder.begin(identity, data.source, request.model_name, data.splits, data.held_out, data.images)
-    return folder
+    return folder, ledger
 
 
 class _Loop:

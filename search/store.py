@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from insects.errors import StoreError
-from search.database import create_database, database_file, takes_seconds
+from search.database import create_database, database_file, is_in_memory, takes_seconds
 from search.files import exists, listing, resolved
 from search.results import StudyFolder
 
@@ -32,7 +32,6 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-_IN_MEMORY = ("sqlite://", "sqlite:///", "sqlite:///:memory:")
 _ATTEMPTS = 3
 
 _Answer = TypeVar("_Answer")
@@ -59,7 +58,7 @@ class Store:
         if set("%?") & set(str(path)):  # MLflow and SQLAlchemy undo escapes once too often
             raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
-        if uri in _IN_MEMORY:  # each process of a search would have its own
+        if is_in_memory(uri):  # each process of a search would have its own
             raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
         return cls(path, uri)
 

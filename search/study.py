@@ -58,7 +58,6 @@ class StudyLoop:
     clock: Clock = field(default_factory=Clock)
     _futures: dict[Future[TrialResult], int] = field(default_factory=dict)
     _results: dict[int, TrialResult] = field(default_factory=dict)
-    _known: set[int] = field(default_factory=set)
 
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
@@ -92,7 +91,6 @@ class StudyLoop:
         if known is not None:
             self.proposer.assume(number, known.params)
             self._results[number] = known
-            self._known.add(number)
             self.on_known(known)
             return
         params = self.proposer.ask(number)
@@ -114,12 +112,14 @@ class StudyLoop:
         while number not in self._results:
             self._collect(block=True)
         result = self._results.pop(number)
-        if number >= self.ledger.told:
+        is_new = number >= self.ledger.told
+        if is_new:
             self.ledger.tell(result)
         started = time.perf_counter()
         self.proposer.tell(result)
         self.clock.sampling += time.perf_counter() - started
-        self._check_failures()
+        if is_new:
+            self._check_failures()
 
     def _collect(self, block: bool) -> None:
         """Put the trials that have ended on disk, whatever their order; `block` waits for at least one."""
@@ -147,12 +147,12 @@ class StudyLoop:
     def _check_failures(self) -> None:
         """Stop at each `FAILURES_IN_A_ROW`th failure, once: run again, the study goes on to the next one."""
         failed = list(takewhile(lambda result: result.state == "failed", reversed(self.proposer.told)))
-        if failed and len(failed) % FAILURES_IN_A_ROW == 0 and failed[0].number not in self._known:
+        if failed and len(failed) % FAILURES_IN_A_ROW == 0:
             cause = failed[0].reason.strip().rpartition("\n")[2]
             raise StudyError(
-                f"{len(failed)} trials in a row failed, the last (trial {failed[0].number}) with: {cause}; their runs "
-                "in MLflow hold the tracebacks: mend the cause, then run the same command again, which goes on with "
-                "the trials that are left"
+                f"{len(failed)} trials in a row failed, the last (trial {failed[0].number}) with: {cause}; mend the "
+                "cause (the tracebacks go to MLflow), then run the same command again: it goes on with the trials that "
+                "are left of --trials"
             )
 
     def _abandon(self) -> None:

@@ -27,16 +27,17 @@ def deliver_only(store: Store, study: str | None) -> list[Synced]:
     outcomes, readable = [], []
     for folder in _folders(store, study):
         try:
-            results = light_results(folder)
-            ended = max((result.started + result.seconds for result in results), default=0.0)
-            readable.append((ended, folder, best_of(results), folder.model_name()))
+            ended = max((result.started + result.seconds for result in light_results(folder)), default=0.0)
+            readable.append((ended, folder, folder.model_name()))
         except StoreError as error:
             outcomes.append(Synced(folder.name, str(error)))
     # In the order of their ends, so that a rebuilt registry compares the models in the order in which they were made.
     readable.sort(key=lambda entry: (entry[0], entry[1].name))
     with opened(store) as delivery:
-        for _, folder, best, model_name in readable:
+        for _, folder, model_name in readable:
             delivery.open(folder)
+            delivery.wait_until_open()  # a search of it that goes on may yet find a better trial
+            best = best_of(light_results(folder))
             finish(delivery, best, model_name, check=lambda: None, again=False)
             outcomes.append(Synced(folder.name, delivery.trouble))
     return sorted(outcomes, key=lambda outcome: outcome.study)

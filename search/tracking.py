@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
 _KIND = "custom_model_development"  # the pages for training runs, not those for language models
+_NOTE_TAG = "mlflow.note.content"  # what its pages show as a description
 _DIGEST_LENGTH = 36  # MLflow's limit
 _PAGE = 1000
 
@@ -99,6 +100,8 @@ class Projection:
             best = min(complete, key=lambda r: (r.valid_loss, r.number), default=None)
             if best is not None:
                 self._client.log_batch(self.search_run_id, metrics=entries.best_metrics(best))
+                note = f"Best of {len(results)} trials on {self._folder.source()}: {entries.trial_summary(best)}"
+                self._client.set_tag(self.search_run_id, _NOTE_TAG, note)
             run = (self._client, self.search_run_id)
             deliver_comparison(*run, self._folder, results, self._figures, self.seconds)
 
@@ -113,11 +116,14 @@ class Projection:
         if experiment is None:
             location = self._store.artifact_location(name)
             tags = {STUDY_TAG: name, IDENTITY_TAG: identity, "mlflow.experimentKind": _KIND, VIEW_TAG: study_view()}
+            tags[_NOTE_TAG] = f"A search on {self._folder.source()}"
             return str(self._client.create_experiment(name, location, tags))
         if experiment.tags.get(IDENTITY_TAG) != identity:
+            deleted = experiment.lifecycle_stage == "deleted"
             raise StoreError(
                 f"experiment {name} at {self._store.tracking_uri} is of something else than this study, or of other "
-                "data or settings: rename that experiment, or search with another --study"
+                f"data or settings: {'remove it for good with `mlflow gc`' if deleted else 'rename it'}, or search "
+                "with another --study"
             )
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)

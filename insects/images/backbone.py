@@ -130,7 +130,9 @@ def _read(weights: Path) -> dict[str, Any]:
         raise DataError(
             f"--weights {weights} is no state dict of tensors: {reason}; save one by torch.save(model.state_dict(), …)"
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
         raise DataError(
             f"--weights {weights} is no state dict of tensors; save one by torch.save(model.state_dict(), …)"
         )

@@ -15,6 +15,8 @@ from numba.core import cgutils, config, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
+from insects.training.host import telling
+
 _FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO = 0x8040
 """Bits of the x86 control register MXCSR."""
 
@@ -45,21 +47,12 @@ def host_lanes() -> Lanes:
 def compiled_for() -> str:
     """The processor that numba compiles for: its name, and what it has that changes how a sum is rounded."""
     name = getattr(config, "CPU_NAME", None) or binding.get_host_cpu_name()
-    return f"{name} {_telling(_features())}"
-
-
-def host() -> str:
-    """The same of the processor that is there, whatever numba is told about it."""
-    return f"{binding.get_host_cpu_name()} {_telling(set(binding.get_host_cpu_features().flatten().split(',')))}"
+    return f"{name} {telling(_features())}"
 
 
 def _features() -> set[str]:
     chosen = getattr(config, "CPU_FEATURES", None)
     return set((get_host_cpu_features() if chosen is None else chosen).split(","))
-
-
-def _telling(features: set[str]) -> str:
-    return "+".join(name for name in ("avx512f", "avx2", "fma", "neon") if f"+{name}" in features) or "scalar"
 
 
 def _flush_denormals(typing_context: Any) -> Any:

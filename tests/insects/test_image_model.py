@@ -103,6 +103,7 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
     weights = small_backbone(tmp_path)
     (tmp_path / "text.pt").write_text("no weights")
     torch.save([1, 2], tmp_path / "list.pt")
+    torch.save({1: torch.zeros(1)}, tmp_path / "numbers.pt")
     for name, file, message in (
         (
             "resnet19",
@@ -113,6 +114,7 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
         ("resnet18", tmp_path / "none.pt", "cannot read --weights"),
         ("resnet18", tmp_path / "text.pt", "is no state dict of tensors"),
         ("resnet18", tmp_path / "list.pt", "is no state dict of tensors"),
+        ("resnet18", tmp_path / "numbers.pt", "is no state dict of tensors"),
     ):
         with pytest.raises(DataError, match=message) as error:
             load_backbone(name, file)

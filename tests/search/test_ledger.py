@@ -75,9 +75,17 @@ def test_studies_share_a_journal(tmp_path: Path) -> None:
 def test_other_study_of_that_name_is_refused(tmp_path: Path) -> None:
     a_ledger(tmp_path, identity="ab").tell(a_result(0))
     assert a_ledger(tmp_path, identity="ab").told == 1
-    message = r"study s in .*optuna\.journal began with other data or settings, .*: choose another --study"
+    message = (
+        r"study s in .*optuna\.journal began with other data or settings, .* is gone: restore it, or choose another"
+    )
     with pytest.raises(StudyError, match=message):
         a_ledger(tmp_path, identity="cd")
+
+
+def test_study_without_a_trial_is_begun_anew(tmp_path: Path) -> None:
+    a_ledger(tmp_path, identity="ab")  # killed before it had a folder
+    a_ledger(tmp_path, identity="cd").tell(a_result(0))
+    assert a_ledger(tmp_path, identity="cd").told == 1
 
 
 def test_study_that_another_program_began_is_refused(tmp_path: Path) -> None:
@@ -90,7 +98,7 @@ def test_study_that_another_program_began_is_refused(tmp_path: Path) -> None:
 
 def test_study_that_was_begun_without_its_identity_is_completed(tmp_path: Path) -> None:
     optuna.create_study(study_name="s", storage=opened(tmp_path))  # killed between the two writes
-    a_ledger(tmp_path, identity="ab")
+    a_ledger(tmp_path, identity="ab").tell(a_result(0))
     with pytest.raises(StudyError, match="choose another --study"):
         a_ledger(tmp_path, identity="cd")
 

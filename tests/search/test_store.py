@@ -196,7 +196,17 @@ def test_file_of_any_form_of_uri_is_made_from_the_kept_one(
     assert {path.name for path in tmp_path.iterdir() if path.suffix} == {"x.db", "x.db.lock"}
 
 
-@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite+pysqlite:///:memory:",
+        "sqlite:///:memory:?cache=shared",
+        "sqlite:///file:x?mode=memory&uri=true",
+    ],
+)
 def test_database_in_memory_is_refused(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = invoke(monkeypatch, "search", "--store", str(tmp_path), "--tracking-uri", uri)
     assert done.stderr == f"Error: a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE\n"

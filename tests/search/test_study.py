@@ -151,6 +151,19 @@ def test_interrupted_search_stops_at_the_same_failure(tmp_path: Path, monkeypatc
         run_study(tmp_path, a_plan(), 40)
 
 
+def test_killed_search_stops_at_the_same_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(result: TrialResult) -> None:
+        if result.number == 12:  # of 16 in flight: the tenth failure is on disk, and not yet told
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run_trial", failing(lambda number: True))
+    with pytest.raises(KeyboardInterrupt):
+        run_study(tmp_path, a_plan(window=16), 40, workers=1, on_result=killed)
+    assert 9 in folder_of(tmp_path).numbers()
+    with pytest.raises(StudyError, match=r"10 trials in a row failed, the last \(trial 9\)"):
+        run_study(tmp_path, a_plan(window=16), 40)
+
+
 def test_disk_that_is_full_is_told_once_and_what_fits_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = StudyFolder.save
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search import exporter
+from search.delivery import Delivery
 from search.results import StudyFolder
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.made_studies import registered, study_of
@@ -71,6 +73,13 @@ def test_rebuilt_registry_has_the_alias_at_the_study_that_ended_last(
     assert best_version(store) == "a 3"
 
 
+def test_study_that_is_not_there_is_one_line_with_those_that_are(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study_of(store, "a", seed=1)
+    code, out, errors = sync(monkeypatch, store, "--study", "none")
+    assert (code, out) == (1, "")
+    assert errors == f"Error: there is no study none in {store} (found: a): choose another --study or --store"
+
+
 def test_study_that_cannot_be_read_holds_up_no_other(
     untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +122,23 @@ def test_model_goes_to_the_name_that_was_asked_for_last(
     client.delete_registered_model("moths")
     assert sync(monkeypatch, untracked)[0] == 0
     assert client.get_model_version_by_alias("moths", "best").tags["insects.study"] == finished.answer["study"]
+
+
+def test_study_that_another_process_delivers_is_looked_at_when_that_has_ended(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study_of(store, "a", seed=1, loss=0.5)
+    better = folder.load(0)
+    assert better is not None
+    better = replace(better, number=1, history=better.history - 0.1)
+
+    def until_the_other_has_ended(_: Delivery) -> None:
+        folder.save(better)
+
+    monkeypatch.setattr(Delivery, "wait_until_open", until_the_other_has_ended)
+    assert sync(monkeypatch, store)[0] == 0
+    (version,) = own(store).client().search_model_versions("name = 'insects-mlp'")
+    assert version.tags["insects.trial"] == "1"
 
 
 def test_model_that_cannot_be_registered_holds_up_nothing_else(
