@@ -76,7 +76,7 @@ def _automatic(engine: Engine | None, step_flop: float) -> Choice:
     if engine == "compiled":
         return Choice("cpu", "compiled", "the compiled engine trains on the cpu")
     if engine is None and step_flop < LAUNCH_BOUND_FLOP:
-        return Choice("cpu", "compiled", "steps this small are done before an accelerator has launched them")
+        return Choice("cpu", "compiled", "faster for networks this small than any accelerator")
     accelerators = available_accelerators()
     if accelerators:
         return _on_accelerator(accelerators[0], "the first accelerator found")

@@ -200,8 +200,11 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
     click.echo(described.text())
     if out is not None:
         describing.write(described, out)
+        click.echo(f"Written to {out}", err=True)
     if log:
-        describing.log(described, Store.at(store, tracking_uri))
+        place = Store.at(store, tracking_uri)
+        describing.log(described, place)
+        click.echo(f"Logged to {place.tracking_uri}, experiment {describing.EXPERIMENT}", err=True)
 
 
 @click.command(cls=Command)

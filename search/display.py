@@ -83,7 +83,7 @@ class Progress:
         figures = f"validation loss {valid_loss:.4f}, accuracy {valid_accuracy:.4f}"
         self.say(
             f"trial {number} {state}: {figures if state != 'failed' else 'no figures'}; "
-            f"{self._done} of {self._total} done, {best}, {left:.0f} s left"
+            f"{self._done} of {self._total} done, {best}, {left:.0f} s of training left"
         )
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
 from search.evaluated import Rows, RowsRequest, read_rows
@@ -44,7 +43,7 @@ def run_evaluation(store: Store, uri: str, request: RowsRequest) -> Evaluation:
     model = load_model(store, client, uri)
     rows = read_rows(store, client, model, request)
     logits_NC = rows.logits(model)
-    report = evaluate(logits_NC, rows.y, model.classes)
+    report = evaluate(logits_NC, rows.y, model.classes, rows.groups)
     with temporary_folder() as folder:
         _draw(folder, model, rows, logits_NC, report)  # first, so that a run that is begun can be ended
         with reaching(store.tracking_uri):
@@ -63,7 +62,7 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
     tags = {ROLE_TAG: "evaluation", DIGEST_TAG: digest, SEARCH_RUN_TAG: model.search_run}
     if model.search_run:
         tags["mlflow.parentRunId"] = model.search_run
-    run_id = client.create_run(experiment, tags=tags, run_name=f"evaluation of version {model.version}").info.run_id
+    run_id = client.create_run(experiment, tags=tags, run_name=_run_name(model.version)).info.run_id
     now = int(time.time() * 1000)
     low, high = report.interval
     figures = {
@@ -99,7 +98,7 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
 
 
 def _draw(folder: Path, model: LoadedModel, rows: Rows, logits_NC: Floats, report: Report) -> None:
-    """Write figures and report. Raises: StoreError: they cannot be written."""
+    """Write figures and report."""
     from insects.plots import confusion_figure, figure_png
 
     title = f"{model.name} version {model.version}"
@@ -107,11 +106,8 @@ def _draw(folder: Path, model: LoadedModel, rows: Rows, logits_NC: Floats, repor
     figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
     files = {name: figure_png(figure) for name, figure in figures.items()}
     files["report.txt"] = f"{report.text()}\n".encode()
-    try:
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"cannot write figures into {folder}: {error.strerror}; make room there") from error
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -129,12 +125,17 @@ def as_text(evaluation: Evaluation) -> str:
     """The report with its headline, and a word of caution at a second look."""
     name, version = evaluation.model["name"], evaluation.model["version"]
     lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.report.text()]
+    lines += ["", f"Report and figures are in MLflow: run '{_run_name(version)}' of the model's study"]
     if evaluation.test_looks > 1:
         lines += [
             "",
-            f"Look {evaluation.test_looks} at these test rows: choosing by what they say makes them validation rows.",
+            f"Evaluation {evaluation.test_looks} on these rows: who chooses a model by them needs others to test it.",
         ]
     return "\n".join(lines)
+
+
+def _run_name(version: str) -> str:
+    return f"evaluation of version {version}"
 
 
 def best_uri(model_name: str) -> str:

@@ -87,7 +87,8 @@ def pop_request(options: dict[str, Any]) -> ImageRequest | None:
             raise click.UsageError(f"--{name} is about a table, and --images takes the place of one: leave one out.")
     own = ("image_dir", "group", "filename")
     if csv == DEMO and (any(values[name] for name in own) or options["target"]):
-        raise click.UsageError("--images demo knows its folder and columns: leave out what names others.")
+        given = [f"--{name.replace('_', '-')}" for name in (*own, "target") if values.get(name) or options.get(name)]
+        raise click.UsageError(f"--images demo has its own folder, species and specimens: leave out {given[0]}.")
     if csv != DEMO and values["image_dir"] is None:
         raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
     return _request(None if csv == DEMO else csv, values)

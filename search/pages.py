@@ -20,6 +20,7 @@ VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
 
 _PARAMETERS = [field.name for field in fields(TrialParams)]
 _OBJECTIVE = BEST_METRICS[0]
+_CURVES = sorted(METRICS, key=lambda name: not name.startswith("valid"))  # what decides comes first
 
 
 def study_view() -> str:
@@ -36,7 +37,7 @@ def study_view() -> str:
             _section("trials", "All trials", columns=1, cardHeight=420),
             _section("curves", "Learning curves of the best", columns=2),
         ],
-        "compareRunCharts": [_parallel_coordinates("trials"), *(_curve("curves", metric) for metric in METRICS)],
+        "compareRunCharts": [_parallel_coordinates("trials"), *(_curve("curves", metric) for metric in _CURVES)],
     }
     return json.dumps(view, separators=(",", ":"))
 

@@ -78,8 +78,8 @@ def _table(results: list[TrialResult]) -> list[str]:
         f"{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
         for r in ranked[:ROWS]
     ]
-    more = len(results) - ROWS
-    return [f"{head}   (validation)", *rows, *([f"{'':>7}… and {more} more"] if more > 0 else [])]
+    more = [f"{'':>7}… and {len(results) - ROWS} more"] if len(results) > ROWS else []
+    return ["Best by validation loss, in their best epochs:", head, *rows, *more]
 
 
 def _model_line(outcome: Outcome) -> str:

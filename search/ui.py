@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from insects.errors import StoreError, StudyError
+from search import display
 from search.pages import comparison_link
 from search.store import Store, reaching
 from search.tags import STUDY_TAG
@@ -38,6 +39,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
         raise StoreError(f"{store.tracking_uri} serves its pages itself: open it in a browser")
     store.check_begun()
     port = _free_port(port or 0)
+    display.say("Starting MLflow's pages; Ctrl-C ends them")
     address = f"http://{HOST}:{port}"
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -80,7 +80,6 @@ BAD_INPUT = {
     "configs no list": ("--configs bad.json", "bad.json must hold a list"),
     "device cuda": ("--device cuda", "--device cuda is not available here (found: cpu): choose one of these, or auto"),
     "compiled on mps": ("--device mps --engine compiled", "the compiled engine trains on the cpu only"),
-    "no such study": ("--sync --study none", "there is no study none in"),
     "store with an escape in its path": ("--store a%20b", "the path of a store must hold neither % nor ?, found "),
     "store in a file": ("--store t.csv/in", "t.csv/in"),
 }

@@ -78,7 +78,7 @@ def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[s
     progress.close()
     out, err = capsys.readouterr()
     assert out == ""
-    lines = [re.sub(r", \d+ s left$", "", line) for line in err.splitlines()]
+    lines = [re.sub(r", \d+ s of training left$", "", line) for line in err.splitlines()]
     assert lines == [
         "trial 2 complete: validation loss 0.7500, accuracy 0.9000; 2 of 4 done, best loss 0.5000 (trial 0)",
         "trial 1 failed: no figures; 3 of 4 done, best loss 0.5000 (trial 0)",

@@ -85,8 +85,13 @@ MISTAKES = {
     ("--images", "demo", "--train", "x.csv"): "--train is about a table",
     ("--images", "demo", "--features", "a,b"): "--features is about a table",
     ("--images", "demo", "--test", "x.csv"): "--test is about a table",
-    ("--images", "demo", "--group", "sample"): "--images demo knows its folder and columns",
-    ("--images", "demo", "--target", "species"): "--images demo knows its folder and columns",
+    ("--images", "demo", "--group", "sample"): "--images demo has its own folder, species and specimens",
+    (
+        "--images",
+        "demo",
+        "--target",
+        "species",
+    ): "--images demo has its own folder, species and specimens",
 }
 
 
