@@ -14,8 +14,9 @@ import urllib.request
 from collections.abc import Callable
 from types import FrameType
 
+import click
+
 from insects.errors import StoreError, StudyError
-from search import display
 from search.pages import comparison_link
 from search.store import Store, reaching
 from search.tags import STUDY_TAG
@@ -39,7 +40,6 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
         raise StoreError(f"{store.tracking_uri} serves its pages itself: open it in a browser")
     store.check_begun()
     port = _free_port(port or 0)
-    display.say("Starting MLflow's pages; Ctrl-C ends them")
     address = f"http://{HOST}:{port}"
     command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -55,6 +55,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     try:
         experiment = _experiment(store, study)  # while the pages start
         _wait_until_it_answers(process, address)
+        click.echo("Ctrl-C ends these pages", err=True)
         say(comparison_link(address, experiment))
         code = process.wait()
         raise StoreError(f"mlflow ui at {address} ended by itself with exit code {code}: start insects-ui again")

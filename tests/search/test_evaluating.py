@@ -17,7 +17,19 @@ from insects.splits import Table
 from tests.search.commands import Finished, command, digests, invoke, own
 from tests.search.studies import builtin_splits
 
-KEYS = {"accuracy", "correct", "total", "interval", "loss", "per_class", "confusion", "model", "test", "test_looks"}
+KEYS = {
+    "accuracy",
+    "correct",
+    "total",
+    "interval",
+    "groups",
+    "loss",
+    "per_class",
+    "confusion",
+    "model",
+    "test",
+    "test_looks",
+}
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +107,7 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     second = invoke(monkeypatch, "evaluate", "--best", *place, "--json")
     assert json.loads(second.stdout) == {**evaluated, "test_looks": 2}
     third = invoke(monkeypatch, "evaluate", "--model", "models:/insects-mlp/1", *place)
-    assert "Look 3 at these test rows" in third.stdout
+    assert "Evaluation 3 on these rows: " in third.stdout
     assert f"accuracy {evaluated['accuracy']:.4f}" in third.stdout
     rows = builtin_splits()[1]
     some = Table(rows.features, rows.classes, rows.x[:50], rows.y[:50], "some.csv")
@@ -138,8 +150,8 @@ def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(
     monkeypatch.setattr("search.evaluating.Path.write_bytes", refused)
     done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store))
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: cannot write figures into ")
-    assert done.stderr.endswith("No space left on device; make room there\n")
+    assert done.stderr.startswith("Error: temporary files cannot be written ([Errno 28] No space left on device: ")
+    assert done.stderr.endswith(": make room, or set TMPDIR to a folder that has some\n")
     assert runs() == before
 
 

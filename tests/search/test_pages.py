@@ -109,7 +109,7 @@ def test_link_shows_all_trials_best_first_with_parallel_coordinates(pages: Pages
     axes.first.wait_for()
     assert axes.all_text_contents() == [*PARAMETERS, "best_valid_loss"]
     browser_page.get_by_text("Learning curves of the best").scroll_into_view_if_needed()
-    for curve in ("train_loss", "train_accuracy"):
+    for curve in ("valid_loss", "valid_accuracy"):
         browser_page.get_by_text(curve, exact=True).first.wait_for()
     browser_page.locator(".js-plotly-plot .scatterlayer").first.wait_for()
 
@@ -198,7 +198,8 @@ def test_hangup_that_is_ignored_ends_nothing(finished: Finished) -> None:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address}health") as answer:
             assert answer.status == 200
         shown.send_signal(signal.SIGTERM)
-        assert shown.wait(30) == 143
+        code = shown.wait(30)
+        assert code == 143, shown.stderr.read()
 
 
 def test_modules_of_the_working_directory_are_not_imported(finished: Finished, tmp_path: Path) -> None:
