@@ -23,9 +23,8 @@ from insects.plots.style import (
     new_figure,
     png,
 )
-from insects.plots.ticks import rounded_down, rounded_up, set_logarithmic
+from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set_logarithmic
 
-_FLOOR = 1e-6  # losses below are drawn here: a logarithmic axis has no zero
 _STILLS_KEPT = 12
 _ACCURACY_STARTS = (80, 0)  # in per cent; few, so that few layers are drawn
 
@@ -39,8 +38,8 @@ class LossCurves:
     def __init__(self) -> None:
         figure = new_figure()
         self._layers = LayeredFigure(figure)
-        self._loss: Any = figure.add_axes((0.115, 0.475, 0.86, 0.385))
-        self._accuracy: Any = figure.add_axes((0.115, 0.115, 0.86, 0.275))
+        self._loss: Any = figure.add_axes((0.135, 0.475, 0.84, 0.385))
+        self._accuracy: Any = figure.add_axes((0.135, 0.115, 0.84, 0.275))
         self._heading = Heading()
         self._lines: list[Line2D] = []
         for axes, unit in ((self._loss, 1), (self._accuracy, 100)):
@@ -50,7 +49,7 @@ class LossCurves:
                 axes.add_line(line)
                 self._lines.append(line)
             axes.set_ylabel("cross entropy (nats)" if unit == 1 else "accuracy (%)", fontsize=NORMAL, color=INK)
-            axes.yaxis.set_label_coords(-0.107, 0.5)
+            axes.yaxis.set_label_coords(-0.122, 0.5)
             clean_axes(axes)
             axes.grid(color=GRID, linewidth=0.7)
             axes.set_axisbelow(True)
@@ -78,7 +77,7 @@ class LossCurves:
             handlelength=1.6,
             columnspacing=2,
         )
-        for mark in (self._best, self._lost):
+        for mark in (*self._lines, self._best, self._lost):  # the limits hold all values, but not all of a marker
             mark.set_clip_on(False)
         self._artists = (
             *self._best_lines,
@@ -95,7 +94,7 @@ class LossCurves:
         if history_E4.ndim != 2 or history_E4.shape[1] != 4 or len(history_E4) == 0:
             raise ValueError(f"a history must have shape (E, 4) with at least one epoch, found {history_E4.shape}")
         shown_E4 = np.where(np.isfinite(history_E4), history_E4, np.nan)
-        shown_E4[:, [0, 2]] = np.maximum(shown_E4[:, [0, 2]], _FLOOR)
+        shown_E4[:, [0, 2]] = np.maximum(shown_E4[:, [0, 2]], FLOOR)
         shown_E4[:, [1, 3]] *= 100
         limits = _limits(shown_E4)
         still = self._still(limits)
@@ -114,7 +113,7 @@ class LossCurves:
         self._lost.set_data(lost_E, np.full(len(lost_E), limits[2]))
         self._layers.pixels[:] = still
         self._layers.draw_over(self._artists)
-        self._heading.write(self._layers.pixels, title, _summary(history_E4, best_epoch if has_best else 0, lost_E))
+        self._heading.write(self._layers.pixels, title, summary(history_E4, best_epoch if has_best else 0, lost_E))
         return png(self._layers.pixels)
 
     def _still(self, limits: Limits) -> Pixels:
@@ -153,9 +152,14 @@ def _limits(shown_E4: NDArray[np.float64]) -> Limits:
     return len(shown_E4), low, high, start
 
 
-def _summary(history_E4: NDArray[np.float64], best_epoch: int, lost_E: NDArray[np.int_]) -> str:
+def summary(history_E4: NDArray[np.float64], best_epoch: int, lost_E: NDArray[np.int_]) -> str:
+    """The line below the title. lost_E: epochs whose loss is not finite; best_epoch: from 1, 0 if there is none."""
+    floored = floor_note(history_E4[:, [0, 2]])
     if best_epoch == 0:
-        return f"no epoch with a finite validation loss ({len(history_E4)} trained)"
+        return "; ".join(filter(None, (f"no epoch with a finite validation loss ({len(history_E4)} trained)", floored)))
     _, _, loss, accuracy = history_E4[best_epoch - 1]
-    lost = f"; loss not finite in epoch {lost_E[0]}" if len(lost_E) else ""
-    return f"epoch {best_epoch}: loss {loss:.4g}, accuracy {100 * accuracy:.1f} %{lost}"
+    best = f"best epoch {best_epoch}: validation loss {loss:.4g}"
+    lost = f"loss not finite in epoch {lost_E[0]}" if len(lost_E) else ""
+    if not (lost and floored):  # there is no room for all three, and the accuracy is in the panel below
+        best += f", accuracy {100 * accuracy:.1f} %"
+    return "; ".join(filter(None, (best, lost, floored)))

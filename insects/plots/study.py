@@ -22,7 +22,7 @@ from insects.plots.style import (
     new_figure,
     write_heading,
 )
-from insects.plots.ticks import rounded_down, rounded_up, set_logarithmic
+from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set_logarithmic
 
 ATLAS_MAPS = 100
 """Most maps on one page."""
@@ -73,8 +73,8 @@ def boundary_atlas(
 def optimization_history(numbers: Sequence[int], values: Sequence[float], states: Sequence[State]) -> Figure:
     """Each trial's lowest validation loss by its number, and the best so far.
 
-    Args: values: lowest validation loss of each trial; those of failed trials and others that are not finite are
-    drawn at the upper edge. states: one for each trial.
+    Args: values: lowest validation loss of each trial; trials that failed, and those whose value is
+    not finite (diverged), are drawn at the upper edge. states: one for each trial.
     Raises: ValueError: the three differ in length, or are empty.
     """
     if not numbers or not len(numbers) == len(values) == len(states):
@@ -83,33 +83,36 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
     number = np.asarray(numbers)[order]
     value = np.asarray(values, float)[order]
     state = np.asarray(states)[order]
-    drawable = np.isfinite(value) & (value > 0) & (state != "failed")
-    complete, pruned = drawable & (state == "complete"), drawable & (state == "pruned")
+    failed = state == "failed"
+    diverged = ~failed & ~np.isfinite(value)
+    drawn = ~failed & ~diverged
+    complete, pruned = drawn & (state == "complete"), drawn & (state == "pruned")
+    height = np.maximum(value, FLOOR)
 
     figure = new_figure()
-    axes = figure.add_axes((0.115, 0.115, 0.86, 0.745))
+    axes = figure.add_axes((0.135, 0.165, 0.84, 0.695))
     clean_axes(axes)
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.plot(number[complete], value[complete], "o", color=TRAIN, markersize=6, alpha=0.75, label="trial")
+    axes.plot(number[complete], height[complete], "o", color=TRAIN, markersize=6, alpha=0.75, label="trial")
     if pruned.any():
-        axes.plot(number[pruned], value[pruned], "d", color="#E69F00", markersize=6, label="stopped early")
-    if not drawable.all():
-        edge = np.full(np.count_nonzero(~drawable), 0.985)
-        at_edge = axes.get_xaxis_transform()
-        axes.plot(number[~drawable], edge, "X", color=INK, markersize=7, transform=at_edge, label="failed")
-    best = np.minimum.accumulate(np.where(complete, value, np.inf))
+        axes.plot(number[pruned], height[pruned], "d", color="#E69F00", markersize=6, label="stopped early")
+    for lost, marker, label in ((diverged, "^", "diverged"), (failed, "X", "failed")):
+        if lost.any():
+            edge, at_edge = np.full(np.count_nonzero(lost), 0.985), axes.get_xaxis_transform()
+            axes.plot(number[lost], edge, marker, color=INK, markersize=7, transform=at_edge, label=label)
+    best = np.minimum.accumulate(np.where(complete, height, np.inf))
     reached = np.isfinite(best)
     axes.plot(number[reached], best[reached], color=VALID, linewidth=2.2, drawstyle="steps-post", label="best so far")
-    if drawable.any():
-        set_logarithmic(axes, rounded_down(0.95 * value[drawable].min()), rounded_up(1.05 * value[drawable].max()))
+    if drawn.any():
+        set_logarithmic(axes, rounded_down(0.95 * height[drawn].min()), rounded_up(1.05 * height[drawn].max()))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("trial", fontsize=NORMAL, color=INK)
     axes.set_ylabel("lowest validation loss (nats)", fontsize=NORMAL, color=INK)
     figure.legend(
-        loc="upper right",
-        bbox_to_anchor=(0.985, 0.985),
-        ncols=4,
+        loc="lower center",
+        bbox_to_anchor=(0.555, 0.0),
+        ncols=5,
         frameon=False,
         fontsize=SMALL,
         labelcolor=INK,
@@ -119,7 +122,7 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
     )
     summary = "no trial has finished"
     if reached.any():
-        winner = int(number[np.argmin(np.where(complete, value, np.inf))])
-        summary = f"best: trial {winner}, {best[-1]:.4g} nats"
-    write_heading(figure, "optimization history", summary)
+        winner = int(np.argmin(np.where(complete, value, np.inf)))
+        summary = f"best: trial {number[winner]}, {value[winner]:.4g} nats"
+    write_heading(figure, "optimization history", "; ".join(filter(None, (summary, floor_note(value[drawn])))))
     return figure

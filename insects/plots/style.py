@@ -27,6 +27,7 @@ INK, MUTED, GRID, UNKNOWN = "#1a1a1a", "#5c5c5c", "#d9d9d9", "#9a9a9a"
 TRAIN, VALID = "#0072B2", "#D55E00"
 SMALL, NORMAL, LARGE = 10, 11, 12.5
 """Font sizes in points: at 100 dpi still legible where the MLflow UI shows a figure at 300 pixels."""
+SMALLEST = 9  # of a heading that would not fit otherwise
 
 # Okabe and Ito, Color Universal Design (2008); the most different ones first, black in grey to leave it to the marks.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#555555")
@@ -115,11 +116,16 @@ def fit(text: Text, name: str, room: float) -> None:
 
 
 def write_heading(figure: Figure, title: str, subtitle: str) -> None:
-    """Title in bold and a grey line below it, at the upper left."""
+    """Title in bold and a grey line below it, at the upper left; smaller where too long."""
     width, height = figure.get_size_inches()
     left, first, second = 0.14 / width, 1 - 0.27 / height, 1 - 0.52 / height
-    figure.text(left, first, title, fontsize=LARGE, fontweight="bold", color=INK, parse_math=False)
-    figure.text(left, second, subtitle, fontsize=NORMAL, color=MUTED, parse_math=False)
+    lines = (
+        figure.text(left, first, title, fontsize=LARGE, fontweight="bold", color=INK, parse_math=False),
+        figure.text(left, second, subtitle, fontsize=NORMAL, color=MUTED, parse_math=False),
+    )
+    for line in lines:
+        if line.get_window_extent().x1 > 100 * width - 4:
+            line.set_fontsize(SMALLEST)
 
 
 class LayeredFigure:

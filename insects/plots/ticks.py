@@ -5,8 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 _SERIES = ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0,))
 _MOST_TICKS = 8
+
+FLOOR = 1e-6
+"""Losses below are drawn here: a logarithmic axis has no zero."""
+
+
+def floor_note(loss_N: NDArray[np.float64]) -> str:
+    """What a figure says if one of the losses is drawn at `FLOOR` in place of its own; otherwise nothing."""
+    return f"losses below {label(FLOOR)} are drawn there" if (loss_N < FLOOR).any() else ""
 
 
 def rounded_down(value: float) -> float:

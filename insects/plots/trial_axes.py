@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from insects.plots.ticks import FLOOR, logarithmic_ticks
 from insects.plots.ticks import label as number_label
-from insects.plots.ticks import logarithmic_ticks
 from insects.trial import TrialResult
 
 LABELS = {
@@ -21,7 +21,6 @@ LABELS = {
     "batch_size": "batch size (rows)",
 }
 LOSS_LABEL = "lowest validation loss (nats)"
-FLOOR = 1e-6  # losses below are drawn here: a logarithmic axis has no zero
 
 Values = NDArray[np.float64]
 

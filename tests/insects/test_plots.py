@@ -13,6 +13,7 @@ from insects.mlp import Floats
 from insects.plots import (
     TrialFigures,
 )
+from insects.plots.curves import summary
 from insects.plots.style import class_colours
 from insects.splits import Splits
 from tests.insects.plot_cases import (
@@ -133,12 +134,41 @@ def test_every_history_can_be_drawn(quadrants: Splits, history_E4: NDArray[np.fl
 
 def test_curves_have_their_colours_and_the_best_epoch_is_ruled(quadrants: Splits) -> None:
     pixels = decoded(TrialFigures(quadrants).loss_curves(history(20), 10, TITLE))
-    panel = pixels[75:260, 85:680]
+    panel = pixels[75:260, 97:680]
     for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
         assert (np.abs(panel - colour).max(axis=2) < 12).sum() > 300
     dark = (panel.sum(axis=2) < 200).sum(axis=0)
     assert dark.max() > 60  # a dashed line from bottom to top
-    assert abs(int(dark.argmax()) + 85 - (80.5 + 602 * 9.5 / 20)) < 8
+    assert abs(int(dark.argmax()) + 97 - (94.5 + 588 * 9.5 / 20)) < 8
+
+
+def test_markers_at_the_upper_edge_of_the_losses_are_whole(quadrants: Splits) -> None:
+    history_E4 = np.stack([np.geomspace(0.95, 1e-5, 10), *np.full((3, 10), 0.5)], axis=1)[:, [1, 2, 0, 3]]
+    pixels = decoded(TrialFigures(quadrants).loss_curves(history_E4, 10, TITLE))
+    above = pixels[65:69, 85:140]  # the axes begin at row 70
+    assert (np.abs(above - (0xD5, 0x5E, 0x00)).max(axis=2) < 12).sum() >= 8
+
+
+@pytest.mark.parametrize(
+    ("losses", "best_epoch", "said"),
+    [
+        ([1.0, 0.5], 2, "best epoch 2: validation loss 0.5, accuracy 75.0 %"),
+        ([1.0, 0.0], 2, "best epoch 2: validation loss 0, accuracy 75.0 %; losses below 1e-6 are drawn there"),
+        ([0.5, np.inf], 1, "best epoch 1: validation loss 0.5, accuracy 75.0 %; loss not finite in epoch 2"),
+        (
+            [0.0, np.inf],
+            1,
+            "best epoch 1: validation loss 0; loss not finite in epoch 2; losses below 1e-6 are drawn there",
+        ),
+        ([np.nan, np.nan], 0, "no epoch with a finite validation loss (2 trained)"),
+    ],
+)
+def test_summary_of_a_history_names_the_best_epoch_and_what_is_not_drawn_as_it_is(
+    losses: list[float], best_epoch: int, said: str
+) -> None:
+    history_E4 = np.array([[0.5, 0.5, loss, 0.75] for loss in losses])
+    lost_E = np.flatnonzero(~np.isfinite(history_E4[:, 2])) + 1
+    assert summary(history_E4, best_epoch, lost_E) == said
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (5, 3), (4,)])

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from insects.params import TrialParams
 from insects.plots import figure_png
 from insects.plots.comparison import LINES, contour_figure, importance_figure, parallel_figure, slice_figure
-from insects.plots.trial_axes import FLOOR, LABELS, best_trial, losses, varying_axes
+from insects.plots.ticks import FLOOR
+from insects.plots.trial_axes import LABELS, best_trial, losses, varying_axes
 from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 from tests.insects.plot_cases import decoded, texts

@@ -16,7 +16,8 @@ from insects.plots import (
     figure_png,
     optimization_history,
 )
-from insects.plots.style import LEGEND_ROOM
+from insects.plots.style import LARGE, LEGEND_ROOM, SMALLEST, new_figure, write_heading
+from insects.plots.ticks import FLOOR
 from insects.splits import Splits
 from tests.insects.plot_cases import (
     Predict,
@@ -201,6 +202,27 @@ def test_history_of_a_study_follows_the_best_complete_trial() -> None:
     assert np.asarray(best.get_ydata()).tolist() == [2.0, 2.0, 2.0, 0.5, 0.5]
     assert "best: trial 3, 0.5 nats" in texts(figure)
     assert decoded(figure_png(figure)).shape == (500, 700, 3)
+
+
+def test_loss_of_zero_is_the_best_of_a_history_and_drawn_at_the_floor() -> None:
+    figure = optimization_history([0, 1, 2], [0.5, 0.0, 1e-8], ["complete"] * 3)
+    trial, best = figure.axes[0].lines
+    assert np.asarray(trial.get_ydata()).tolist() == [0.5, FLOOR, FLOOR]
+    assert np.asarray(best.get_ydata()).tolist() == [0.5, FLOOR, FLOOR]
+    assert "best: trial 1, 0 nats; losses below 1e-6 are drawn there" in texts(figure)
+
+
+def test_only_failed_trials_are_called_failed_in_a_history() -> None:
+    figure = optimization_history([0, 1, 2], [np.inf, 0.2, np.nan], ["complete", "failed", "pruned"])
+    marks = {str(line.get_label()): np.asarray(line.get_xdata()).tolist() for line in figure.axes[0].lines}
+    assert marks == {"trial": [], "diverged": [0, 2], "failed": [1], "best so far": []}
+
+
+def test_a_heading_that_is_too_long_is_smaller() -> None:
+    figure = new_figure()
+    write_heading(figure, "short", "a long subtitle " * 6)
+    assert [text.get_fontsize() for text in figure.texts] == [LARGE, SMALLEST]
+    assert all(text.get_window_extent().x1 < 700 for text in figure.texts)
 
 
 def test_history_of_a_study_without_a_complete_trial_says_so() -> None:
