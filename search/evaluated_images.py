@@ -88,7 +88,7 @@ class ImageRows:
                 return predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), _BATCH)
 
             figures["decision_boundary.png"] = evaluation_boundary(
-                names, model.classes, from_plane, x_NF, self.y, f"{title} on test images"
+                names, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
             )
         return figures
 

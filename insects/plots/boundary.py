@@ -92,8 +92,9 @@ class TrialBoundary:
         classes: tuple[str, ...],
         train: tuple[Floats, NDArray[np.integer]],
         valid: tuple[Floats, NDArray[np.integer]],
+        unit: str,
     ) -> None:
-        self.plane = plane
+        self.plane, self._unit = plane, unit
         self._valid_x, self._valid_y = valid
         self._drawn = sample_index(len(self._valid_y), POINTS)
         self._points_N2 = plane.points(self._valid_x[self._drawn])
@@ -102,7 +103,7 @@ class TrialBoundary:
         small, large = dot_size(len(shown)) / 2, dot_size(len(self._drawn))
         canvas.scatter(plane.points(train[0][shown]), train[1][shown], small, "none")
         canvas.scatter(self._points_N2, self._valid_y[self._drawn], large, "white")
-        canvas.legend([_dot("training row", small), _dot("validation row", large)])
+        canvas.legend([_dot(f"training {unit}", small), _dot(f"validation {unit}", large)])
         canvas.wrong.set_animated(True)
         canvas.figure.patch.set_alpha(0)
         self._wrong, self._box, self._heading = canvas.wrong, canvas.box, Heading()
@@ -123,7 +124,7 @@ class TrialBoundary:
         wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
         self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
         self._layers.draw_over([self._wrong])
-        count = f"{int(wrong_N.sum())} of {len(wrong_N)} validation rows wrong"
+        count = f"{int(wrong_N.sum())} of {len(wrong_N)} validation {self._unit}s wrong"
         self._heading.write(pixels, title, f"{self.plane.kind}; {count}")
         return png(pixels)
 
@@ -150,15 +151,16 @@ def evaluation_boundary(
     x_NF: Floats,
     y_N: NDArray[np.integer],
     title: str = "test rows",
+    unit: str = "row",
 ) -> Figure:
     """The model's decision with the test rows on it, the wrong ones marked and counted in the title.
 
     Args: predict_raw: rows as the user has them `(N, F)` to logits `(N, C)`. x_NF: `(N, F)` float32, such rows.
-    y_N: `(N,)` in `[0, C)`.
+    y_N: `(N,)` in `[0, C)`. unit: what a row is to the user.
     """
     mean_F, std_F = moments(x_NF)
     standardized_NF = standardized(x_NF, mean_F, std_F)
-    plane = plane_for(features, standardized_NF, mean_F, std_F, len(classes))
+    plane = plane_for(features, standardized_NF, mean_F, std_F, len(classes), of=f"the test {unit}s")
     canvas = BoundaryCanvas(plane, classes)
     rows, columns = canvas.box
     colours = plane.paint(
@@ -173,8 +175,11 @@ def evaluation_boundary(
     size = dot_size(len(shown))
     canvas.scatter(points_N2[shown], y_N[shown], size, "white")
     canvas.wrong.set_data(*points_N2[wrong_N].T)
-    canvas.legend([_dot("test row", size)])
-    write_heading(canvas.figure, f"{title}: {int(wrong_N.sum())} of {len(wrong_N)} wrong", plane.kind)
+    canvas.legend([_dot(f"test {unit}", size)])
+    kind = (
+        plane.kind if len(features) <= 2 else f"PCA of {len(features):,} features; {plane.kind}, wrong ones are ringed"
+    )
+    write_heading(canvas.figure, f"{title}: {int(wrong_N.sum())} of {len(wrong_N)} wrong", kind)
     return canvas.figure
 
 

@@ -35,20 +35,20 @@ Limits = tuple[int, float, float, int]
 class LossCurves:
     """Draws histories, one after the other; axes with the same limits are drawn once."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
         figure = new_figure()
         self._layers = LayeredFigure(figure)
         self._loss: Any = figure.add_axes((0.135, 0.475, 0.84, 0.385))
         self._accuracy: Any = figure.add_axes((0.135, 0.115, 0.84, 0.275))
         self._heading = Heading()
         self._lines: list[Line2D] = []
-        for axes, unit in ((self._loss, 1), (self._accuracy, 100)):
+        for axes, quantity in ((self._loss, "cross entropy (nats)"), (self._accuracy, "accuracy (%)")):
             # The thin line is drawn over the thick one: where they coincide both are seen.
             for colour, width in ((VALID, 3), (TRAIN, 1.4)):
                 line = Line2D([], [], color=colour, linewidth=width, marker="o", markersize=1.2 + 1.8 * width)
                 axes.add_line(line)
                 self._lines.append(line)
-            axes.set_ylabel("cross entropy (nats)" if unit == 1 else "accuracy (%)", fontsize=NORMAL, color=INK)
+            axes.set_ylabel(quantity, fontsize=NORMAL, color=INK)
             axes.yaxis.set_label_coords(-0.122, 0.5)
             clean_axes(axes)
             axes.grid(color=GRID, linewidth=0.7)
@@ -66,7 +66,7 @@ class LossCurves:
         self._loss.add_line(self._lost)
         self._loss.legend(
             [*self._lines[:2], self._best],
-            ["validation rows", "training rows", "best epoch"],
+            [f"validation {unit}s", f"training {unit}s", "best epoch"],
             loc="upper center",
             bbox_to_anchor=(0.5, -0.03),
             ncols=3,

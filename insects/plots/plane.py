@@ -45,13 +45,18 @@ class Plane(Protocol):
         """The map `(height, width, 3)`, first row at the top; `predict` takes standardized rows."""
 
 
-def plane_for(features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int) -> Plane:
-    """The plane that shows rows `(N, F)`, standardized by `mean_F` and `std_F`, best."""
+def plane_for(
+    features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int, of: str = ""
+) -> Plane:
+    """The plane that shows rows `(N, F)`, standardized by `mean_F` and `std_F`, best.
+
+    of: what principal components are named after, where it is not the features.
+    """
     if len(features) == 1:
         return OneFeature(features[0], x_NF, mean_F, std_F, classes)
     if len(features) == 2:
         return TwoFeatures(features, x_NF, mean_F, std_F, classes)
-    return Projection(x_NF, classes)
+    return Projection(x_NF, classes, of or f"{len(features):,} features")
 
 
 def standardized(raw_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
@@ -136,16 +141,16 @@ class TwoFeatures(_Flat):
 class Projection(_Flat):
     """The plane of the first two principal components of (a sample of) the standardized rows."""
 
-    def __init__(self, x_NF: Floats, classes: int) -> None:
+    def __init__(self, x_NF: Floats, classes: int, of: str) -> None:
         self.centre_F, self.directions_2F, shares = principal_plane(sample(x_NF, PROJECTED_ROWS))
         points = self.points(x_NF)
         super().__init__(
             Painter(classes),
             robust_limits(points[:, 0]),
             robust_limits(points[:, 1]),
-            f"PC 1 ({shares[0]:.0%} of variance)".replace("%", " %"),
-            f"PC 2 ({shares[1]:.0%} of variance)".replace("%", " %"),
-            f"decision in a 2-D projection (PCA of {x_NF.shape[1]} features)",
+            f"PC 1 of {of} ({shares[0]:.0%} of variance)".replace("%", " %"),
+            f"PC 2 of {of} ({shares[1]:.0%} of variance)".replace("%", " %"),
+            "ground: model on this plane, points lie off it",
             grid_points(x_NF.shape[1]),
         )
 

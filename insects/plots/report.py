@@ -19,7 +19,7 @@ _BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#00
 
 
 def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
-    """Counts of true by predicted class; a cell's colour is its share of the true class's rows."""
+    """Counts of true by predicted class; a cell's colour is its share of the true class."""
     count = len(report.classes)
     numbered = count <= NUMBERED_CLASSES
     named = np.arange(count) if numbered else np.unique(np.linspace(0, count - 1, 20).round().astype(int))
@@ -41,7 +41,7 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     shares = report.confusion / np.maximum(report.confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1)
     figure.colorbar(image, cax=bar)
-    bar.set_ylabel("share of the true class's rows", fontsize=SMALL, color=INK)
+    bar.set_ylabel("share of the true class", fontsize=SMALL, color=INK)
     bar.tick_params(labelsize=SMALL, colors=MUTED, labelcolor=INK)
     if numbered:
         _number_cells(axes, report.confusion, shares)

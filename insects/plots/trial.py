@@ -20,12 +20,13 @@ class TrialFigures:
     A figure depends on the splits and the arguments alone, not on what was drawn before.
     """
 
-    def __init__(self, splits: Splits) -> None:
+    def __init__(self, splits: Splits, unit: str = "row") -> None:
+        """unit: what a row is to the user: the figures speak of `training images` for `image`."""
         drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
-        self._plane = plane_for(splits.features, drawn, splits.mean, splits.std, len(splits.classes))
-        self._curves = LossCurves()
+        self.plane = plane_for(splits.features, drawn, splits.mean, splits.std, len(splits.classes))
+        self._curves = LossCurves(unit)
         self._boundary = TrialBoundary(
-            self._plane, splits.classes, (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y)
+            self.plane, splits.classes, (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y), unit
         )
 
     def loss_curves(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
@@ -47,4 +48,4 @@ class TrialFigures:
 
     def thumbnail(self, predict: Predict) -> Pixels:
         """The map of `decision_boundary` alone, `(64, 64, 3)` uint8, for `boundary_atlas`."""
-        return self._plane.paint(predict, THUMBNAIL, THUMBNAIL)
+        return self.plane.paint(predict, THUMBNAIL, THUMBNAIL)

@@ -18,7 +18,7 @@ LABELS = {
     "depth": "depth (hidden layers)",
     "width": "width (units a layer)",
     "lr": "learning rate",
-    "batch_size": "batch size (rows)",
+    "batch_size": "batch size",
 }
 LOSS_LABEL = "lowest validation loss (nats)"
 

@@ -13,7 +13,8 @@ from insects.mlp import Floats
 from insects.plots import (
     TrialFigures,
 )
-from insects.plots.curves import summary
+from insects.plots.curves import LossCurves, summary
+from insects.plots.heading import Heading
 from insects.plots.style import class_colours
 from insects.splits import Splits
 from tests.insects.plot_cases import (
@@ -171,6 +172,11 @@ def test_summary_of_a_history_names_the_best_epoch_and_what_is_not_drawn_as_it_i
     assert summary(history_E4, best_epoch, lost_E) == said
 
 
+def test_curves_of_a_study_of_images_speak_of_images() -> None:
+    legend = LossCurves("image")._loss.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["validation images", "training images", "best epoch"]
+
+
 @pytest.mark.parametrize("shape", [(0, 4), (5, 3), (4,)])
 def test_a_history_of_another_shape_is_refused(quadrants: Splits, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(E, 4\)"):
@@ -186,6 +192,21 @@ def test_tables_of_any_shape_can_be_drawn(features: int, classes: int) -> None:
     assert thumbnail.shape == (64, 64, 3)
     assert thumbnail.dtype == np.uint8
     assert thumbnail.std() > 0
+
+
+def test_subtitle_of_a_projection_says_that_the_ground_is_not_what_the_rows_got(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(Heading, "write", lambda self, pixels, title, subtitle: written.append(subtitle))
+    splits = random_splits(9, 3)
+    for unit in ("row", "image"):
+        figures = TrialFigures(splits, unit)
+        figures.decision_boundary(lambda x_NF: np.tile(np.array([1, 0, 0], np.float32), (len(x_NF), 1)), TITLE)
+        assert figures.plane.xlabel.startswith("PC 1 of 9 features (")
+    wrong = int((splits.valid_y != 0).sum())
+    ground = "ground: model on this plane, points lie off it"
+    assert written == [f"{ground}; {wrong} of 100 validation {unit} wrong" for unit in ("rows", "images")]
 
 
 def test_infinite_logits_are_grey_and_spread_no_further(quadrants: Splits) -> None:

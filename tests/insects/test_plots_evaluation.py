@@ -104,8 +104,17 @@ def test_small_spread_far_from_zero_is_drawn_as_that_of_the_same_rows_near_zero(
 
 def test_a_projection_is_named_as_such() -> None:
     shown = texts(evaluated(random_splits(20, 3), linear(20, 3)))
-    assert "decision in a 2-D projection (PCA of 20 features)" in shown
-    assert any(text.startswith("PC 1 (") and text.endswith(" % of variance)") for text in shown)
+    assert "PCA of 20 features; ground: model on this plane, points lie off it, wrong ones are ringed" in shown
+    # Not the trial's axes, which are of training and validation rows.
+    assert any(text.startswith("PC 1 of the test rows (") and text.endswith(" % of variance)") for text in shown)
+
+
+def test_an_evaluation_of_images_speaks_of_images(quadrants: Splits) -> None:
+    figure = evaluation_boundary(
+        quadrants.features, quadrants.classes, by_sign, quadrants.valid_x, quadrants.valid_y, unit="image"
+    )
+    assert "test image" in texts(figure)
+    assert "test row" not in texts(figure)
 
 
 def test_one_feature_is_drawn_with_its_probabilities() -> None:

@@ -76,7 +76,7 @@ def test_two_features_are_drawn_in_their_own_units() -> None:
 def test_more_features_are_projected_and_it_is_said() -> None:
     figure = table_figures(blobs(9, 3))["scatter.png"]
     assert any("2-D projection (PCA of 9 features)" in text for text in texts(figure))
-    assert any(text.startswith("PC 1 (") for text in texts(figure))
+    assert any(text.startswith("PC 1 of 9 features (") for text in texts(figure))
 
 
 def test_histograms_count_every_row_in_the_colour_of_its_class() -> None:
