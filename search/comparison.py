@@ -87,7 +87,8 @@ def write_comparison(
 ) -> None:
     """Write `trials.csv` and every figure that these trials are enough for."""
     from insects.plots import optimization_history
-    from insects.plots.comparison import contour_figure, importance_figure, parallel_figure, slice_figure
+    from insects.plots.comparison import importance_figure, parallel_figure, slice_figure
+    from insects.plots.contour import contour_figure
 
     _write_trials(folder / "trials.csv", results)
     complete = [r for r in results if r.state == "complete" and np.isfinite(r.valid_loss)]
@@ -100,9 +101,9 @@ def write_comparison(
         "optimization_history.png": optimization_history(*map(list, zip(*history, strict=True))),
         "boundary_atlas.png": _atlas(study, data, results, figures),
         "importances.png": importance_figure(shares, len(ranked), TOP) if shares else None,
-        "slices.png": slice_figure(results),
-        "parallel_coordinates.png": parallel_figure(results),
-        "contour.png": contour_figure(results, list(shares) or _MOST_TELLING),
+        "slices.png": slice_figure(results, vars(space)),
+        "parallel_coordinates.png": parallel_figure(results, vars(space)),
+        "contour.png": contour_figure(results, list(shares) or _MOST_TELLING, vars(space)),
     }
     write_figures(folder, {name: figure for name, figure in drawn.items() if figure is not None})
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from insects.plots.style import INK, NORMAL, VALID
 from insects.plots.ticks import FLOOR, logarithmic_ticks
 from insects.plots.ticks import label as number_label
 from insects.trial import TrialResult
@@ -22,14 +25,24 @@ LABELS = {
 }
 LOSS_LABEL = "lowest validation loss (nats)"
 
+_JITTER = 0.0375  # of a step
+
 Values = NDArray[np.float64]
+
+
+Bounds = Mapping[str, Sequence[float]]
+"""By parameter what was searched: its ends, or of the batch size all choices."""
+
+LOSS_COLOURS = mpl.colormaps["viridis"]
+RING: dict[str, Any] = {"marker": "o", "color": VALID, "fillstyle": "none", "markeredgewidth": 2.2}
+"""Style of the mark round the best trial."""
 
 
 @dataclass(frozen=True)
 class ParameterAxis:
     """A parameter along an axis. at: `(N,)`, where each trial is; low, high: its ends; ticks: places and labels.
 
-    Learning rates stand by their logarithm, batch sizes side by side, whatever lies between them.
+    Learning rates and batch sizes stand by their logarithm. jitter: how far trials are moved where values are few.
     """
 
     name: str
@@ -37,22 +50,32 @@ class ParameterAxis:
     low: float
     high: float
     ticks: list[tuple[float, str]]
-    steps: bool
+    jitter: float = 0.0
 
-    def spread(self) -> Values:
-        """`at`, with values of few steps moved by up to 0.15 so that trials do not hide each other."""
-        if not self.steps:
-            return self.at
-        return self.at + np.random.Generator(np.random.PCG64(0)).uniform(-0.15, 0.15, len(self.at))
+    def spread(self, exact: int | None) -> Values:
+        """`at`, moved by up to `jitter` so that trials hide each other less; but for the trial of index `exact`."""
+        moved_N = self.at + self.jitter * np.random.Generator(np.random.PCG64(0)).uniform(-1, 1, len(self.at))
+        if exact is not None:
+            moved_N[exact] = self.at[exact]
+        return moved_N
 
     def shares(self, values: Values) -> Values:
         """Places along the axis as shares of its length."""
         return (values - self.low) / (self.high - self.low)
 
+    def set(self, axes: Any, side: str) -> None:
+        """Give the `x` or `y` axis of `axes` these ends, ticks and name."""
+        getattr(axes, f"set_{side}lim")(self.low, self.high)
+        getattr(axes, f"set_{side}ticks")(*zip(*self.ticks, strict=True))
+        getattr(axes, f"set_{side}label")(LABELS[self.name], fontsize=NORMAL, color=INK)
 
-def varying_axes(results: Sequence[TrialResult]) -> list[ParameterAxis]:
-    """An axis for each parameter with more than one value among the trials."""
-    makers: dict[str, Callable[[str, Values], ParameterAxis]] = {
+
+def varying_axes(results: Sequence[TrialResult], bounds: Bounds) -> list[ParameterAxis]:
+    """An axis over the searched bounds for each parameter with more than one value among the trials.
+
+    What a trial has outside of the bounds widens them.
+    """
+    makers: dict[str, Callable[[str, Values, Values], ParameterAxis]] = {
         "depth": _whole,
         "width": _whole,
         "lr": _logarithmic,
@@ -62,8 +85,22 @@ def varying_axes(results: Sequence[TrialResult]) -> list[ParameterAxis]:
     for name, make in makers.items():
         value_N = np.array([getattr(result.params, name) for result in results], float)
         if len(value_N) and value_N.min() < value_N.max():
-            axes.append(make(name, value_N))
+            axes.append(make(name, value_N, np.unique([*bounds[name], *value_N])))
     return axes
+
+
+def short_name(name: str) -> str:
+    """A parameter's name without its unit."""
+    return LABELS[name].partition(" (")[0]
+
+
+def spread_note(axes: Sequence[ParameterAxis]) -> str:
+    """What a figure says of the axes along which trials are moved, if there are such."""
+    names = [short_name(parameter.name) for parameter in axes if parameter.jitter]
+    if not names:
+        return ""
+    listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{listed} {'is' if len(names) == 1 else 'are'} spread a little"
 
 
 def losses(results: Sequence[TrialResult]) -> Values:
@@ -81,19 +118,37 @@ def best_trial(results: Sequence[TrialResult]) -> int | None:
     return min(ranked)[2] if ranked else None
 
 
-def _whole(name: str, value_N: Values) -> ParameterAxis:
-    low, high = value_N.min(), value_N.max()
+def colour_bounds(loss_N: Values) -> tuple[float, float]:
+    """The colours go from the best loss to that which nine of ten trials are below: no single bad one sets them."""
+    finite = loss_N[np.isfinite(loss_N)]
+    low = float(finite.min())
+    return low, max(float(np.quantile(finite, 0.9)), 1.01 * low)
+
+
+def few_ticks(low: float, high: float) -> list[float]:
+    """At most 8 round numbers in `[low, high]`."""
+    ticks = logarithmic_ticks(low, high)
+    return ticks[:: 1 + len(ticks) // 8]
+
+
+def dot_diameter(trials: int) -> float:
+    """Diameter in points of a trial's dot."""
+    return float(np.clip(7 * (60 / max(trials, 1)) ** 0.3, 2.5, 7))
+
+
+def _whole(name: str, value_N: Values, searched: Values) -> ParameterAxis:
+    low, high = searched[0], searched[-1]
     few = high - low < 12
-    ticks = [t for t in MaxNLocator(5, integer=True).tick_values(low, high) if few or low <= t <= high]
     margin = 0.4 if few else 0.03 * (high - low)
-    inside = [(float(tick), f"{tick:.0f}") for tick in ticks if low - margin <= tick <= high + margin]
-    return ParameterAxis(name, value_N, low - margin, high + margin, inside, few)
+    ticks = [t for t in MaxNLocator(5, integer=True).tick_values(low, high) if low <= t <= high]
+    labelled = [(float(tick), f"{tick:.0f}") for tick in ticks]
+    return ParameterAxis(name, value_N, low - margin, high + margin, labelled, _JITTER if few else 0.0)
 
 
-def _logarithmic(name: str, value_N: Values) -> ParameterAxis:
-    at_N = np.log10(value_N)
-    margin = 0.03 * (at_N.max() - at_N.min())
-    low, high = at_N.min() - margin, at_N.max() + margin
+def _logarithmic(name: str, value_N: Values, searched: Values) -> ParameterAxis:
+    first, last = np.log10(searched[[0, -1]])
+    margin = 0.03 * (last - first)
+    low, high = first - margin, last + margin
     for mantissas in ((1,), (1, 3)):
         decades = range(math.floor(low), math.ceil(high) + 1)
         ticks = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas]
@@ -102,11 +157,16 @@ def _logarithmic(name: str, value_N: Values) -> ParameterAxis:
             break
     else:
         ticks = logarithmic_ticks(10**low, 10**high)
-    return ParameterAxis(name, at_N, low, high, [(np.log10(tick), number_label(tick)) for tick in ticks], False)
+    labelled = [(np.log10(tick), number_label(tick)) for tick in ticks]
+    return ParameterAxis(name, np.log10(value_N), low, high, labelled)
 
 
-def _choices(name: str, value_N: Values) -> ParameterAxis:
-    choices, at_N = np.unique(value_N, return_inverse=True)
-    step = 1 + (len(choices) - 1) // 8
-    ticks = [(float(place), f"{choices[place]:.0f}") for place in range(0, len(choices), step)]
-    return ParameterAxis(name, at_N.astype(float), -0.4, len(choices) - 0.6, ticks, len(choices) < 30)
+def _choices(name: str, value_N: Values, searched: Values) -> ParameterAxis:
+    places = np.log2(searched)
+    length = places[-1] - places[0]
+    ticks = [(float(places[0]), f"{searched[0]:.0f}")]
+    for place, choice in zip(places[1:], searched[1:], strict=True):
+        if place - ticks[-1][0] >= 0.1 * length:  # closer ones would overlap
+            ticks.append((float(place), f"{choice:.0f}"))
+    margin, jitter = 0.08 * length, _JITTER * min(1.0, float(np.diff(places).min()))
+    return ParameterAxis(name, np.log2(value_N), places[0] - margin, places[-1] + margin, ticks, jitter)

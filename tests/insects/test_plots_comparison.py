@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from insects.params import TrialParams
 from insects.plots import figure_png
-from insects.plots.comparison import LINES, contour_figure, importance_figure, parallel_figure, slice_figure
+from insects.plots.comparison import LINES, importance_figure, parallel_figure, slice_figure
+from insects.plots.contour import contour_figure
 from insects.plots.ticks import FLOOR
 from insects.plots.trial_axes import LABELS, best_trial, losses, varying_axes
 from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 from tests.insects.plot_cases import decoded, texts
 
+BOUNDS = {"depth": (1, 4), "width": (16, 256), "lr": (1e-4, 1e-1), "batch_size": (4, 8, 16, 32, 64, 128)}
 NAMES = ["lr", "width", "depth", "batch_size"]
 
 
@@ -67,21 +71,27 @@ def offsets(figure: Figure, panel: int = 0) -> NDArray[np.float64]:
     return np.asarray(collection.get_offsets())
 
 
+def points(figure: Figure) -> NDArray[np.float64]:
+    """Of the trials in a figure that may hold a surface too."""
+    (collection,) = [found for found in figure.axes[0].collections if type(found) is PathCollection]
+    return np.asarray(collection.get_offsets())
+
+
 @pytest.mark.parametrize("kind", ["one", "two", "equal", "all failed", "all diverged", "perfect", "huge", "mixed"])
 def test_any_study_is_drawn_as_far_as_it_goes(kind: str) -> None:
     results = odd(kind)
     drawable = kind not in ("one", "all failed", "all diverged")
-    for figure in (slice_figure(results), parallel_figure(results)):
+    for figure in (slice_figure(results, BOUNDS), parallel_figure(results, BOUNDS)):
         assert (figure is not None) == drawable
         assert figure is None or decoded(figure_png(figure)).shape == (500, 700, 3)
-    contour = contour_figure(results, NAMES)
+    contour = contour_figure(results, NAMES, BOUNDS)
     assert (contour is not None) == (kind in ("huge", "mixed"))
     assert contour is None or decoded(figure_png(contour)).std() > 5
 
 
 def test_slices_show_each_parameter_that_varies_against_the_loss() -> None:
     results = trials(30, fixed=["depth"])
-    figure = slice_figure(results)
+    figure = slice_figure(results, BOUNDS)
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == [LABELS[n] for n in ("width", "lr", "batch_size")]
     np.testing.assert_allclose(offsets(figure)[:, 0], [result.params.width for result in results])
@@ -92,7 +102,7 @@ def test_slices_show_each_parameter_that_varies_against_the_loss() -> None:
 
 
 def test_trials_without_a_finite_loss_are_crosses_at_the_upper_edge() -> None:
-    figure = slice_figure(odd("mixed"))
+    figure = slice_figure(odd("mixed"), BOUNDS)
     assert figure is not None
     (crosses,) = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
     assert len(crosses.get_xdata()) == 2  # type: ignore[arg-type]
@@ -114,19 +124,21 @@ def test_the_best_is_the_complete_trial_with_the_lowest_loss() -> None:
 
 def test_parallel_lines_end_at_the_loss_and_the_best_is_marked() -> None:
     results = trials(20)
-    figure = parallel_figure(results)
+    figure = parallel_figure(results, BOUNDS)
     assert figure is not None
     (collection,) = figure.axes[0].findobj(LineCollection)
     ends = np.array([line[-1, 1] for line in collection.get_segments()])
     assert (np.diff(ends) <= 0).all()  # worst first: the best are on top
     (best,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert np.asarray(best.get_ydata())[-1] == ends.min()
-    assert "all 20 trials, darker is better; orange: the best" in texts(figure)
+    assert "all 20 trials, darker is better; orange: the best; depth and batch size are spread a little" in texts(
+        figure
+    )
 
 
 def test_of_thousands_of_trials_some_are_drawn_as_lines_and_it_is_said() -> None:
     results = trials(3000)
-    figure = parallel_figure(results)
+    figure = parallel_figure(results, BOUNDS)
     assert figure is not None
     (collection,) = figure.axes[0].findobj(LineCollection)
     assert len(collection.get_segments()) == LINES
@@ -135,7 +147,7 @@ def test_of_thousands_of_trials_some_are_drawn_as_lines_and_it_is_said() -> None
 
 def test_contour_takes_the_first_two_parameters_that_vary_and_is_darkest_where_the_loss_is_lowest() -> None:
     results = trials(200, fixed=["width"])
-    figure = contour_figure(results, NAMES)
+    figure = contour_figure(results, NAMES, BOUNDS)
     assert figure is not None
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == (LABELS["lr"], LABELS["depth"])
     pixels = decoded(figure_png(figure))
@@ -160,17 +172,67 @@ def test_importances_are_named_in_per_cent_and_few_trials_called_few() -> None:
 
 def test_axes_name_round_values_inside_their_ends() -> None:
     for count in (2, 3, 30, 400):
-        for axis in varying_axes(trials(count)):
+        for axis in varying_axes(trials(count), BOUNDS):
             places = [place for place, _ in axis.ticks]
             assert places
             assert axis.low <= min(places) <= max(places) <= axis.high
             assert len(places) <= 9
-            assert (axis.shares(axis.spread()) >= 0).all()
-            assert (axis.shares(axis.spread()) <= 1).all()
-    (depth,) = [axis for axis in varying_axes(trials(30)) if axis.name == "depth"]
+            assert (axis.shares(axis.spread(None)) >= 0).all()
+            assert (axis.shares(axis.spread(None)) <= 1).all()
+    (depth,) = [axis for axis in varying_axes(trials(30), BOUNDS) if axis.name == "depth"]
     assert [text for _, text in depth.ticks] == ["1", "2", "3", "4"]
-    (rate,) = [axis for axis in varying_axes(trials(400)) if axis.name == "lr"]
+    (rate,) = [axis for axis in varying_axes(trials(400), BOUNDS) if axis.name == "lr"]
     assert [text for _, text in rate.ticks] == ["0.0001", "0.001", "0.01", "0.1"]
+
+
+def test_axes_are_of_what_was_searched_and_batch_sizes_stand_by_their_logarithm() -> None:
+    results = [a_trial(n, TrialParams(2 + n, 64 + n, 0.01 + n / 1000, (16, 48)[n]), 0.5) for n in range(2)]
+    depth, width, rate, batch = varying_axes(results, BOUNDS)
+    assert (depth.low, depth.high) == pytest.approx((0.6, 4.4))
+    assert (width.low, width.high) == pytest.approx((16 - 7.2, 256 + 7.2))
+    assert (rate.low, rate.high) == pytest.approx((-4.09, -0.91))
+    np.testing.assert_allclose(batch.at, np.log2([16, 48]))
+    assert [text for _, text in batch.ticks] == ["4", "8", "16", "32", "48", "128"]
+    wide = varying_axes([*results, a_trial(2, TrialParams(9, 300, 0.5, 512), 0.5)], BOUNDS)
+    assert [axis.high for axis in wide] == pytest.approx([9.4, 308.52, -0.190, 9.56], abs=1e-3)
+
+
+def test_only_the_best_trial_is_not_spread_and_the_others_less_than_a_twentieth_of_a_step() -> None:
+    results = trials(30)
+    best = best_trial(results)
+    for axis in varying_axes(results, BOUNDS):
+        moved = axis.spread(best) - axis.at
+        assert best is not None
+        assert moved[best] == 0
+        assert np.abs(moved).max() <= 0.0375
+        assert (np.abs(moved).max() > 0) == (axis.name in ("depth", "batch_size"))
+    for figure in (slice_figure(results, BOUNDS), contour_figure(results, ["depth", "batch_size"], BOUNDS)):
+        assert figure is not None
+        assert any(text.endswith("depth and batch size are spread a little") for text in texts(figure))
+        (ring,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+        assert np.asarray(ring.get_xdata()).tolist() == [results[best or 0].params.depth]
+
+
+def test_few_trials_are_points_without_a_surface() -> None:
+    for count, surfaces in ((11, 0), (12, 1)):
+        figure = contour_figure(trials(count), NAMES, BOUNDS)
+        assert figure is not None
+        assert len(figure.axes[0].findobj(ContourSet)) == surfaces
+        assert len(points(figure)) == count
+        assert any(text.startswith("too few trials to smooth") for text in texts(figure)) == (not surfaces)
+
+
+def test_colour_bar_has_two_ticks_at_least_and_an_arrow_where_losses_lie_beyond() -> None:
+    equal = [replace(result, history=np.full_like(result.history, 0.6)) for result in trials(20)]
+    for results, beyond in ((trials(20), True), (equal, False)):
+        figure = contour_figure(results, NAMES, BOUNDS)
+        assert figure is not None
+        bar = figure.axes[1]
+        low, high = bar.get_ylim()
+        assert sum(low <= tick <= high for tick in bar.get_yticks()) >= 2
+        assert len(bar.get_yticks()) == len([text for text in bar.get_yticklabels() if text.get_text()])
+        pixels = decoded(figure_png(figure))
+        assert bool((pixels[74, 597] == 255).all()) == beyond  # the upper left corner is free beside an arrow's tip
 
 
 def test_loss_of_zero_has_a_place_on_a_logarithmic_axis() -> None:

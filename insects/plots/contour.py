@@ -1,0 +1,100 @@
+"""The loss over two parameters as coloured points, on a smooth surface where the trials are enough for one.
+
+Shapes: N trials, G points of a grid a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from insects.plots.style import INK, MUTED, SMALL, clean_axes, new_figure, write_heading
+from insects.plots.ticks import label as number_label
+from insects.plots.trial_axes import (
+    LOSS_COLOURS,
+    LOSS_LABEL,
+    RING,
+    Bounds,
+    Values,
+    best_trial,
+    colour_bounds,
+    dot_diameter,
+    few_ticks,
+    losses,
+    short_name,
+    spread_note,
+    varying_axes,
+)
+from insects.trial import TrialResult
+
+FEWEST_SMOOTHED = 12
+"""Complete trials from which on a surface is drawn: of fewer it would be invented."""
+
+_GRID = 61
+
+
+def contour_figure(results: Sequence[TrialResult], names: Sequence[str], bounds: Bounds) -> Figure | None:
+    """The loss over the first two of the parameters `names` that vary; None where fewer do, or with too few trials."""
+    finite = [result for result in results if np.isfinite(result.valid_loss)]
+    axes_by_name = {parameter.name: parameter for parameter in varying_axes(finite, bounds)}
+    chosen = [axes_by_name[name] for name in names if name in axes_by_name][:2]
+    if len(chosen) < 2 or len(finite) < 4:
+        return None
+    x, y = sorted(chosen, key=lambda parameter: parameter.name != "lr")
+    complete = sum(result.state == "complete" for result in finite)
+    loss_N, best = losses(finite), best_trial(finite)
+    low, high = colour_bounds(loss_N)
+    norm = LogNorm(low, high, clip=True)
+    figure = new_figure()
+    axes: Any = figure.add_axes((0.12, 0.115, 0.7, 0.745))
+    if complete >= FEWEST_SMOOTHED:
+        xs, ys = np.linspace(x.low, x.high, _GRID), np.linspace(y.low, y.high, _GRID)
+        surface = _smooth(x.shares(x.at), y.shares(y.at), np.log(loss_N))
+        axes.contourf(xs, ys, np.exp(surface), np.geomspace(low, high, 11), cmap=LOSS_COLOURS, norm=norm, extend="both")
+    size = 1.2 * dot_diameter(len(finite))
+    style = {"edgecolors": "white", "linewidths": size / 9, "zorder": 2}
+    at_x, at_y = x.spread(best), y.spread(best)
+    axes.scatter(at_x, at_y, s=size**2, c=loss_N, cmap=LOSS_COLOURS, norm=norm, **style)
+    if best is not None:
+        axes.plot(at_x[best], at_y[best], markersize=size + 5, zorder=3, **RING)
+    x.set(axes, "x")
+    y.set(axes, "y")
+    clean_axes(axes)
+    _colour_bar(figure, low, high, beyond=bool(loss_N.max() > high))
+    smoothed = "smoothed; white where no trial is near" if complete >= FEWEST_SMOOTHED else "too few trials to smooth"
+    notes = "; ".join(filter(None, (smoothed, "ringed: the best", spread_note([x, y]))))
+    write_heading(figure, f"loss over {short_name(x.name)} and {short_name(y.name)}", notes)
+    return figure
+
+
+def _colour_bar(figure: Figure, low: float, high: float, beyond: bool) -> None:
+    """Right of the axes, with at least two ticks, and an arrow if there are losses beyond its upper end."""
+    place = figure.add_axes((0.85, 0.115, 0.025, 0.745))
+    colours = ScalarMappable(LogNorm(low, high), LOSS_COLOURS)
+    bar = figure.colorbar(colours, cax=place, label=LOSS_LABEL, extend="max" if beyond else "neither")
+    labelled = [(tick, number_label(tick)) for tick in few_ticks(low, high)]
+    if len(labelled) < 2:
+        labelled = [(end, f"{end:.3g}") for end in (low, high)]
+    bar.set_ticks([tick for tick, _ in labelled], labels=[text for _, text in labelled])
+    bar.minorticks_off()
+    place.tick_params(labelsize=SMALL, colors=MUTED, labelcolor=INK)
+
+
+def _smooth(x_N: Values, y_N: Values, value_N: Values) -> NDArray[Any]:
+    """Means `(G, G)` weighted by a normal kernel (Nadaraya and Watson, 1964) on the unit square; far off masked.
+
+    The kernel narrows with the trials as N^(-1/6), Scott's rule in two dimensions.
+    """
+    width = 0.3 * len(value_N) ** (-1 / 6)
+    grid = np.linspace(0, 1, _GRID)
+    near_x, near_y = (np.exp(-0.5 * ((grid[:, None] - at) / width) ** 2) for at in (x_N, y_N))
+    weight = near_y @ near_x.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (near_y * value_N) @ near_x.T / weight
+    return np.ma.masked_where(weight < np.exp(-2), mean)
