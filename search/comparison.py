@@ -140,9 +140,10 @@ def _atlas(
         result = study.load(light.number)
         assert result is not None, "it was there a moment ago"
         maps.append(figures.thumbnail(partial(mlp.logits, result.weights, result.params, data.sample.shape)))
-        titles.append(f"{result.number}: loss {result.valid_loss:.2g}")
+        titles.append(f"trial {result.number}: {result.valid_loss:#.2g}")
     columns = min(max(3, math.ceil(math.sqrt(1.4 * len(maps)))), 10)
-    return boundary_atlas(maps, titles, columns, total=len(ranked))
+    classes, plane = data.sample.classes, figures.plane
+    return boundary_atlas(maps, titles, columns, len(ranked), classes, plane)
 
 
 def _write_trials(path: Path, results: Sequence[TrialResult]) -> None:

@@ -78,17 +78,18 @@ class ImageRows:
         def shown(rows: NDArray[np.intp]) -> Pixels:
             return read_pixels(folder, [files[row] for row in rows], SHOWN_SIZE)[0]
 
-        figures = {"mistakes.png": mistakes_grid(shown, self.y, logits_NC, model.classes, f"{title}: mistakes")}
+        names = (model.classes, f"{title}: mistakes", "test images")
+        figures = {"mistakes.png": mistakes_grid(shown, self.y, logits_NC, *names)}
         if model.images["backbone"] is None:
             x_NF = self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
-            names = tuple(f"value {number}" for number in range(x_NF.shape[1]))
+            values = tuple(f"value {number}" for number in range(x_NF.shape[1]))
 
             def from_plane(x_GF: Floats) -> Floats:
                 pixels = x_GF.round().clip(0, 255).astype(np.uint8)
                 return predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), _BATCH)
 
             figures["decision_boundary.png"] = evaluation_boundary(
-                names, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
+                values, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
             )
         return figures
 

@@ -41,6 +41,7 @@ def image_figures(
             sample.valid_y,
             logits_VC,
             sample.classes,
-            f"mistakes of trial {number} on validation images",
+            f"mistakes of trial {number}",
+            "validation images",
         )
     return figures

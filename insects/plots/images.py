@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from insects.plots.style import INK, SMALL, VALID, Pixels, drawable, fit, new_figure, write_heading
+from insects.plots.style import INK, LARGE, SMALL, VALID, Pixels, drawable, fit, new_figure, write_heading
 
 MOST_CLASSES, MOST_MISTAKES = 12, 25
 
@@ -50,10 +50,12 @@ def mistakes_grid(
     logits_NC: NDArray[np.floating],
     classes: Sequence[str],
     title: str,
+    images: str = "images",
 ) -> Figure:
     """The images that are taken for another class, with both names; those the model is surest of come first.
 
     Args: read: positions `(M,)` of images to their pixels `(M, 3, S, S)`; asked once, for those that are shown.
+    images: what they are called.
     Raises: ValueError: the arrays disagree on N, or N is 0.
     """
     if not len(y_N) == len(logits_NC) > 0:
@@ -61,6 +63,8 @@ def mistakes_grid(
     predicted_N = logits_NC.argmax(axis=1)
     odds_N = logits_NC.max(axis=1) - np.take_along_axis(logits_NC, y_N[:, None].astype(np.intp), axis=1)[:, 0]
     wrong = np.flatnonzero(predicted_N != y_N)
+    if not len(wrong):
+        return _without_mistakes(title, f"none of {len(y_N):,} {images} is wrong")
     shown = wrong[np.argsort(-odds_N[wrong], kind="stable")][:MOST_MISTAKES]
     places = [divmod(number, _COLUMNS) for number in range(len(shown))]
     figure, axes = _mosaic(read(shown), places, 2 * _LINE)
@@ -70,7 +74,15 @@ def mistakes_grid(
             text = axes.text(x, y - above * _LINE, "", fontsize=SMALL, color=colour, va="center", parse_math=False)
             fit(text, name, _TILE)
     part = "" if len(shown) == len(wrong) else f", the {len(shown)} the model is surest of"
-    write_heading(figure, title, f"{len(wrong):,} of {len(y_N):,} images: what each is → what it was taken for{part}")
+    count = f"{len(wrong):,} of {len(y_N):,} {images} wrong"
+    write_heading(figure, title, f"{count}: what each is → what it was taken for{part}")
+    return figure
+
+
+def _without_mistakes(title: str, statement: str) -> Figure:
+    figure = new_figure(_corner(0, _COLUMNS, 0)[0] / 100, 3)
+    write_heading(figure, title, "")
+    figure.text(0.5, 0.45, statement, fontsize=LARGE, color=INK, ha="center", va="center")
     return figure
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from insects.plots.style import GRID, INK, MUTED, NORMAL, SMALL, clean_axes, dra
 NUMBERED_CLASSES = 30
 """With more classes than this the cells hold no numbers and not every class is named."""
 
+_LONGEST_NAME = 24  # characters
 _BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#0072B2", "#03355c"])
 
 
@@ -23,7 +26,8 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     count = len(report.classes)
     numbered = count <= NUMBERED_CLASSES
     named = np.arange(count) if numbered else np.unique(np.linspace(0, count - 1, 20).round().astype(int))
-    names = [drawable(report.classes[c], 22 if count <= 3 else 14) for c in named]
+    shared = _shared_beginning(report.classes)
+    names = [drawable(report.classes[c][len(shared) :], _LONGEST_NAME) for c in named]
     longest = max(map(len, names))
 
     # All in inches, by the length of the names, so that none is cut off.
@@ -50,7 +54,8 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     axes.set_xticks(named, names, parse_math=False, **turned)
     axes.set_yticks(named, names, parse_math=False)
-    axes.set_xlabel("predicted class", fontsize=NORMAL, color=INK)
+    beginning = f" ({drawable(shared, _LONGEST_NAME)} …)" if shared else ""
+    axes.set_xlabel(f"predicted class{beginning}", parse_math=False, fontsize=NORMAL, color=INK)
     axes.set_ylabel("true class", fontsize=NORMAL, color=INK)
 
     low, high = report.interval
@@ -59,6 +64,16 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     )
     write_heading(figure, title, summary)
     return figure
+
+
+def _shared_beginning(names: Sequence[str]) -> str:
+    """Whole words that all names begin with, if without them fewer names are cut."""
+    if len(names) < 2 or max(map(len, names)) <= _LONGEST_NAME:
+        return ""
+    # What the first and the last in order have in common all between them have.
+    pairs = zip(min(names), max(names), strict=False)
+    shared = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return shared[: shared.rfind(" ") + 1]
 
 
 def _number_cells(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.float64]) -> None:

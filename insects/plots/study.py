@@ -10,15 +10,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from insects.plots.plane import Plane, Projection
 from insects.plots.style import (
     GRID,
     INK,
+    LEGEND_CLASSES,
     NORMAL,
     SMALL,
     TRAIN,
     VALID,
     Pixels,
+    class_legend,
     clean_axes,
+    fit,
     new_figure,
     write_heading,
 )
@@ -27,47 +31,73 @@ from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set
 ATLAS_MAPS = 100
 """Most maps on one page."""
 
+_NARROWEST, _HEAD = 5.0, 0.7  # inches: of the page for its title, and above the maps
+
 State = Literal["complete", "pruned", "failed"]
 
 
 def boundary_atlas(
-    maps: Sequence[Pixels], titles: Sequence[str], columns: int = 10, total: int | None = None
+    maps: Sequence[Pixels],
+    titles: Sequence[str],
+    columns: int = 10,
+    total: int | None = None,
+    classes: Sequence[str] = (),
+    plane: Plane | None = None,
 ) -> Figure:
     """All trials' decision maps on one page, in the order given (best first), each under its title.
 
     Args: maps: `(size, size, 3)` uint8 each, as `TrialFigures.thumbnail` makes them; the first 100 are drawn.
-    titles: one short line for each map. total: trials there are, if `maps` are the best of more.
+    titles: one short line for each map. columns: most maps in a row. total: trials there are, if `maps` are the best
+    of more. classes, plane: what a legend and the names of the axes are made of, where they are given.
     Raises: ValueError: no map, or another number of titles.
     """
     if not maps or len(maps) != len(titles):
         raise ValueError(f"an atlas needs maps and as many titles, found {len(maps)} and {len(titles)}")
     shown = min(len(maps), ATLAS_MAPS)
-    columns = min(columns, shown)
     rows = math.ceil(shown / columns)
+    columns = math.ceil(shown / rows)
     size = maps[0].shape[0]
     gap, head = size // 10, size // 4
     step_x, step_y = size + gap, size + gap + head
     page = np.full((rows * step_y, columns * step_x, 3), 255, np.uint8)
-    inch = 0.95 / size  # inches a map pixel
-    width, height = max(page.shape[1] * inch + 0.4, 5.0), page.shape[0] * inch + 0.85
+    # In inches. Few maps are larger, so that they fill the width that the title needs.
+    named = 0.3 if plane else 0.0
+    left, bottom, legend_width = 0.14 + named, 0.1 + named, 1.65 if classes else 0.0
+    inch = float(np.clip((_NARROWEST - left - legend_width) / page.shape[1], 0.95 / size, 2.4 / size))
+    page_width, page_height = page.shape[1] * inch, page.shape[0] * inch
+    legend_height = 0.24 * (2 + min(len(classes), LEGEND_CLASSES + 1)) if classes else 0.0
+    width, height = max(left + page_width + legend_width, _NARROWEST), max(page_height + bottom, legend_height) + _HEAD
     figure = new_figure(width, height)
     # One image and one axes for all maps: an axes for each would take seconds.
-    box = (0.14 / width, 0.1 / height, page.shape[1] * inch / width, page.shape[0] * inch / height)
-    axes = figure.add_axes(box)
+    low = height - _HEAD - page_height
+    axes = figure.add_axes((left / width, low / height, page_width / width, page_height / height))
     axes.set_axis_off()
     for number in range(shown):
         row, column = divmod(number, columns)
-        top, left = row * step_y + head, column * step_x
-        page[top : top + size, left : left + size] = maps[number]
-        axes.text(
-            left + size / 2, top - 0.06 * size, titles[number], ha="center", fontsize=8, color=INK, parse_math=False
-        )
+        top, at = row * step_y + head, column * step_x
+        page[top : top + size, at : at + size] = maps[number]
+        middle = at + size / 2
+        axes.text(middle, top - 0.06 * size, titles[number], ha="center", fontsize=8, color=INK, parse_math=False)
     axes.imshow(page, interpolation="nearest", aspect="auto")
+    if plane:
+        at_x, at_y = (left + page_width / 2) / width, (low + page_height / 2) / height
+        _axis_name(figure, plane.xlabel, (at_x, (low - 0.12) / height), 100 * page_width, 0)
+        _axis_name(figure, plane.ylabel, (0.2 / width, at_y), 100 * page_height, 90)
+    if classes:
+        class_legend(figure, classes, where=((left + page_width + 0.1) / width, 1 - (_HEAD + 0.1) / height))
     total = total or len(maps)
-    of_all = f"all {shown}" if shown == total else f"the best {shown} of {total:,}"
-    title = f"decision boundaries of {of_all} trials"
-    write_heading(figure, title, "best first, row by row")
+    every = f"all {shown} trials" if shown > 1 else "1 trial"
+    of_all = every if shown == total else f"the best {shown} of {total:,} trials"
+    off = "; models on this plane, rows lie off it" if isinstance(plane, Projection) else ""
+    write_heading(figure, f"decision boundaries of {of_all}", f"best first, row by row{off}")
     return figure
+
+
+def _axis_name(figure: Figure, name: str, at: tuple[float, float], room: float, rotation: float) -> None:
+    """Below or left of all maps, without what stands in parentheses, in at most `room` pixels."""
+    text = figure.text(*at, "", fontsize=SMALL, color=INK, ha="center", va="center", parse_math=False)
+    fit(text, name.partition(" (")[0], room)
+    text.set_rotation(rotation)
 
 
 def optimization_history(numbers: Sequence[int], values: Sequence[float], states: Sequence[State]) -> Figure:

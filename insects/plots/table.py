@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from insects.associations import anova_f, most_telling
+from insects.layout import counted
 from insects.plots.boundary import POINTS, dot_size
 from insects.plots.plane import LARGEST, plane_for, robust_limits, sample_index
 from insects.plots.style import (
@@ -50,11 +51,12 @@ def table_figures(table: RawTable) -> dict[str, Figure]:
     if not names:
         return {}
     order = _most_telling(x_NF, y_N, len(table.classes))
-    figures = {"histograms.png": _histograms(names, table, x_NF, y_N, order[:HISTOGRAMS])}
+    lacking = _without_numbers(table.features, with_numbers)
+    figures = {"histograms.png": _histograms(names, table, x_NF, y_N, order[:HISTOGRAMS], lacking)}
     if len(names) >= 2:
-        figures["scatter.png"] = _scatter(names, table, x_NF, y_N)
+        figures["scatter.png"] = _scatter(names, table, x_NF, y_N, lacking)
     if len(names) >= 3:
-        figures["pair_plot.png"] = _pairs(names, table, x_NF, y_N, order[:PAIRED])
+        figures["pair_plot.png"] = _pairs(names, table, x_NF, y_N, order[:PAIRED], lacking)
     return figures
 
 
@@ -64,7 +66,9 @@ def _most_telling(x_NF: NDArray[np.float64], y_N: NDArray[np.integer], classes: 
     return np.concatenate([telling, np.setdiff1d(np.arange(x_NF.shape[1]), telling)])
 
 
-def _scatter(names: tuple[str, ...], table: RawTable, x_NF: NDArray[np.float64], y_N: NDArray[np.integer]) -> Figure:
+def _scatter(
+    names: tuple[str, ...], table: RawTable, x_NF: NDArray[np.float64], y_N: NDArray[np.integer], lacking: str
+) -> Figure:
     """Two features as they are, more in the plane of their first two principal components."""
     mean_F, std_F = np.nanmean(x_NF, axis=0), np.nanstd(x_NF, axis=0)
     std_F = np.where(std_F > 0, std_F, 1)
@@ -85,9 +89,11 @@ def _scatter(names: tuple[str, ...], table: RawTable, x_NF: NDArray[np.float64],
     _quiet(axes)
     class_legend(figure, table.classes)
     kind = f"{len(shown):,} of {len(table.y):,} rows" if len(shown) < len(table.y) else f"{len(shown):,} rows"
-    if len(names) > 2:
+    gaps = int(np.isnan(x_NF[shown]).any(axis=1).sum())
+    if len(names) > 2 and not lacking:  # there is no room for both, and the axes are named so
         kind += f", 2-D projection (PCA of {len(names):,} features)"
-    write_heading(figure, "rows by class", kind)
+    gap_note = f"gaps in {gaps:,} are drawn at the mean" if gaps else ""
+    write_heading(figure, "rows by class", "; ".join(filter(None, (kind, gap_note, lacking))))
     return figure
 
 
@@ -97,17 +103,20 @@ def _histograms(
     x_NF: NDArray[np.float64],
     y_N: NDArray[np.integer],
     chosen_K: NDArray[np.intp],
+    lacking: str,
 ) -> Figure:
     """Stacked by class, a panel for each feature."""
     count = len(chosen_K)
     columns = 1 if count <= 2 else 2
     rows = math.ceil(count / columns)
-    figure = new_figure(7, max(5, 1.6 + 1.7 * rows))
+    height = max(5, 1.6 + 1.7 * rows)
+    below, above = 0.55 / height, 0.13 / height  # ticks and name of a panel take as much however high it is
+    figure = new_figure(7, height)
     cell_width, cell_height = (_LEFT + _WIDTH - 0.02) / columns, (0.87 - 0.01) / rows
     for place, column in enumerate(np.sort(chosen_K)):
         row, side = divmod(place, columns)
         left, low = 0.02 + side * cell_width, 0.87 - (row + 1) * cell_height
-        axes = figure.add_axes((left + 0.095, low + 0.29 * cell_height, cell_width - 0.105, 0.64 * cell_height))
+        axes = figure.add_axes((left + 0.095, low + below, cell_width - 0.105, cell_height - below - above))
         _stacked(axes, x_NF[:, column], y_N, len(table.classes))
         axes.set_xlabel(drawable(names[column], 46 // columns), fontsize=NORMAL, color=INK, parse_math=False)
         if side == 0:
@@ -115,7 +124,7 @@ def _histograms(
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _quiet(axes)
     class_legend(figure, table.classes, where=(0.77, 0.86))
-    write_heading(figure, "histograms, stacked by class", _which(count, len(names)))
+    write_heading(figure, "histograms, stacked by class", _which(count, len(names), lacking))
     return figure
 
 
@@ -125,6 +134,7 @@ def _pairs(
     x_NF: NDArray[np.float64],
     y_N: NDArray[np.integer],
     chosen_K: NDArray[np.intp],
+    lacking: str,
 ) -> Figure:
     """Each pair of the features below the diagonal, and their histograms on it."""
     count, classes = len(chosen_K), len(table.classes)
@@ -152,7 +162,7 @@ def _pairs(
                 axes.yaxis.set_major_locator(MaxNLocator(3))
                 axes.set_ylabel(drawable(names[chosen_K[row]], 65 // count), **label)
     class_legend(figure, table.classes, where=(0.77, 0.88))
-    write_heading(figure, "features in pairs", _which(count, len(names)))
+    write_heading(figure, "features in pairs", _which(count, len(names), lacking))
     return figure
 
 
@@ -189,7 +199,18 @@ def _limits(values_N: NDArray[np.float64]) -> tuple[float, float]:
     return robust_limits(values_N[np.isfinite(values_N)].astype(np.float32))
 
 
-def _which(shown: int, total: int) -> str:
-    if shown == total:
-        return f"{total} feature" + ("" if total == 1 else "s")
-    return f"the {shown} of {total:,} features that tell the classes apart best alone (ANOVA F)"
+def _which(shown: int, total: int, lacking: str) -> str:
+    if shown < total:
+        best = f"the {shown} of {total:,} features that tell the classes apart best alone (ANOVA F)"
+        return "; ".join(filter(None, (best, lacking)))
+    return lacking or counted(total, "feature")
+
+
+def _without_numbers(features: tuple[str, ...], with_numbers: NDArray[np.intp]) -> str:
+    """Which of the features no figure can show, if there are such: `3 of 5 features: a and b hold no numbers`."""
+    names = [drawable(features[column], 12) for column in np.setdiff1d(np.arange(len(features)), with_numbers)]
+    if not names:
+        return ""
+    named = names if len(names) <= 2 else [names[0], f"{len(names) - 1:,} more"]
+    holds = "holds" if len(names) == 1 else "hold"
+    return f"{len(with_numbers):,} of {len(features):,} features: {' and '.join(named)} {holds} no numbers"

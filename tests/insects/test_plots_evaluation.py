@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from insects.evaluation import Report, evaluate
 from insects.plots import (
+    TrialFigures,
     boundary_atlas,
     confusion_figure,
     evaluation_boundary,
@@ -184,6 +185,31 @@ def test_atlas_shows_every_map_under_its_title() -> None:
     shown = texts(figure)
     assert "decision boundaries of all 53 trials" in shown
     assert {f"title {index}" for index in range(53)} <= set(shown)
+
+
+def test_atlas_names_classes_and_axes_once() -> None:
+    splits = random_splits(9, 3)
+    plane = TrialFigures(splits).plane
+    maps = [np.zeros((64, 64, 3), np.uint8)] * 9
+    shown = texts(boundary_atlas(maps, ["title"] * 9, 4, None, splits.classes, plane))
+    for name in (*splits.classes, "PC 1 of 9 features", "PC 2 of 9 features"):
+        assert shown.count(name) == 1
+    assert "best first, row by row; models on this plane, rows lie off it" in shown
+
+
+@pytest.mark.parametrize(("count", "least"), [(1, 0.2), (3, 0.25), (9, 0.4), (50, 0.5)])
+def test_atlas_of_any_number_of_trials_is_mostly_maps(count: int, least: float) -> None:
+    figure = boundary_atlas([np.full((64, 64, 3), 7, np.uint8)] * count, ["t"] * count, 4 + 2 * (count > 9))
+    assert (decoded(figure_png(figure)) == 7).all(axis=2).mean() > least
+
+
+def test_what_all_long_names_begin_with_is_said_once() -> None:
+    names = ("Coleoptera Carabidae Carabus violaceus", "Coleoptera Carabidae Poecilus cupreus")
+    figure = confusion_figure(evaluate(np.eye(2), np.arange(2), names))
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["Carabus violaceus", "Poecilus cupreus"]
+    assert figure.axes[0].get_xlabel() == "predicted class (Coleoptera Carabidae …)"
+    same = confusion_figure(evaluate(np.eye(2), np.arange(2), ("genus one", "genus two")))
+    assert [text.get_text() for text in same.axes[0].get_yticklabels()] == ["genus one", "genus two"]
 
 
 def test_atlas_of_more_than_100_trials_shows_the_first_and_says_so() -> None:

@@ -16,7 +16,7 @@ def flat_images(colours: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.u
 
 
 def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in [*figure.axes[0].texts, *figure.texts]]
+    return [text.get_text() for text in [*(text for axes in figure.axes for text in axes.texts), *figure.texts]]
 
 
 def page(figure: Figure) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -49,7 +49,13 @@ def test_many_mistakes_are_cut_and_none_makes_a_page_without_images() -> None:
     assert "40 of 40 images" in texts(figure)[-1]
     assert f"the {MOST_MISTAKES} the model is surest of" in texts(figure)[-1]
     none = mistakes_grid(flat_images([7]).__getitem__, np.zeros(1, int), np.array([[1.0, 0.0]]), ("a", "b"), "wrong")
-    assert "0 of 1 images" in texts(none)[-1]
+    assert "none of 1 images is wrong" in texts(none)
+    assert none.get_size_inches().tolist() == pytest.approx([7.24, 3])
+
+
+def test_mistakes_are_of_the_images_that_the_caller_names() -> None:
+    wrong = mistakes_grid(flat_images([7, 8]).__getitem__, np.ones(2, int), np.eye(2), ("a", "b"), "x", "test images")
+    assert texts(wrong)[-1] == "1 of 2 test images wrong: what each is → what it was taken for"
 
 
 def test_arrays_that_disagree_are_refused() -> None:

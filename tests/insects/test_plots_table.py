@@ -144,6 +144,26 @@ def test_any_name_is_drawn_as_text(name: str) -> None:
         figure_png(figure)  # a missing glyph or bad mathematics would warn
 
 
+def test_gaps_and_columns_without_numbers_are_said() -> None:
+    table = blobs(5, 3)
+    table.x[:, [0, 3]] = np.nan
+    table.x[:34, 1] = np.nan
+    figures = table_figures(table)
+    lacking = "3 of 5 features: f0 and f3 hold no numbers"
+    assert f"300 rows; gaps in 34 are drawn at the mean; {lacking}" in texts(figures["scatter.png"])
+    assert lacking in texts(figures["histograms.png"])
+    assert lacking in texts(figures["pair_plot.png"])
+    table.x[:, 4] = np.nan
+    assert "2 of 5 features: f0 and 2 more hold no numbers" in texts(table_figures(table)["histograms.png"])
+
+
+def test_panel_of_one_feature_fills_the_figure() -> None:
+    figure = table_figures(blobs(1, 3))["histograms.png"]
+    place = figure.axes[0].get_position()
+    assert place.y0 < 0.13
+    assert place.y1 > 0.83
+
+
 def test_hundred_classes_are_drawn_and_some_named() -> None:
     for figure in table_figures(blobs(3, 100, rows=1000)).values():
         assert any(text.startswith("… and ") for text in texts(figure))
