@@ -188,7 +188,8 @@ class Projection:
         if self._figures is None:
             from insects.plots import TrialFigures
 
-            self._figures = TrialFigures(self._data.sample)
+            unit = "row" if self._folder.images() is None else "image"
+            self._figures = TrialFigures(self._data.sample, unit)
         title = entries.trial_title(result.number, result.params)
         curves = self._figures.loss_curves(result.history, result.best_epoch, title)
         boundary = self._figures.decision_boundary(

@@ -60,7 +60,8 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
 
     low, high = report.interval
     summary = (
-        f"{report.correct:,} of {report.total:,} right: {report.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        f"{report.correct:,} of {report.total:,} right: {report.accuracy:.4f} (95 % interval {low:.4f} to "
+        f"{high:.4f}{report.interval_note})"
     )
     write_heading(figure, title, summary)
     return figure
