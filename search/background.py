@@ -60,7 +60,8 @@ class Background:
     def call(self, handler: str, **arguments: Any) -> Future[Any]:
         """Ask for a handler to be run; arguments and answer are what JSON can hold.
 
-        The future raises InsectsError as the handler did, or BackgroundError for anything else.
+        The future raises InsectsError as the handler did or if the process was killed, or BackgroundError for anything
+        else.
         """
         return self._ask(handler, arguments, ahead=False)
 
@@ -127,8 +128,13 @@ class Background:
             stdin.flush()
 
     def _fail_waiting(self) -> None:
+        code = self._process.poll() or 0
         for future, _ in self._waiting:
-            future.set_exception(BackgroundError(f"the process ended: {self._last_words()}"))
+            if code < 0:  # not a bug: it was killed, or the system needed its memory
+                name = signal.Signals(-code).name
+                future.set_exception(InsectsError(f"a process that brings results to MLflow was ended by {name}"))
+            else:
+                future.set_exception(BackgroundError(f"the process ended: {self._last_words()}"))
         self._waiting.clear()
 
     def _last_words(self) -> str:

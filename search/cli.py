@@ -108,8 +108,10 @@ def _sync(place: Store, study: str | None, as_json: bool) -> None:
 
 def _store_option(store: Path, tracking_uri: str | None) -> str:
     """What to add to the next command so that it finds the same store."""
+    from search.store import without_password
+
     parts = ["--store", str(store)] if str(store) != "mlruns" else []
-    parts += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
     return "".join(f" {shlex.quote(part)}" for part in parts)
 
 
@@ -153,7 +155,7 @@ def evaluate(
     from search.evaluated import RowsRequest
     from search.store import Store
 
-    uri = model or evaluating.best_uri(model_name)
+    uri = evaluating.best_uri(model_name) if model is None else model
     evaluation = evaluating.run_evaluation(Store.at(store, tracking_uri), uri, RowsRequest(**rows))
     if as_json:
         click.echo(json.dumps(evaluating.as_json(evaluation), allow_nan=False))
@@ -204,7 +206,7 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
     if log:
         place = Store.at(store, tracking_uri)
         describing.log(described, place)
-        click.echo(f"Logged to {place.tracking_uri}, experiment {describing.EXPERIMENT}", err=True)
+        click.echo(f"Logged to {place.shown_uri}, experiment {describing.EXPERIMENT}", err=True)
 
 
 @click.command(cls=Command)

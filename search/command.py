@@ -20,6 +20,7 @@ class Command(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """See `click.Command`."""
         _open_closed_streams()
+        os.environ["MPLBACKEND"] = "agg"  # no figure is shown; a notebook's own would have to be installed here
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # what the terminal's encoding lacks is a question mark

@@ -45,7 +45,7 @@ class Ledger:
             self._study_id = _study_id(self._storage, study)
             self.trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
             begun_as = _begun_as(self._storage, self._study_id, identity, begins=not self.trials)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
             raise StoreError(
                 f"cannot read {path}: {error}; move the file away and run the same command again: "
                 "it is written anew from the results"

@@ -83,5 +83,5 @@ def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
             with reaching(store.tracking_uri):
                 raise
         raise StoreError(
-            f"there is no model {uri} in {store.tracking_uri}: run insects-search first, or name its --store"
+            f"there is no model {uri} in {store.shown_uri}: run insects-search first, or name its --store"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+_CONNECTIONS = 5  # to a database, 3 seconds in all; MLflow's own 10 take 100
 _ATTEMPTS = 3
 
 _Answer = TypeVar("_Answer")
@@ -61,6 +63,11 @@ class Store:
         if is_in_memory(uri):  # each process of a search would have its own
             raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
         return cls(path, uri)
+
+    @property
+    def shown_uri(self) -> str:
+        """The tracking URI as it may be printed."""
+        return without_password(self.tracking_uri)
 
     @property
     def journal(self) -> Path:
@@ -104,9 +111,7 @@ class Store:
     def check_begun(self) -> None:
         """Raises: StoreError: there is no MLflow file yet, and looking for something in it must not make one."""
         if self.database is not None and not exists(self.database, "--store or --tracking-uri"):
-            raise StoreError(
-                f"there is nothing in {self.tracking_uri} yet: run insects-search first, or name its --store"
-            )
+            raise StoreError(f"there is nothing in {self.shown_uri} yet: run insects-search first, or name its --store")
 
     def client(self) -> MlflowClient:
         """A client, with limits on how long a call may take.
@@ -114,14 +119,24 @@ class Store:
         Raises: StoreError: the folder or the server cannot be reached.
         """
         os.environ.update({**_DEFAULTS, **os.environ, **_FORCED})
+        os.environ.pop("MLFLOW_ACTIVE_MODEL_ID", None)  # it would claim the metrics of all runs
         with reaching(self.tracking_uri):
             import mlflow
 
+            if not self.is_server:
+                from mlflow.store.db import utils
+
+                utils.MAX_RETRY_COUNT = _CONNECTIONS
             if self.database is not None:
                 create_database(self.database)
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of its URIs left out."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:…@", text)
 
 
 @contextmanager
@@ -137,8 +152,8 @@ def reaching(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
-        cause = " ".join(str(error).split())[:300]
-        raise StoreError(f"MLflow at {uri} does not answer as it should: {cause}") from error
+        cause = without_password(" ".join(str(error).split())[:300])
+        raise StoreError(f"MLflow at {without_password(uri)} does not answer as it should: {cause}") from error
 
 
 def insist(action: Callable[[], _Answer]) -> _Answer:

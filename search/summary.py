@@ -53,7 +53,7 @@ def as_text(outcome: Outcome, store: Store, store_option: str) -> str:
     if outcome.model:
         named = "" if outcome.model.name == "insects-mlp" else f" --model-name {outcome.model.name}"
         lines.append(f"  insects-evaluate --best{named}{store_option}")
-    lines.append(f"  open {store.tracking_uri}" if store.is_server else f"  insects-ui{store_option}")
+    lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_option}")
     return "\n".join(lines)
 
 

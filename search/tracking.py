@@ -71,7 +71,10 @@ class Projection:
             return known.run_id
         result = self._folder.load(number)
         if result is None:
-            raise ValueError(f"trial {number} of study {self._folder.name} has no result")
+            raise StoreError(
+                f"the result of trial {number} of study {self._folder.name} was damaged and is set aside: run the same "
+                "search again, which trains the trial anew"
+            )
         with temporary_folder() as folder:
             started = time.perf_counter()
             self._draw(result, folder)
@@ -121,7 +124,7 @@ class Projection:
         if experiment.tags.get(IDENTITY_TAG) != identity:
             deleted = experiment.lifecycle_stage == "deleted"
             raise StoreError(
-                f"experiment {name} at {self._store.tracking_uri} is of something else than this study, or of other "
+                f"experiment {name} at {self._store.shown_uri} is of something else than this study, or of other "
                 f"data or settings: {'remove it for good with `mlflow gc`' if deleted else 'rename it'}, or search "
                 "with another --study"
             )

@@ -37,7 +37,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     Raises: StudyError: no such study. StoreError: the pages cannot be served.
     """
     if store.is_server:
-        raise StoreError(f"{store.tracking_uri} serves its pages itself: open it in a browser")
+        raise StoreError(f"{store.shown_uri} serves its pages itself: open it in a browser")
     store.check_begun()
     port = _free_port(port or 0)
     address = f"http://{HOST}:{port}"
@@ -72,7 +72,7 @@ def _experiment(store: Store, study: str | None) -> str:
         found = [e for e in client.search_experiments() if STUDY_TAG in e.tags and study in (None, e.name)]
     if not found:
         what = f"no study {study}" if study else "no study yet"
-        raise StudyError(f"there is {what} in {store.tracking_uri}: run insects-search first, or name its --store")
+        raise StudyError(f"there is {what} in {store.shown_uri}: run insects-search first, or name its --store")
     return str(max(found, key=lambda experiment: experiment.creation_time or 0).experiment_id)
 
 

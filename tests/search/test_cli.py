@@ -202,23 +202,6 @@ def test_search_that_cannot_go_on_brings_the_tracebacks_to_mlflow(store: Path, m
     assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
 
 
-def test_tracebacks_that_did_not_get_to_mlflow_are_said_to_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.store._ATTEMPTS", 1)
-    configs = tmp_path / "configs.json"
-    configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 10))
-    away = ("--tracking-uri", "http://127.0.0.1:9")
-    arguments = (*SMALL, "--trials", "10", "--configs", str(configs), "--store", str(tmp_path / "store"), *away)
-    done = invoke(monkeypatch, "search", *arguments)
-    assert done.exit_code == 1
-    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("Trials wait to be brought to MLflow")]
-    assert "MLflow at http://127.0.0.1:9 does not answer as it should" in warning
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("Error: 10 trials in a row failed, the last (trial 9) with: ")
-    assert ". Not all is in MLflow yet: MLflow at http://127.0.0.1:9 does not answer" in last
-
-
 def test_refused_study_leaves_nothing_of_itself(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (*SMALL, "--trials", "2", "--study", "a", "--store", str(store))
     before = search_json(monkeypatch, *arguments)
@@ -231,15 +214,6 @@ def test_refused_study_leaves_nothing_of_itself(store: Path, monkeypatch: pytest
     shutil.rmtree(folder)
     (store / "kept").rename(folder)
     assert search_json(monkeypatch, *arguments)["study_digest"] == before["study_digest"]
-
-
-@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "2>&1 | head -n 1", "1>&- 2>&-"])
-def test_closed_stream_does_not_end_the_search(closed: str, store: Path) -> None:
-    line = f"exec {BIN / 'insects-search'} {' '.join(SMALL)} --study s --store {store} {closed}"
-    subprocess.run(["bash", "-c", line], check=True, capture_output=True)
-    runs = contents(store, "s")["runs"]
-    assert len(runs) == 7
-    assert runs["search s"][0]["status"] == "FINISHED"
 
 
 def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,9 @@ def test_torn_tail_is_cut_and_the_journal_goes_on(tmp_path: Path, torn: bytes) -
     assert [trial["number"] for trial in optuna_trials(tmp_path / "optuna.journal")] == [0, 1]
 
 
-@pytest.mark.parametrize("damage", [b"garbage\n", b"[]\n", b"{}\n", b"\xff\xfe\n", b"3\n"])
+@pytest.mark.parametrize(
+    "damage", [b"garbage\n", b'{"op_code": 99, "worker_id": "x"}\n', b"[]\n", b"{}\n", b"\xff\xfe\n", b"3\n"]
+)
 def test_damaged_journal_is_an_error_with_a_way_out(tmp_path: Path, damage: bytes) -> None:
     a_ledger(tmp_path).tell(a_result(0))
     journal = tmp_path / "optuna.journal"

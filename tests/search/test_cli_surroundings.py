@@ -1,0 +1,73 @@
+"""The command in surroundings that fail it: streams, helpers, an MLflow that is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.search.commands import BIN, SMALL, command, contents, invoke
+from tests.search.studies import UNTRAINABLE, as_dict
+
+
+def test_tracebacks_that_did_not_get_to_mlflow_are_said_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    configs = tmp_path / "configs.json"
+    configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 10))
+    away = ("--tracking-uri", "http://127.0.0.1:9")
+    arguments = (*SMALL, "--trials", "10", "--configs", str(configs), "--store", str(tmp_path / "store"), *away)
+    done = invoke(monkeypatch, "search", *arguments)
+    assert done.exit_code == 1
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("Trials wait to be brought to MLflow")]
+    assert "MLflow at http://127.0.0.1:9 does not answer as it should" in warning
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("Error: 10 trials in a row failed, the last (trial 9) with: ")
+    assert ". Not all is in MLflow yet: MLflow at http://127.0.0.1:9 does not answer" in last
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "2>&1 | head -n 1", "1>&- 2>&-"])
+def test_closed_stream_does_not_end_the_search(closed: str, store: Path) -> None:
+    line = f"exec {BIN / 'insects-search'} {' '.join(SMALL)} --study s --store {store} {closed}"
+    subprocess.run(["bash", "-c", line], check=True, capture_output=True)
+    runs = contents(store, "s")["runs"]
+    assert len(runs) == 7
+    assert runs["search s"][0]["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("module", ["search.courier", "search.exporter"])
+def test_killed_helper_does_not_end_the_search(module: str, store: Path) -> None:
+    arguments = [*SMALL, "--trials", "30", "--study", "s", "--store", str(store), "--json"]
+    environment = {**os.environ, "MPLBACKEND": "module://a_notebooks_own"}
+    with subprocess.Popen(
+        [BIN / "insects-search", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("trial "):
+            assert process.poll() is None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (helper,) = [pid for pid in children if module in Path(f"/proc/{pid}/cmdline").read_text()]
+        os.kill(int(helper), signal.SIGKILL)
+        stdout, _ = process.communicate()
+    assert process.returncode == 0
+    assert json.loads(stdout)["trouble"] == "a process that brings results to MLflow was ended by SIGKILL"
+    assert command("insects-search", "--sync", "--store", str(store)).returncode == 0
+    assert len(contents(store, "s")["runs"]) == 31
+
+
+def test_password_in_a_tracking_uri_is_not_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    away = ("--tracking-uri", "http://bob:S3cret@127.0.0.1:9")
+    done = invoke(monkeypatch, "search", *SMALL, "--trials", "1", "--store", str(tmp_path), *away)
+    assert done.exit_code == 0
+    assert "MLflow at http://bob:…@127.0.0.1:9 does not answer" in done.stdout
+    assert "S3cret" not in done.output
