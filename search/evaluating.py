@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,13 +56,17 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
 
     digest = rows.digest
     experiment = client.get_run(model.run).info.experiment_id
-    wanted = f"tags.`{ROLE_TAG}` = 'evaluation' and tags.`{DIGEST_TAG}` = '{digest}'"
-    looks = 1 + len(client.search_runs([experiment], wanted, max_results=1000))
-    tags = {ROLE_TAG: "evaluation", DIGEST_TAG: digest, SEARCH_RUN_TAG: model.search_run}
-    if model.search_run:
-        tags["mlflow.parentRunId"] = model.search_run
-    run_id = client.create_run(experiment, tags=tags, run_name=_run_name(model.version)).info.run_id
-    now = int(time.time() * 1000)
+    name, wanted = _run_name(model.version), f"tags.`{ROLE_TAG}` = 'evaluation' and tags.`{DIGEST_TAG}` = '{digest}'"
+    known = client.search_runs([experiment], wanted, max_results=1000)
+    # One that was interrupted is completed: MLflow keeps once what is the same twice.
+    run = next((run for run in known if run.info.status == "RUNNING" and run.info.run_name == name), None)
+    looks = len(known) if run else len(known) + 1
+    if run is None:
+        tags = {ROLE_TAG: "evaluation", DIGEST_TAG: digest, SEARCH_RUN_TAG: model.search_run}
+        if model.search_run:
+            tags["mlflow.parentRunId"] = model.search_run
+        run = client.create_run(experiment, tags=tags, run_name=name)
+    run_id, started = run.info.run_id, run.info.start_time
     low, high = report.interval
     figures = {
         "test_accuracy": report.accuracy,
@@ -75,7 +78,7 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
         Metric(
             key,
             value,
-            now,
+            started,
             0,
             model_id=model.model_id,
             dataset_name=rows.source,

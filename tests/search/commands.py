@@ -76,6 +76,8 @@ class InlineBackground:
     """Does in this process what `Background` does in another, so that imports and engines are paid for once."""
 
     def __init__(self, module: str) -> None:
+        import numba  # noqa: F401 - an export replaces functions of `math` meanwhile, which numba must not see
+
         self._handlers = importlib.import_module(module).HANDLERS
 
     def call(self, handler: str, **arguments: Any) -> Future[Any]:

@@ -119,6 +119,34 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     assert other["test"] == str(path)
 
 
+@pytest.mark.parametrize("step", ["log_inputs", "log_batch", "log_artifacts", "set_terminated"])
+def test_interrupted_evaluation_is_completed_by_the_next(
+    step: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = builtin_splits()[1]
+    count = 60 + len(step)
+    path = write_csv(tmp_path / "some.csv", Table(rows.features, rows.classes, rows.x[:count], rows.y[:count], ""))
+    evaluation = ("evaluate", "--best", "--store", str(finished.store), "--test", str(path), "--json")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mlflow.MlflowClient.{step}", interrupted)
+        assert invoke(monkeypatch, *evaluation).exit_code == 130
+    answers = [json.loads(invoke(monkeypatch, *evaluation).stdout) for _ in range(2)]
+    assert [answer["test_looks"] for answer in answers] == [1, 2]
+    client = own(finished.store).client()
+    experiment = client.get_experiment_by_name(finished.answer["study"])
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], f"params.`rows` = '{count}'")
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    for run in runs:
+        assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
+        assert run.inputs is not None
+        assert len(run.inputs.dataset_inputs) == 1
+
+
 def test_loss_that_is_not_finite_is_null_in_json(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
