@@ -40,7 +40,7 @@ class Courier:
     def open(self, store: str, tracking_uri: str, study: str) -> None:
         """Name the study. Two processes never deliver the same one at once."""
         self.close()
-        self._store, self._study = Store(Path(store), tracking_uri), study
+        self._store, self._study, self._away_until = Store(Path(store), tracking_uri), study, -math.inf
         self._lock = hold(self._store.study(study).path / "delivery.lock", wait=LOCK_SECONDS)
 
     def deliver(self, number: int) -> None:

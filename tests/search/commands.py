@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from insects.errors import InsectsError
+from insects.training.compiled import warm_up
 from search import cli, delivery
 from search.background import BackgroundError
 from search.results import StudyFolder
@@ -76,8 +77,8 @@ class InlineBackground:
     """Does in this process what `Background` does in another, so that imports and engines are paid for once."""
 
     def __init__(self, module: str) -> None:
-        import numba  # noqa: F401 - an export replaces functions of `math` meanwhile, which numba must not see
-
+        # An export replaces functions of `math` meanwhile, which numba must not see when it is loaded.
+        warm_up()
         self._handlers = importlib.import_module(module).HANDLERS
 
     def call(self, handler: str, **arguments: Any) -> Future[Any]:
