@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +62,12 @@ class TrialResult:
     def epochs(self) -> int:
         """Epochs trained."""
         return len(self.history)
+
+
+def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
+    """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
+    candidates = [result for result in results if result.state == "complete" and result.best_epoch]
+    return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
 
 
 @dataclass(frozen=True)

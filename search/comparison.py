@@ -28,6 +28,7 @@ from search.temporary import temporary_folder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from insects.plots import TrialFigures
     from insects.raw_table import RawTable
@@ -49,35 +50,32 @@ def light_results(study: StudyFolder) -> list[TrialResult]:
 
 def deliver_comparison(
     client: MlflowClient,
-    run_id: str,
+    run: Run,
     study: StudyFolder,
     results: Sequence[TrialResult],
     figures: TrialFigures | None,
     seconds: dict[str, float],
 ) -> None:
-    """Bring comparison and description to the search's run, unless they are there for just these trials.
+    """Bring comparison and description to the search's run. Its tag, which comes last, says what they compare.
 
     figures: what drew the trials, if anything did. seconds: `figures` and `tracking` grow by what was spent.
     """
     started = time.perf_counter()
-    compared = client.get_run(run_id).data.tags.get(COMPARED_TAG)
-    digest = study_digest(results)
-    if not results or compared == digest:
-        return
+    described = COMPARED_TAG in run.data.tags  # the data of a study never changes
     with temporary_folder() as folder:
         data = study.data()
         write_comparison(folder, study, data, results, figures)
         images = study.images()
         if images is not None:
             write_figures(folder, image_figures(images, study, data, results))
-            if compared is None:
+            if not described:
                 write_texts(folder / IMAGES, **images.description)
-        elif compared is None:  # the data of a study never changes
+        elif not described:
             write_table(folder / TABLE, sample_table(study, data))
         drawn = time.perf_counter()
         with reaching(client.tracking_uri):
-            client.log_artifacts(run_id, str(folder))
-            client.set_tag(run_id, COMPARED_TAG, digest)
+            client.log_artifacts(run.info.run_id, str(folder))
+            client.set_tag(run.info.run_id, COMPARED_TAG, study_digest(results))
     seconds["figures"] += drawn - started
     seconds["tracking"] += time.perf_counter() - drawn
 

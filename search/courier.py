@@ -29,6 +29,7 @@ class Courier:
         self._lock: IO[str] | None = None
         self._projection: Projection | None = None
         self._away_until = -math.inf
+        self._seconds: dict[str, float] = {}
 
     def warm_up(self, store: str, tracking_uri: str) -> None:
         """Import everything, and create the database's tables, while the search still reads its data."""
@@ -40,23 +41,32 @@ class Courier:
     def open(self, store: str, tracking_uri: str, study: str) -> None:
         """Name the study. Two processes never deliver the same one at once."""
         self.close()
+        self._seconds = {"figures": 0.0, "tracking": 0.0}
         self._store, self._study, self._away_until = Store(Path(store), tracking_uri), study, -math.inf
         self._lock = hold(self._store.study(study).path / "delivery.lock", wait=LOCK_SECONDS)
 
     def deliver(self, number: int) -> None:
         """Deliver one trial, if MLflow was there lately."""
         if time.monotonic() >= self._away_until:
-            self._try(lambda projection: projection.deliver(number))
+            try:
+                self._try(lambda projection: projection.deliver(number))
+            except StoreError:  # of two deliverers that make the same thing at once one is refused: it is there now
+                self._try(lambda projection: projection.deliver(number))
 
     def deliver_all(self) -> dict[str, float]:
         """Deliver everything that is not there yet; how many seconds went into `figures` and `tracking` so far."""
-        projection = self._insist(lambda projection: projection.deliver_missing())
-        return dict(projection.seconds)
+        self._insist(lambda projection: projection.deliver_missing())
+        return self._seconds
+
+    def restore_files(self) -> dict[str, float]:
+        """Bring files again that were deleted under what is there; the seconds of `deliver_all` with those of this."""
+        self._insist(lambda projection: projection.restore_files())
+        return self._seconds
 
     def compare(self) -> dict[str, float]:
         """Bring the comparison of all trials to the search's run; the seconds of `deliver_all` with those of this."""
-        projection = self._insist(lambda projection: projection.compare())
-        return dict(projection.seconds)
+        self._insist(lambda projection: projection.compare())
+        return self._seconds
 
     def finish(self, status: str) -> None:
         """Close the search's run."""
@@ -65,7 +75,7 @@ class Courier:
     def run_of(self, number: int) -> list[str]:
         """Experiment, search run and own run of a trial."""
         run_ids = []
-        projection = self._insist(lambda projection: run_ids.append(projection.deliver(number)))
+        projection = self._insist(lambda projection: run_ids.append(projection.settled(number)))
         return [projection.experiment_id, projection.search_run_id, *run_ids]
 
     def close(self) -> None:
@@ -83,14 +93,15 @@ class Courier:
         try:
             if self._projection is None:
                 assert self._store is not None, "open has taken the lock"
-                self._projection = Projection(self._store, self._store.study(self._study))
+                self._projection = Projection(self._store, self._store.study(self._study), self._seconds)
             action(self._projection)
         except StoreError:
+            self._projection = None  # what it remembers may be deleted or lost by now
             self._away_until = time.monotonic() + RETRY_SECONDS
             raise
         return self._projection
 
 
 _courier = Courier()
-_NAMES = ("warm_up", "open", "deliver", "deliver_all", "run_of", "compare", "finish", "close")
+_NAMES = ("warm_up", "open", "deliver", "deliver_all", "restore_files", "run_of", "compare", "finish", "close")
 HANDLERS = {name: getattr(_courier, name) for name in _NAMES}

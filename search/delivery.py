@@ -70,11 +70,12 @@ class Delivery:
         return sum(not future.done() for future in self._asked)
 
     def finish(
-        self, best: int | None, model_name: str, check: Callable[[], None], again: bool = True
+        self, best: int | None, model_name: str, check: Callable[[], None], mends: bool = False
     ) -> Registered | None:
         """Deliver all that is left and register the model of trial `best`; waits for both.
 
-        check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait. again: see `registry.register`.
+        check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait. mends: no search has just ended, so
+        files that are gone are brought again, and a model that was compared with the best one is not compared again.
         Returns: the registered version; None if there is no best trial, or MLflow is away (`trouble` says so).
         """
         registered = None
@@ -82,9 +83,11 @@ class Delivery:
             # The best trial first: while the other process exports its model, this one delivers and compares the rest.
             _answer(self._opened, check)
             runs = None if best is None else _answer(self._courier.call_next("run_of", number=best), check)
-            asked = [self._courier.call("deliver_all"), self._courier.call("compare")]
+            steps = ("deliver_all", "restore_files", "compare") if mends else ("deliver_all", "compare")
+            asked = [self._courier.call(step) for step in steps]
             if best is not None:
-                request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name, "again": again}
+                request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
+                request["again"] = not mends
                 with self._noting_trouble():  # a model that cannot be registered holds up nothing else
                     registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
             for future in asked:

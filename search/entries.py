@@ -68,14 +68,12 @@ def epoch_metrics(result: TrialResult) -> list[Metric]:
     ]
 
 
-def best_metrics(result: TrialResult) -> list[Metric]:
-    """The figures of the best epoch. Always with the same time, so that writing them again adds nothing."""
+def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
+    """The figures of the best epoch. Of one time and step, so that writing them again adds nothing."""
     from mlflow.entities import Metric
 
     figures = (result.valid_loss, result.valid_accuracy, float(result.best_epoch))
-    return [
-        Metric(key, value, ended(result), result.best_epoch) for key, value in zip(BEST_METRICS, figures, strict=True)
-    ]
+    return [Metric(key, value, time, step) for key, value in zip(BEST_METRICS, figures, strict=True)]
 
 
 def ended(result: TrialResult) -> int:

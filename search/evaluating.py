@@ -11,9 +11,9 @@ from insects.mlp import Floats
 from search.evaluated import Rows, RowsRequest, read_rows
 from search.loading import LoadedModel, load_model
 from search.plan import json_number
-from search.registry import ALIAS, SEARCH_RUN_TAG
+from search.registry import ALIAS
 from search.store import Store, reaching
-from search.tags import ROLE_TAG
+from search.tags import ROLE_TAG, SEARCH_RUN_TAG
 from search.temporary import temporary_folder
 
 if TYPE_CHECKING:

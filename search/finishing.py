@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from insects.trial import TrialResult
@@ -22,18 +22,12 @@ def opened(store: Store) -> Iterator[Delivery]:
         delivery.close()
 
 
-def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
-    """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
-    candidates = [result for result in results if result.state == "complete" and result.best_epoch]
-    return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
-
-
 def finish(
-    delivery: Delivery, best: TrialResult | None, model_name: str, check: Callable[[], None], again: bool = True
+    delivery: Delivery, best: TrialResult | None, model_name: str, check: Callable[[], None], mends: bool = False
 ) -> Registered | None:
     """Bring all that is left to MLflow and register the best trial's model, and show the wait for it.
 
-    check: called several times a second meanwhile; what it raises ends the wait. again: see `registry.register`.
+    check: called several times a second meanwhile; what it raises ends the wait. mends: see `Delivery.finish`.
     """
     with Waiting(delivery.left) as waiting:
 
@@ -41,4 +35,4 @@ def finish(
             check()
             waiting.show(delivery.left)
 
-        return delivery.finish(None if best is None else best.number, model_name, show, again)
+        return delivery.finish(None if best is None else best.number, model_name, show, mends)

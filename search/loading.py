@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from insects.errors import StoreError
 from search.model_files import check_program, reading_model_files
-from search.registry import ABSENT, SEARCH_RUN_TAG
+from search.registry import ABSENT
 from search.store import Store, reaching
+from search.tags import SEARCH_RUN_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

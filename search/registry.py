@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from insects.errors import StoreError
+from insects.trial import TrialResult
 from search import entries
 from search.plan import digest
 from search.results import StudyFolder
 from search.store import Store, reaching
-from search.tags import IDENTITY_TAG, STUDY_TAG, TRIAL_TAG
+from search.tags import IDENTITY_TAG, SEARCH_RUN_TAG, STUDY_TAG, TRIAL_TAG
 from search.temporary import check_room
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "best"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such model or alias
-DATA_TAG, LOSS_TAG, SEARCH_RUN_TAG = "insects.data", "insects.valid_loss", "insects.search_run"
+DATA_TAG, LOSS_TAG = "insects.data", "insects.valid_loss"
 _COMPARED_TAG = "insects.compared_with_best"
 
 
@@ -47,38 +50,82 @@ def register(
     Raises: StoreError: MLflow is away or broken.
     """
     client = store.client()
+    result = folder.load(number)
+    if result is None:
+        raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
+    tags = _version_tags(folder, result, runs[1])
     with reaching(store.tracking_uri):
-        version = _version_of(client, folder, number, name)
+        version = _settled_version(client, name, tags, runs[0])
         if version is None:
-            model_uri = _logged_model(client, folder, number, runs)
-            version = _create_version(client, folder, number, runs, name, model_uri)
+            model_uri = _ready_model(client, tags, runs[0]) or _log_model(folder, result, runs)
+            _create_version(client, folder, result, runs[2], name, tags, model_uri)
+            version = _settled_version(client, name, tags, runs[0])
+        if version is None:
+            raise StoreError(f"the model of trial {number} of study {folder.name} was deleted as it was registered")
         compared = _COMPARED_TAG in version.tags
-        registered = _move_alias(client, version, name, may_move=again or not compared)
+        for key, value in tags.items():  # the search's run may be another one by now, or a tag was changed by hand
+            if version.tags.get(key) != value:
+                client.set_model_version_tag(name, version.version, key, value)
+        registered = _move_alias(client, name, str(version.version), tags, may_move=again or not compared)
         if not compared:
             client.set_model_version_tag(name, version.version, _COMPARED_TAG, "true")
         return registered
 
 
-def _version_of(client: MlflowClient, folder: StudyFolder, number: int, name: str) -> ModelVersion | None:
-    tags = {STUDY_TAG: folder.name, TRIAL_TAG: str(number), IDENTITY_TAG: digest(folder.identity())}
-    wanted = [f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
-    found = client.search_model_versions(" and ".join(wanted), max_results=1)
-    return found[0] if found else None
+def _version_tags(folder: StudyFolder, result: TrialResult, search_run: str) -> dict[str, str]:
+    """What a version says of itself; it is found by the first three."""
+    identity = folder.identity()
+    return {
+        STUDY_TAG: folder.name,
+        TRIAL_TAG: str(result.number),
+        IDENTITY_TAG: digest(identity),
+        DATA_TAG: identity["data"]["digest"],
+        LOSS_TAG: repr(result.valid_loss),
+        SEARCH_RUN_TAG: search_run,
+    }
 
 
-def _logged_model(client: MlflowClient, folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> str:
-    """URI of the trial's logged model: the one that is there, else a new one."""
+def _settled_version(client: MlflowClient, name: str, tags: dict[str, str], experiment_id: str) -> ModelVersion | None:
+    """The trial's version. Of several, which two stores made at once, the first stays, with its model alone.
+
+    Versions are numbered in the order in which they are made, so whoever makes one and looks sees an earlier one. One
+    whose model was deleted is of no use to anybody and goes as well.
+    """
+    found_by = [f"tags.`{key}` = '{tags[key]}'" for key in (STUDY_TAG, TRIAL_TAG, IDENTITY_TAG)]
+    versions = client.search_model_versions(" and ".join([f"name = '{name}'", *found_by]))
+    models = {str(model.model_uri): model for model in _logged_models(client, tags, experiment_id)}
+    whole = {uri for uri, model in models.items() if _is_whole(client, model)}
+    kept = min((v for v in versions if v.source in whole), key=lambda v: int(v.version), default=None)
+    for version in versions:
+        if version is not kept:
+            client.delete_model_version(name, version.version)
+    if kept is not None:
+        for uri, model in models.items():
+            if uri != kept.source:
+                client.delete_logged_model(model.model_id)
+    return kept
+
+
+def _ready_model(client: MlflowClient, tags: dict[str, str], experiment_id: str) -> str | None:
+    """URI of the trial's logged model, if there is one that was written to its end."""
+    models = _logged_models(client, tags, experiment_id)
+    return min((str(model.model_uri) for model in models if _is_whole(client, model)), default=None)
+
+
+def _logged_models(client: MlflowClient, tags: dict[str, str], experiment_id: str) -> list[LoggedModel]:
+    wanted = " AND ".join(f"tags.`{key}` = '{tags[key]}'" for key in (STUDY_TAG, TRIAL_TAG))
+    return list(client.search_logged_models([experiment_id], wanted))
+
+
+def _is_whole(client: MlflowClient, model: LoggedModel) -> bool:
+    """Whether an export reached its end, and its files are still there."""
     from mlflow.entities import LoggedModelStatus
 
-    wanted = f"tags.`{STUDY_TAG}` = '{folder.name}' AND tags.`{TRIAL_TAG}` = '{number}'"
-    for model in client.search_logged_models([runs[0]], wanted):
-        if model.status == LoggedModelStatus.READY:
-            return str(model.model_uri)
-        client.delete_logged_model(model.model_id)  # the export was interrupted
-    return _log_model(folder, number, runs)
+    files = client.list_logged_model_artifacts(model.model_id) if model.status == LoggedModelStatus.READY else []
+    return "MLmodel" in {file.path for file in files}
 
 
-def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> str:
+def _log_model(folder: StudyFolder, result: TrialResult, runs: tuple[str, str, str]) -> str:
     import mlflow
     import mlflow.pytorch
     import torch
@@ -86,9 +133,6 @@ def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> 
 
     from search.program import build_program
 
-    result = folder.load(number)
-    if result is None:
-        raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
     program = build_program(folder, result)
     check_room(program.size)  # torch ends the process where it cannot write a program to its end
     mlflow.set_experiment(experiment_id=runs[0])
@@ -104,7 +148,7 @@ def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> 
         pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         serialization_format="pt2",
         validate_serving_input=False,
-        tags={STUDY_TAG: folder.name, TRIAL_TAG: number},
+        tags={STUDY_TAG: folder.name, TRIAL_TAG: result.number},
         metadata={
             **program.about,
             "params": asdict(result.params),
@@ -116,29 +160,25 @@ def _log_model(folder: StudyFolder, number: int, runs: tuple[str, str, str]) -> 
 
 
 def _create_version(
-    client: MlflowClient, folder: StudyFolder, number: int, runs: tuple[str, str, str], name: str, model_uri: str
-) -> ModelVersion:
+    client: MlflowClient,
+    folder: StudyFolder,
+    result: TrialResult,
+    run_id: str,
+    name: str,
+    tags: dict[str, str],
+    model_uri: str,
+) -> None:
     from mlflow.exceptions import MlflowException
 
-    result = folder.load(number)
-    assert result is not None, "it was logged just now"
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {
-        STUDY_TAG: folder.name,
-        TRIAL_TAG: str(number),
-        IDENTITY_TAG: digest(folder.identity()),
-        DATA_TAG: folder.identity()["data"]["digest"],
-        LOSS_TAG: repr(result.valid_loss),
-        SEARCH_RUN_TAG: runs[1],
-    }
-    return client.create_model_version(
+    client.create_model_version(
         name,
         model_uri,
-        run_id=runs[2],
+        run_id=run_id,
         tags=tags,
         description=f"Study {folder.name} on {folder.source()}: {entries.trial_summary(result)}",
         model_id=model_uri.rpartition("/")[2],
@@ -146,7 +186,7 @@ def _create_version(
     )
 
 
-def _move_alias(client: MlflowClient, version: ModelVersion, name: str, may_move: bool) -> Registered:
+def _move_alias(client: MlflowClient, name: str, version: str, tags: dict[str, str], may_move: bool) -> Registered:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -156,28 +196,36 @@ def _move_alias(client: MlflowClient, version: ModelVersion, name: str, may_move
             raise  # away is not the same as without a best model
         holder = None
     if may_move:
-        moves, note = _compare(holder, version)
+        moves, note = _compare(holder, version, tags)
     else:
-        moves, note = False, f"version {version.version} was registered before"
+        moves, note = False, f"version {version} was registered before"
     if moves:
-        client.set_registered_model_alias(name, ALIAS, version.version)
-    has_alias = moves or (holder is not None and holder.version == version.version)
-    uri = f"models:/{name}@{ALIAS}" if has_alias else f"models:/{name}/{version.version}"
-    return Registered(name, str(version.version), ALIAS if has_alias else "", uri, note)
+        client.set_registered_model_alias(name, ALIAS, version)
+    has_alias = moves or (holder is not None and str(holder.version) == version)
+    uri = f"models:/{name}@{ALIAS}" if has_alias else f"models:/{name}/{version}"
+    return Registered(name, version, ALIAS if has_alias else "", uri, note)
 
 
-def _compare(holder: ModelVersion | None, version: ModelVersion) -> tuple[bool, str]:
-    """Whether the alias moves from `holder` to `version`, and what to say of it."""
+def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) -> tuple[bool, str]:
+    """Whether the alias moves from `holder` to the version with these tags, and what to say of it."""
     if holder is None:
-        return True, f"version {version.version} is now {ALIAS}"
-    if holder.version == version.version:
-        return False, f"version {version.version} is {ALIAS} already"
-    if holder.tags.get(DATA_TAG) != version.tags[DATA_TAG]:
-        return True, f"version {version.version} is now {ALIAS}: version {holder.version} was for other data"
-    before, after = float(holder.tags[LOSS_TAG]), float(version.tags[LOSS_TAG])
+        return True, f"version {version} is now {ALIAS}"
+    if str(holder.version) == version:
+        return False, f"version {version} is {ALIAS} already"
+    if holder.tags.get(DATA_TAG) != tags[DATA_TAG]:
+        return True, f"version {version} is now {ALIAS}: version {holder.version} was for other data"
+    before, after = _loss(holder.tags.get(LOSS_TAG, "")), float(tags[LOSS_TAG])
+    if before is None:
+        return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its loss"
     if after < before:
-        return True, f"version {version.version} is now {ALIAS}: loss {after:.4f}, was {before:.4f}"
-    return (
-        False,
-        f"version {holder.version} stays {ALIAS}: loss {before:.4f}, version {version.version} has {after:.4f}",
-    )
+        return True, f"version {version} is now {ALIAS}: loss {after:.4f}, was {before:.4f}"
+    return False, f"version {holder.version} stays {ALIAS}: loss {before:.4f}, version {version} has {after:.4f}"
+
+
+def _loss(text: str) -> float | None:
+    """The loss that a version says it has; None if its tag was removed, or changed to what is none."""
+    try:
+        loss = float(text)
+    except ValueError:
+        return None
+    return loss if math.isfinite(loss) else None

@@ -15,11 +15,11 @@ from insects.errors import StudyError
 from insects.params import Recipe
 from insects.splits import Splits, table_digest
 from insects.training import Engine
-from insects.trial import TrialResult
+from insects.trial import TrialResult, best_of
 from search.data_request import DataRequest, SearchData, load_data
 from search.delivery import Delivery
 from search.display import Progress, say
-from search.finishing import best_of, finish, opened
+from search.finishing import finish, opened
 from search.interrupts import Interrupted, StopFlag, handled
 from search.ledger import Ledger
 from search.lock import Held, hold

@@ -96,6 +96,11 @@ class Store:
         return self.tracking_uri.partition(":")[0] in ("http", "https")
 
     @property
+    def is_shared(self) -> bool:
+        """Whether MLflow is not the folder's own, so that other stores may be writing there."""
+        return self.database != self.path / "mlflow.db"
+
+    @property
     def database(self) -> Path | None:
         """The SQLite file that MLflow is; None if MLflow is something else."""
         return database_file(self.tracking_uri)

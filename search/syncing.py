@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from insects.errors import StoreError, StudyError
+from insects.trial import TrialResult, best_of
 from search.comparison import light_results
-from search.finishing import best_of, finish, opened
+from search.finishing import finish, opened
 from search.results import StudyFolder
 from search.store import Store
 
@@ -27,20 +28,24 @@ def deliver_only(store: Store, study: str | None) -> list[Synced]:
     outcomes, readable = [], []
     for folder in _folders(store, study):
         try:
-            ended = max((result.started + result.seconds for result in light_results(folder)), default=0.0)
-            readable.append((ended, folder, folder.model_name()))
+            readable.append((folder, folder.model_name(), light_results(folder)))
         except StoreError as error:
             outcomes.append(Synced(folder.name, str(error)))
     # In the order of their ends, so that a rebuilt registry compares the models in the order in which they were made.
-    readable.sort(key=lambda entry: (entry[0], entry[1].name))
+    readable.sort(key=lambda entry: (_ended(entry[2]), entry[0].name))
     with opened(store) as delivery:
-        for _, folder, model_name in readable:
+        for folder, model_name, results in readable:
             delivery.open(folder)
             delivery.wait_until_open()  # a search of it that goes on may yet find a better trial
-            best = best_of(light_results(folder))
-            finish(delivery, best, model_name, check=lambda: None, again=False)
+            if folder.numbers() != [result.number for result in results]:
+                results = light_results(folder)
+            finish(delivery, best_of(results), model_name, check=lambda: None, mends=True)
             outcomes.append(Synced(folder.name, delivery.trouble))
     return sorted(outcomes, key=lambda outcome: outcome.study)
+
+
+def _ended(results: list[TrialResult]) -> float:
+    return max((result.started + result.seconds for result in results), default=0.0)
 
 
 def _folders(store: Store, study: str | None) -> list[StudyFolder]:

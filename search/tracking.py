@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insects import mlp
 from insects.errors import StoreError
-from insects.trial import TrialResult
+from insects.trial import TrialResult, best_of
 from search import entries
-from search.comparison import deliver_comparison, light_results
-from search.held_out import FOLDER_TAG, HELD_OUT, HELD_OUT_IMAGES, SOURCE_TAG, save_images, save_table
-from search.pages import VIEW_TAG, study_view
-from search.plan import digest
+from search.comparison import COMPARED_TAG, deliver_comparison, light_results
+from search.experiment import study_experiment
+from search.plan import study_digest
 from search.results import StudyFolder
+from search.runs import PARENT_TAG, TrialRun
+from search.search_run import open_runs, restore_files
 from search.store import Store, reaching
-from search.tags import IDENTITY_TAG, ROLE_TAG, STUDY_TAG, TRIAL_TAG
+from search.tags import NOTE_TAG, ROLE_TAG, STUDY_TAG, TRIAL_TAG
 from search.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -31,44 +32,99 @@ if TYPE_CHECKING:
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _METRICS_A_BATCH = 1000  # MLflow's limit
-_KIND = "custom_model_development"  # the pages for training runs, not those for language models
-_NOTE_TAG = "mlflow.note.content"  # what its pages show as a description
-_DIGEST_LENGTH = 36  # MLflow's limit
-_PAGE = 1000
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A trial's run as it is in MLflow. whole: it was terminated, so nothing of it is missing."""
-
-    run_id: str
-    artifact_uri: str
-    whole: bool = False
+_ROUNDS = 3  # in which another deliverer may delete what this one made
 
 
 class Projection:
-    """One study's experiment in MLflow.
+    """One study's experiment in MLflow. Made anew after an error, it finds what is there by then.
 
+    seconds: `figures` and `tracking` grow by what was spent.
     Raises, from every method: StoreError: MLflow is away or broken; what was written is found again next time.
     """
 
-    def __init__(self, store: Store, folder: StudyFolder) -> None:
+    def __init__(self, store: Store, folder: StudyFolder, seconds: dict[str, float] | None = None) -> None:
         self._store, self._folder = store, folder
         self._identity = folder.identity()
         self._data = folder.data()
         self._client = store.client()
         self._figures: TrialFigures | None = None
-        self._runs: dict[int, _Run] | None = None
-        self.seconds = {"figures": 0.0, "tracking": 0.0}
+        self.seconds = {"figures": 0.0, "tracking": 0.0} if seconds is None else seconds
         with reaching(store.tracking_uri):
-            self.experiment_id = self._experiment()
-            self.search_run_id = self._search_run()
+            self.experiment_id = study_experiment(self._client, store, folder)
+            self._runs = open_runs(self._client, self.experiment_id, folder)
+        self.search_run_id = str(self._runs.search_run.info.run_id)
 
     def deliver(self, number: int) -> str:
         """Bring a finished trial's run to its final state and return the run's id."""
-        known = self._known_runs().get(number)
-        if known is not None and known.whole:
-            return known.run_id
+        with reaching(self._store.tracking_uri):
+            run = self._runs.whole(number)
+        return run.run_id if run else self._bring(number)
+
+    def deliver_missing(self) -> None:
+        """Deliver every finished trial that has no whole run yet, and leave each with just one."""
+        self._complete(self._folder.numbers())
+
+    def settled(self, number: int) -> str:
+        """The same for one trial; the id of its run, which no other deliverer takes away any more."""
+        self._complete([number])
+        return self.deliver(number)
+
+    def restore_files(self) -> None:
+        """Bring files again that were deleted under runs which are whole."""
+        with reaching(self._store.tracking_uri):
+            restore_files(self._client, self.search_run_id, self._folder)
+        for number in self._folder.numbers():
+            with reaching(self._store.tracking_uri):
+                run = self._runs.whole(number)
+                found = {entry.path for entry in self._files_of(run).list_artifacts()} if run else set()
+            result = self._folder.load(number)
+            if run is None or result is None:  # deleted or damaged meanwhile: told by whoever delivers it
+                continue
+            with temporary_folder() as folder:
+                if not found >= _file_names(result):
+                    self._draw(result, folder)
+                    with reaching(self._store.tracking_uri):
+                        self._files_of(run).log_artifacts(str(folder))
+
+    def compare(self) -> None:
+        """Bring the figures of the best trial, and those that compare all trials, to the search's run."""
+        results = light_results(self._folder)
+        best = best_of(results)
+        with reaching(self._store.tracking_uri):
+            search = self._client.get_run(self.search_run_id)
+            if not results or search.data.tags.get(COMPARED_TAG) == study_digest(results):
+                return
+            if best is not None:
+                # As another deliverer would: with the time that MLflow has, and a step that grows from best to best.
+                run = self._runs.whole(best.number)
+                ended = run.ended if run else entries.ended(best)
+                self._client.log_batch(self.search_run_id, metrics=entries.best_metrics(best, ended, len(results)))
+                note = f"Best of {len(results)} trials on {self._folder.source()}: {entries.trial_summary(best)}"
+                self._client.set_tag(self.search_run_id, NOTE_TAG, note)
+            deliver_comparison(self._client, search, self._folder, results, self._figures, self.seconds)
+
+    def finish(self, status: str) -> None:
+        """Close the search's own run: `FINISHED`, or `KILLED` after an interrupt."""
+        with reaching(self._store.tracking_uri):
+            self._client.set_terminated(self.search_run_id, status)
+
+    def _complete(self, numbers: list[int]) -> None:
+        for _ in range(_ROUNDS):
+            if self._store.is_shared:
+                self._runs.forget()  # to be looked at as another deliverer left them
+            with reaching(self._store.tracking_uri):
+                missing = [number for number in numbers if self._runs.whole(number) is None]
+            if not missing:
+                return
+            for number in missing:
+                self._bring(number)
+        if self._store.is_shared:
+            raise StoreError(
+                f"the runs of study {self._folder.name} at {self._store.shown_uri} are deleted as fast as they are "
+                "made: see who does that"
+            )
+
+    def _bring(self, number: int) -> str:
         result = self._folder.load(number)
         if result is None:
             raise StoreError(
@@ -81,108 +137,13 @@ class Projection:
             drawn = time.perf_counter()
             try:
                 with reaching(self._store.tracking_uri):
-                    run = self._write(result, known, str(folder))
+                    run = self._write(result, str(folder))
             except BaseException:
-                self._runs = None  # a lost answer may hide a run that was made: look again before making one
+                self._runs.forget()  # a lost answer may hide a run that was made: look again before making one
                 raise
             self.seconds["figures"] += drawn - started
             self.seconds["tracking"] += time.perf_counter() - drawn
-        self._known_runs()[number] = replace(run, whole=True)
         return run.run_id
-
-    def deliver_missing(self) -> None:
-        """Deliver every finished trial that has no whole run yet."""
-        for number in self._folder.numbers():
-            self.deliver(number)
-
-    def compare(self) -> None:
-        """Bring the figures of the best trial, and those that compare all trials, to the search's run."""
-        with reaching(self._store.tracking_uri):
-            results = light_results(self._folder)
-            complete = [result for result in results if result.state == "complete" and result.best_epoch]
-            best = min(complete, key=lambda r: (r.valid_loss, r.number), default=None)
-            if best is not None:
-                self._client.log_batch(self.search_run_id, metrics=entries.best_metrics(best))
-                note = f"Best of {len(results)} trials on {self._folder.source()}: {entries.trial_summary(best)}"
-                self._client.set_tag(self.search_run_id, _NOTE_TAG, note)
-            run = (self._client, self.search_run_id)
-            deliver_comparison(*run, self._folder, results, self._figures, self.seconds)
-
-    def finish(self, status: str) -> None:
-        """Close the search's own run: `FINISHED`, or `KILLED` after an interrupt."""
-        with reaching(self._store.tracking_uri):
-            self._client.set_terminated(self.search_run_id, status)
-
-    def _experiment(self) -> str:
-        name, identity = self._folder.name, digest(self._identity)
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            location = self._store.artifact_location(name)
-            tags = {STUDY_TAG: name, IDENTITY_TAG: identity, "mlflow.experimentKind": _KIND, VIEW_TAG: study_view()}
-            tags[_NOTE_TAG] = f"A search on {self._folder.source()}"
-            return str(self._client.create_experiment(name, location, tags))
-        if experiment.tags.get(IDENTITY_TAG) != identity:
-            deleted = experiment.lifecycle_stage == "deleted"
-            raise StoreError(
-                f"experiment {name} at {self._store.shown_uri} is of something else than this study, or of other "
-                f"data or settings: {'remove it for good with `mlflow gc`' if deleted else 'rename it'}, or search "
-                "with another --study"
-            )
-        if experiment.lifecycle_stage == "deleted":
-            self._client.restore_experiment(experiment.experiment_id)
-        return str(experiment.experiment_id)
-
-    def _search_run(self) -> str:
-        found = self._client.search_runs([self.experiment_id], f"tags.`{ROLE_TAG}` = 'search'", max_results=1)
-        if found:
-            run_id = str(found[0].info.run_id)
-            self._client.update_run(run_id, "RUNNING")
-        else:
-            tags = {ROLE_TAG: "search", STUDY_TAG: self._folder.name}
-            run = self._client.create_run(self.experiment_id, tags=tags, run_name=f"search {self._folder.name}")
-            run_id = str(run.info.run_id)
-        if not found or "seed" not in found[0].data.params:
-            self._describe_search(run_id)
-        return run_id
-
-    def _describe_search(self, run_id: str) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        source, data_digest = self._folder.source(), self._identity["data"]["digest"]
-        dataset = Dataset(source, data_digest[:_DIGEST_LENGTH], "local", source)
-        self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-        with temporary_folder() as folder:
-            images = self._folder.images()
-            if images is None:
-                save_table(self._data.held_out, folder / HELD_OUT)
-            else:
-                save_images(images, self._data.held_out, folder / HELD_OUT_IMAGES)
-            with reaching(self._store.tracking_uri):
-                for key, value in {FOLDER_TAG: images.folder, SOURCE_TAG: source}.items() if images else ():
-                    self._client.set_tag(run_id, key, value)
-                self._client.log_artifacts(run_id, str(folder))
-        # Last, since they mark the description as whole.
-        self._client.log_batch(run_id, params=entries.parameters(self._identity))
-
-    def _known_runs(self) -> dict[int, _Run]:
-        if self._runs is None:
-            with reaching(self._store.tracking_uri):
-                self._runs = self._list_runs()
-        return self._runs
-
-    def _list_runs(self) -> dict[int, _Run]:
-        runs: dict[int, _Run] = {}
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id], f"tags.`{ROLE_TAG}` = 'trial'", max_results=_PAGE, page_token=token
-            )
-            for run in page:
-                number, whole = int(run.data.tags[TRIAL_TAG]), run.info.status in _STATUS.values()
-                runs[number] = _Run(str(run.info.run_id), str(run.info.artifact_uri), whole)
-            token = page.token
-            if not token:
-                return runs
 
     def _draw(self, result: TrialResult, folder: Path) -> None:
         if not result.epochs:
@@ -202,31 +163,69 @@ class Projection:
         (folder / "decision_boundary.png").write_bytes(boundary)
         shutil.copyfile(self._folder.file(result.number), folder / "trial.npz")
 
-    def _write(self, result: TrialResult, known: _Run | None, artifacts: str) -> _Run:
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        run = known or self._create_run(result)
+    def _write(self, result: TrialResult, artifacts: str) -> TrialRun:
+        """The trial's whole run: the one that another deliverer has made meanwhile, or the one written here."""
+        run = self._begin(result)
+        if run.whole:
+            return run
         params = entries.trial_params(result, self._identity, self._data.sample.shape)
-        metrics = entries.epoch_metrics(result) + entries.best_metrics(result)
+        best = entries.best_metrics(result, entries.ended(result), result.best_epoch)
+        metrics = entries.epoch_metrics(result) + best
         room = _METRICS_A_BATCH - len(params)
         self._client.log_batch(run.run_id, metrics=metrics[:room], params=params)
         for start in range(room, len(metrics), _METRICS_A_BATCH):
             self._client.log_batch(run.run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
-        # `client.log_artifacts` would ask for the run again, to learn where its files go.
-        files: Any = get_artifact_repository(run.artifact_uri, tracking_uri=self._store.tracking_uri)
-        files.log_artifacts(artifacts)
+        self._files_of(run).log_artifacts(artifacts)
         self._client.set_terminated(run.run_id, _STATUS[result.state], entries.ended(result))
+        run = replace(run, ended=entries.ended(result), whole=True)
+        self._runs.add(run)
         return run
 
-    def _create_run(self, result: TrialResult) -> _Run:
+    def _begin(self, result: TrialResult) -> TrialRun:
+        """The run to write, or another deliverer's that is whole.
+
+        Looked for before and after one is made: whoever settles the runs later than that either sees the new one, or
+        had a whole one before.
+        """
+        run = self._run_of(result)
+        if run is None:
+            made = self._create_run(result)
+            run = self._run_of(result) or made
+            if run.run_id != made.run_id:
+                self._client.delete_run(made.run_id)
+        return run
+
+    def _run_of(self, result: TrialResult) -> TrialRun | None:
+        if self._store.is_shared:
+            self._runs.look(result.number)
+        return self._runs.whole(result.number) or self._runs.begun(result.number, _started(result))
+
+    def _create_run(self, result: TrialResult) -> TrialRun:
         tags = {
             ROLE_TAG: "trial",
             TRIAL_TAG: str(result.number),
             STUDY_TAG: self._folder.name,
-            "mlflow.parentRunId": self.search_run_id,
+            PARENT_TAG: self.search_run_id,
             "state": result.state,
             **entries.notes(result),
         }
-        name, started = f"trial-{result.number:04d}", int(result.started * 1000)
+        name, started = f"trial-{result.number:04d}", _started(result)
         run = self._client.create_run(self.experiment_id, start_time=started, run_name=name, tags=tags)
-        return _Run(str(run.info.run_id), str(run.info.artifact_uri))
+        return TrialRun(result.number, str(run.info.run_id), str(run.info.artifact_uri), started)
+
+    def _files_of(self, run: TrialRun) -> Any:
+        """Its files; the client's own methods would ask for the run again, to learn where they are."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        # An ArtifactRepository, whose methods have no types.
+        return get_artifact_repository(run.artifact_uri, tracking_uri=self._store.tracking_uri)
+
+
+def _started(result: TrialResult) -> int:
+    """When training began, in milliseconds since 1970."""
+    return int(result.started * 1000)
+
+
+def _file_names(result: TrialResult) -> set[str]:
+    """What a run has of files at least."""
+    return {"loss_curves.png", "decision_boundary.png", "trial.npz"} if result.epochs else {"traceback.txt"}

@@ -182,7 +182,7 @@ def test_half_written_run_is_completed(
     assert second is not None
     bare = projection._create_run(first).run_id
     some = projection._create_run(second).run_id
-    projection._client.log_batch(some, metrics=entries.best_metrics(second))
+    projection._client.log_batch(some, metrics=entries.best_metrics(second, entries.ended(second), second.best_epoch))
     restarted = Projection(own(untracked), own(untracked).study(study))
     assert (restarted.deliver(0), restarted.deliver(1)) == (bare, some)
     runs = contents(untracked, study)["runs"]
