@@ -71,7 +71,7 @@ def kill_after(store: Path, seconds: float, everything: bool) -> bool:
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
-        family = _children(process.pid) if everything else []
+        family = children(process.pid) if everything else []
         for pid in [process.pid, *family]:
             os.kill(pid, signal.SIGKILL)
         process.wait()
@@ -85,7 +85,8 @@ def contents(store: Path, tracking_uri: str | None = None) -> dict[str, Any]:
     return {"optuna": _optuna(store), "mlflow": _mlflow(uri), "registry": _registry(uri)}
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for children in tasks for child in children.read_text().split()]
 

@@ -1,0 +1,125 @@
+"""What somebody deleted, renamed or edited in MLflow or among its files, and what the next delivery makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.search.commands import Finished, contents, invoke, own
+from tests.search.made_studies import registered, study_of
+
+
+@pytest.fixture
+def tracked(untracked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The finished study in a store of its own, brought to MLflow there."""
+    sync(monkeypatch, untracked)
+    return untracked
+
+
+def sync(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    done = invoke(monkeypatch, "search", "--sync", "--store", str(store))
+    assert done.exit_code == 0, done.stderr
+
+
+def best(store: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What `insects-evaluate` says."""
+    return invoke(monkeypatch, "evaluate", "--best", "--store", str(store))
+
+
+def search_run(client: MlflowClient, study: str) -> Any:
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`insects.role` = 'search'")
+    return run
+
+
+def test_files_that_were_deleted_come_back(tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = finished.answer["study"]
+    shutil.rmtree(tracked / "artifacts")
+    sync(monkeypatch, tracked)
+    found = contents(tracked, study)
+    assert found["runs"] == finished.tracked["runs"]
+    (version,) = found["versions"]  # its model could not be loaded any more
+    assert (version["version"], version["aliases"]) == ("2", ["best"])
+    assert best(tracked, monkeypatch).exit_code == 0
+    sync(monkeypatch, tracked)
+    assert contents(tracked, study)["runs"].keys() - {"evaluation of version 2"} == found["runs"].keys()
+
+
+@pytest.mark.parametrize("name", ["trial.npz", "loss_curves.png", "held_out.npz", "trials.csv", "traceback.txt"])
+def test_single_file_that_was_deleted_comes_back(
+    name: str, tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = finished.answer["study"]
+    path = next((tracked / "artifacts" / study).glob(f"*/artifacts/{name}"))
+    path.unlink()
+    sync(monkeypatch, tracked)
+    assert path.exists()
+    assert contents(tracked, study) == finished.tracked
+
+
+def test_search_run_that_was_deleted_comes_back_with_its_trials(
+    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, client = finished.answer["study"], own(tracked).client()
+    client.delete_run(search_run(client, study).info.run_id)
+    sync(monkeypatch, tracked)
+    assert contents(tracked, study) == finished.tracked
+    assert best(tracked, monkeypatch).exit_code == 0
+
+
+def test_renamed_experiment_stays_the_studys(
+    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, client = finished.answer["study"], own(tracked).client()
+    client.rename_experiment(search_run(client, study).info.experiment_id, "mine")
+    sync(monkeypatch, tracked)
+    assert client.get_experiment_by_name(study) is None
+    assert contents(tracked, "mine") == finished.tracked
+
+
+def test_model_that_was_deleted_is_registered_again(store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    registered(store, folder)
+    client = own(store).client()
+    (model,) = client.search_logged_models([search_run(client, "s").info.experiment_id])
+    client.delete_logged_model(model.model_id)
+    again = registered(store, folder)
+    assert (again.version, again.note) == ("2", "version 2 is now best")
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    assert str(version.version) == "2"
+    assert version.source != model.model_uri
+
+
+@pytest.mark.parametrize("loss", [None, "low", "nan"])
+def test_best_version_that_does_not_say_its_loss_gives_way(loss: str | None, store: Path) -> None:
+    registered(store, study_of(store, "one", 1, 0.5))
+    client = own(store).client()
+    client.delete_model_version_tag("insects-mlp", "1", "insects.valid_loss")
+    if loss is not None:
+        client.set_model_version_tag("insects-mlp", "1", "insects.valid_loss", loss)
+    second = registered(store, study_of(store, "two", 2, 0.9))
+    assert second.note == "version 2 is now best: version 1 does not say its loss"
+    registered(store, study_of(store, "one", 1, 0.5))  # its own study knows it
+    assert client.get_model_version("insects-mlp", "1").tags["insects.valid_loss"] == "0.5"
+    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "1"
+
+
+@pytest.mark.parametrize("tag", [None, "first", "-1", "9" * 5000])
+def test_run_whose_trial_was_edited_is_nobodys(
+    tag: str | None, tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, client = finished.answer["study"], own(tracked).client()
+    experiment = search_run(client, study).info.experiment_id
+    (run,) = client.search_runs([experiment], "tags.`insects.trial` = '3'")
+    client.delete_tag(run.info.run_id, "insects.trial")
+    if tag is not None:
+        client.set_tag(run.info.run_id, "insects.trial", tag)
+    sync(monkeypatch, tracked)
+    assert len(contents(tracked, study)["runs"]["trial-0003"]) == 2
+    client.delete_run(run.info.run_id)
+    assert contents(tracked, study) == finished.tracked

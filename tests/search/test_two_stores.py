@@ -1,0 +1,264 @@
+"""Two stores that bring the same study to one server: one run a trial, one version, whoever was first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import ViewType
+
+from benchmarks import chaos
+from search import registry
+from search.registry import register
+from search.store import Store
+from search.tracking import Projection
+from tests.search.made_studies import study_of
+from tests.search.servers import Server
+
+STUDY = "s"
+OTHER_TIME = 1.8e9  # when the second store trained the same trial
+
+
+@pytest.fixture
+def stores(tmp_path: Path, empty_database: Path) -> tuple[Store, Store]:
+    """Two stores with one database, each with the same trial of the same study."""
+    shutil.copy(empty_database, tmp_path / "shared.db")
+    study_of(tmp_path / "one", STUDY, seed=0)
+    study_of(tmp_path / "two", STUDY, seed=0, started=OTHER_TIME)
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    return Store.at(tmp_path / "one", uri), Store.at(tmp_path / "two", uri)
+
+
+def projection(store: Store) -> Projection:
+    return Projection(store, store.study(STUDY))
+
+
+def runs_of(store: Store, role: str, view: int = ViewType.ACTIVE_ONLY) -> list[Any]:
+    client = store.client()
+    experiment = client.get_experiment_by_name(STUDY)
+    assert experiment is not None
+    wanted = f"tags.`insects.role` = '{role}'"
+    return list(client.search_runs([experiment.experiment_id], wanted, run_view_type=view))
+
+
+def trials_of(store: Store) -> list[tuple[str, str]]:
+    """Trial and status of each of the study's runs, which must hold each metric once."""
+    runs = runs_of(store, "trial")
+    for run in runs:
+        for key in run.data.metrics:
+            assert len(store.client().get_metric_history(run.info.run_id, key)) == 1
+    return [(run.data.tags["insects.trial"], run.info.status) for run in runs]
+
+
+def before(monkeypatch: pytest.MonkeyPatch, target: object, name: str, action: Callable[[], object]) -> None:
+    """Do something once, just before a method is called the next time."""
+    method, todo = getattr(target, name), [action]
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        while todo:
+            todo.pop()()
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(target, name, call)
+
+
+def test_server_holds_the_study_once_when_both_search_at_the_same_time(tmp_path: Path) -> None:
+    with Server(tmp_path / "alone") as server:
+        chaos.run_to_the_end(tmp_path / "reference", "--tracking-uri", server.uri)
+        expected = chaos.contents(tmp_path / "reference", server.uri)
+    with Server(tmp_path / "server") as server:
+        searches = [
+            subprocess.Popen(
+                chaos.command(tmp_path / name, "--tracking-uri", server.uri),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=chaos.clean_environment(),
+            )
+            for name in ("one", "two")
+        ]
+        for search in searches:
+            _, errors = search.communicate(timeout=300)
+            assert search.returncode == 0, errors
+        assert chaos.contents(tmp_path / "one", server.uri) == expected
+        assert chaos.contents(tmp_path / "two", server.uri) == expected
+
+
+def test_one_of_two_searches_that_is_killed_leaves_nothing_unfinished(tmp_path: Path) -> None:
+    with Server(tmp_path / "server") as server:
+        killed = subprocess.Popen(
+            chaos.command(tmp_path / "killed", "--tracking-uri", server.uri),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=chaos.clean_environment(),
+        )
+        _wait_for_a_run(server.uri, killed)
+        for pid in [killed.pid, *chaos.children(killed.pid)]:
+            os.kill(pid, signal.SIGKILL)
+        killed.communicate()
+        answer = chaos.run_to_the_end(tmp_path / "whole", "--tracking-uri", server.uri)
+        assert answer["trouble"] is None
+        statuses = [run["status"] for run in chaos.contents(tmp_path / "whole", server.uri)["mlflow"]]
+        assert len(statuses) == 13
+        assert "RUNNING" not in statuses
+
+
+def test_run_that_another_store_began_is_not_written_to_and_goes(stores: tuple[Store, Store]) -> None:
+    one, two = stores
+    first = projection(one)
+    result = one.study(STUDY).load(0)
+    assert result is not None
+    left = first._create_run(result)
+    second = projection(two)
+    second.deliver_missing()
+    assert trials_of(one) == [("0", "FINISHED")]
+    assert [run.info.run_id for run in runs_of(one, "trial", ViewType.DELETED_ONLY)] == [left.run_id]
+    again = projection(one)
+    again.deliver_missing()
+    assert again.deliver(0) == second.deliver(0)
+
+
+def test_run_that_became_whole_while_this_one_was_made_is_kept(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = stores
+    first, second = projection(one), projection(two)
+    before(monkeypatch, first, "_create_run", second.deliver_missing)
+    assert first.deliver(0) == second.deliver(0)
+    assert trials_of(one) == [("0", "FINISHED")]
+
+
+def test_two_whole_runs_become_the_one_that_all_choose(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither saw the other's run when it looked."""
+    one, two = stores
+    first, second = projection(one), projection(two)
+    before(monkeypatch, first._client, "set_terminated", lambda: second.deliver(0))
+    first.deliver(0)
+    both = [run.info.run_id for run in runs_of(one, "trial")]
+    assert len(both) == 2
+    first.deliver_missing()
+    assert [run.info.run_id for run in runs_of(one, "trial")] == [min(both)]
+    assert (first.settled(0), second.settled(0)) == (min(both), min(both))
+
+
+def test_trial_whose_run_each_deleted_for_the_others_is_delivered_again(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = stores
+    first, second = projection(one), projection(two)
+    before(monkeypatch, first._client, "set_terminated", lambda: second.deliver(0))
+    first.deliver(0)
+    higher, lower = sorted((run.info.run_id for run in runs_of(one, "trial")), reverse=True)
+    before(monkeypatch, first._client, "delete_run", lambda: second._client.delete_run(lower))
+    assert first.settled(0) not in (higher, lower)
+    assert trials_of(one) == [("0", "FINISHED")]
+
+
+def test_searchs_run_that_another_store_replaces_is_found_again(stores: tuple[Store, Store]) -> None:
+    from search.courier import Courier
+
+    one, two = stores
+    couriers = Courier(), Courier()
+    for courier, store in zip(couriers, stores, strict=True):
+        courier.open(str(store.path), store.tracking_uri, STUDY)
+        courier.deliver(0)
+    client = one.client()
+    (search,) = runs_of(one, "search")
+    evaluation = client.create_run(
+        search.info.experiment_id,
+        tags={"insects.role": "evaluation", "insects.search_run": search.info.run_id},
+    )
+    client.delete_run(search.info.run_id)
+    for courier in couriers:
+        courier.deliver_all()
+        courier.compare()
+        courier.finish("FINISHED")
+        courier.close()
+    (now,) = runs_of(one, "search")
+    assert now.info.run_id != search.info.run_id
+    assert (now.info.status, now.data.params["seed"]) == ("FINISHED", "0")
+    (trial,) = runs_of(two, "trial")
+    assert trial.data.tags["mlflow.parentRunId"] == now.info.run_id
+    tags = client.get_run(evaluation.info.run_id).data.tags
+    assert (tags["mlflow.parentRunId"], tags["insects.search_run"]) == (now.info.run_id, now.info.run_id)
+
+
+def test_two_search_runs_become_the_one_with_the_lower_id(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = stores
+    first = projection(one)
+    first.deliver(0)
+    made = first._client.create_run(first.experiment_id, tags={"insects.role": "search", "insects.study": STUDY})
+    lower = min(made.info.run_id, first.search_run_id)
+    second = projection(two)
+    second.deliver_missing()
+    assert [run.info.run_id for run in runs_of(one, "search")] == [second.search_run_id] == [lower]
+    (trial,) = runs_of(one, "trial")
+    assert trial.data.tags["mlflow.parentRunId"] == lower
+
+
+@pytest.mark.parametrize("instant", ["_log_model", "_create_version"])
+def test_two_registrations_at_once_leave_one_version_with_one_model(
+    instant: str, stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered = {}
+
+    def registration(store: Store) -> None:
+        delivered = projection(store)
+        runs = (delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
+        registered[store.path.name] = register(store, store.study(STUDY), 0, runs, "insects-mlp")
+
+    one, two = stores
+    projection(one).deliver_missing()
+    before(monkeypatch, registry, instant, lambda: registration(two))
+    registration(one)
+    assert registered["one"].version == registered["two"].version == "1"
+    client = one.client()
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    (trial,) = runs_of(one, "trial")
+    (model,) = client.search_logged_models([trial.info.experiment_id])
+    assert (version.source, version.run_id) == (model.model_uri, trial.info.run_id)
+    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "1"
+
+
+def test_best_of_more_trials_is_the_one_that_the_searchs_run_shows(tmp_path: Path, empty_database: Path) -> None:
+    """MLflow shows the value of the highest step, and the better trial has its best epoch earlier."""
+    folder = study_of(tmp_path, STUDY, seed=0, loss=0.5)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    store = Store.at(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    first = folder.load(0)
+    assert first is not None
+    longer = replace(first, history=first.history.repeat(3, axis=0) * [[1], [1], [0.9]], best_epoch=3)
+    folder.save(longer)
+    for result in (None, replace(first, number=1, history=first.history * 0.5)):
+        if result is not None:
+            folder.save(result)
+        delivered = projection(store)
+        delivered.deliver_missing()
+        delivered.compare()
+    shown = store.client().get_run(delivered.search_run_id).data.metrics
+    assert (shown["best_valid_loss"], shown["best_epoch"]) == (0.25, 1.0)
+
+
+def _wait_for_a_run(uri: str, search: subprocess.Popen[bytes]) -> None:
+    import time
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    while search.poll() is None:
+        experiment = client.get_experiment_by_name(chaos.STUDY)
+        if experiment and client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'"):
+            return
+        time.sleep(0.02)
+    raise AssertionError("the search ended before it was killed")
