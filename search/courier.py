@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO
 
 from insects.errors import StoreError
-from search.lock import hold
+from search.lock import Held, hold
 from search.store import Store, insist
 from search.temporary import writing_temporary_files
 from search.tracking import Projection
 
 RETRY_SECONDS = 15.0
 LOCK_SECONDS = 60.0
+_LOCK = "delivery.lock"
 
 Action = Callable[[Projection], object]
 
@@ -43,7 +44,7 @@ class Courier:
         self.close()
         self._seconds = {"figures": 0.0, "tracking": 0.0}
         self._store, self._study, self._away_until = Store(Path(store), tracking_uri), study, -math.inf
-        self._lock = hold(self._store.study(study).path / "delivery.lock", wait=LOCK_SECONDS)
+        self._lock = hold(self._store.study(study).path / _LOCK, wait=LOCK_SECONDS)
 
     def deliver(self, number: int) -> None:
         """Deliver one trial, if MLflow was there lately."""
@@ -88,13 +89,17 @@ class Courier:
         return insist(lambda: self._try(action))
 
     def _try(self, action: Action) -> Projection:
-        if self._lock is None:
-            raise StoreError(f"another process is bringing study {self._study} to MLflow: try again when it has ended")
+        assert self._store is not None, "open has named it"
+        folder = self._store.study(self._study)
         try:
+            self._lock = self._lock or hold(folder.path / _LOCK)  # whoever had it may have ended meanwhile
             if self._projection is None:
-                assert self._store is not None, "open has taken the lock"
-                self._projection = Projection(self._store, self._store.study(self._study), self._seconds)
+                self._projection = Projection(self._store, folder, self._seconds)
             action(self._projection)
+        except Held as error:
+            raise StoreError(
+                f"{error.holder} is bringing study {self._study} to MLflow: try again when it has ended"
+            ) from error
         except StoreError:
             self._projection = None  # what it remembers may be deleted or lost by now
             self._away_until = time.monotonic() + RETRY_SECONDS

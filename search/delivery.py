@@ -81,7 +81,7 @@ class Delivery:
         registered = None
         with self._noting_trouble():
             # The best trial first: while the other process exports its model, this one delivers and compares the rest.
-            _answer(self._opened, check)
+            _wait(self._opened, check)  # nothing may come ahead of it; in vain, the next step tries again
             runs = None if best is None else _answer(self._courier.call_next("run_of", number=best), check)
             steps = ("deliver_all", "restore_files", "compare") if mends else ("deliver_all", "compare")
             asked = [self._courier.call(step) for step in steps]
@@ -118,6 +118,7 @@ class Delivery:
 
     def close(self) -> None:
         """End both processes at once; they would take a second each to take their libraries down."""
+        self._has_warned = True  # what they are still asked for is told by `trouble`
         self.kill()
         for process in (self._courier, self._exporter):
             process.close()
@@ -150,6 +151,10 @@ class Delivery:
 
 
 def _answer(future: Future[Any], check: Callable[[], None]) -> Any:
+    _wait(future, check)
+    return future.result()
+
+
+def _wait(future: Future[Any], check: Callable[[], None]) -> None:
     while not wait([future], CHECK_SECONDS).done:
         check()
-    return future.result()

@@ -85,7 +85,7 @@ def read_rows(store: Store, client: MlflowClient, model: LoadedModel, request: R
 def file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name: str) -> Iterator[Path]:
     """A file of the run of the search that made the model, for as long as the block lasts.
 
-    Raises: StoreError: MLflow is away, or does not know that run.
+    Raises: StoreError: MLflow is away, or has no such file.
     """
     if not model.search_run:
         raise StoreError(
@@ -93,6 +93,11 @@ def file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name:
         )
     with temporary_folder() as folder:
         with reaching(store.tracking_uri):
+            if name not in {entry.path for entry in client.list_artifacts(model.search_run)}:
+                raise StoreError(
+                    f"{name} is gone from the files of run {model.search_run} at {store.shown_uri}: bring it again "
+                    "with insects-search --sync, or give rows with --test or --images"
+                )
             path = Path(client.download_artifacts(model.search_run, name, str(folder)))
         yield path
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
 from search.evaluated import Rows, RowsRequest, read_rows
@@ -55,7 +56,7 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
     digest = rows.digest
-    experiment = client.get_run(model.run).info.experiment_id
+    experiment = _experiment(client, model)
     name, wanted = _run_name(model.version), f"tags.`{ROLE_TAG}` = 'evaluation' and tags.`{DIGEST_TAG}` = '{digest}'"
     known = client.search_runs([experiment], wanted, max_results=1000)
     # One that was interrupted is completed: MLflow keeps once what is the same twice.
@@ -98,6 +99,16 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
     client.set_terminated(run_id)
     client.set_model_version_tag(model.name, model.version, "test_accuracy", f"{report.accuracy:.4f}")
     return looks
+
+
+def _experiment(client: MlflowClient, model: LoadedModel) -> str:
+    experiment = client.get_experiment(client.get_run(model.search_run or model.run).info.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"experiment {experiment.name}, which keeps the evaluations of this model, was deleted: restore it in "
+            "MLflow, or with insects-search --sync"
+        )
+    return str(experiment.experiment_id)
 
 
 def _draw(folder: Path, model: LoadedModel, rows: Rows, logits_NC: Floats, report: Report) -> None:

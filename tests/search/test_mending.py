@@ -95,6 +95,30 @@ def test_model_that_was_deleted_is_registered_again(store: Path) -> None:
     assert version.source != model.model_uri
 
 
+def test_evaluation_says_how_to_bring_back_what_it_needs(
+    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, client = finished.answer["study"], own(tracked).client()
+    run = search_run(client, study).info
+    (Path(run.artifact_uri.removeprefix("file://")) / "held_out.npz").unlink()
+    rows = best(tracked, monkeypatch)
+    assert (rows.exit_code, rows.stderr) == (
+        1,
+        f"Error: held_out.npz is gone from the files of run {run.run_id} at sqlite:///{tracked}/mlflow.db: bring it "
+        "again with insects-search --sync, or give rows with --test or --images\n",
+    )
+    sync(monkeypatch, tracked)
+    client.delete_experiment(run.experiment_id)
+    experiment = best(tracked, monkeypatch)
+    assert (experiment.exit_code, experiment.stderr) == (
+        1,
+        f"Error: experiment {study}, which keeps the evaluations of this model, was deleted: restore it in MLflow, or "
+        "with insects-search --sync\n",
+    )
+    sync(monkeypatch, tracked)
+    assert best(tracked, monkeypatch).exit_code == 0
+
+
 @pytest.mark.parametrize("loss", [None, "low", "nan"])
 def test_best_version_that_does_not_say_its_loss_gives_way(loss: str | None, store: Path) -> None:
     registered(store, study_of(store, "one", 1, 0.5))
