@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from insects.errors import StoreError
 from insects.images.reading import read_pixels
-from search import image_data
+from search import image_data, program
 from search.results import StudyFolder
 from tests.search.commands import digests, invoke
 from tests.search.searched_images import TINY, Searched
@@ -45,6 +46,17 @@ def test_identity_names_the_recipe_and_its_run_carries_the_figures(searched: Sea
     description = (folder / "images" / "description.txt").read_text()
     assert "288 images, 4 classes, 48 groups" in description
     assert json.loads((folder / "images" / "description.json").read_text())["group"] == "sample"
+
+
+def test_input_example_is_of_the_stated_size_but_never_large(searched: Searched) -> None:
+    record = searched.folder.images()
+    assert record is not None
+    usual = program._image_example(record)
+    assert usual.shape == (8, 3, 16, 16)
+    names = [name for name, _ in record.test[:8]]
+    assert (usual == read_pixels(searched.demo / "images", names, 16)[0]).all()
+    # MLflow writes it out as text, twice: 8 images of 1024 by 1024 would be 240 MB.
+    assert program._image_example(replace(record, size=1024)).shape == (8, 3, 224, 224)
 
 
 def test_second_search_decodes_nothing_and_knows_the_same_study(
