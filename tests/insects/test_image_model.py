@@ -50,6 +50,7 @@ def test_raw_images_give_the_features_of_the_file_reader(shape: tuple[int, int])
     picture.save(buffer, "PNG")
     raw = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
     features = ImageFeatures(SIZE, None)(raw).numpy().reshape(3, SIZE, SIZE)
+    assert (features == features.round()).all()
     assert np.abs(features - decode(buffer.getvalue(), SIZE)).max() <= 1  # Pillow rounds after each of two passes
 
 

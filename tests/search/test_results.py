@@ -135,3 +135,28 @@ def test_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) ->
 def test_description_is_plain_json(tmp_path: Path) -> None:
     folder = begun_folder(tmp_path, a_plan())
     assert json.loads((folder.path / "study.json").read_text())["identity"]["window"] == 4
+
+
+def test_file_its_name_and_its_folder_are_on_the_disk_in_this_order(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut leaves is what had been synced: no test can pull the plug, but the order of the calls tells."""
+    done: list[tuple[str, int]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append(("sync", os.fstat(descriptor).st_ino))
+
+    def replaced(source: Path, target: Path) -> None:
+        replace(source, target)
+        done.append(("replace", target.stat().st_ino))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    folder.save(a_result(0))
+    file, own, above = (path.stat().st_ino for path in (folder.file(0), folder.path, folder.path.parent))
+    assert done == [("sync", file), ("replace", file), ("sync", own)]
+    done.clear()
+    folder.make()
+    assert done == [("sync", above)]
