@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -40,7 +41,6 @@ def build_module(
     """
     module = StandardizedMLP(layer_sizes(params, shape), mean_F, std_F)
     arrays = [array for layer in unflatten(weights_P, params, shape) for array in layer]
-    with torch.no_grad():
-        for parameter, array in zip(module.parameters(), arrays, strict=True):
-            parameter.copy_(torch.tensor(array))
+    for parameter, array in zip(module.parameters(), arrays, strict=True):
+        np.copyto(parameter.detach().numpy(), array)
     return module.eval()

@@ -14,6 +14,7 @@ from insects.errors import DataError
 from insects.images.annotations import Annotations, read_annotations
 from insects.images.features import check_faults
 from insects.images.files import read_files
+from insects.images.footprint import images_at_once
 from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
@@ -26,8 +27,6 @@ from search.store import Store, reaching
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class ImageRows:
 
     def logits(self, model: LoadedModel) -> Floats:
         """See `Rows`."""
-        return predict(model, self.pixels, _BATCH)
+        assert model.images is not None
+        return predict(model, self.pixels, images_at_once(model.images["size"]))
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """See `Rows`. The projection is of the pixels; a backbone's features are inside of the model."""
@@ -81,12 +81,13 @@ class ImageRows:
         names = (model.classes, f"{title}: mistakes", "test images")
         figures = {"mistakes.png": mistakes_grid(shown, self.y, logits_NC, *names)}
         if model.images["backbone"] is None:
+            at_once = images_at_once(model.images["size"])
             x_NF = self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
             values = tuple(f"value {number}" for number in range(x_NF.shape[1]))
 
             def from_plane(x_GF: Floats) -> Floats:
                 pixels = x_GF.round().clip(0, 255).astype(np.uint8)
-                return predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), _BATCH)
+                return predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
 
             figures["decision_boundary.png"] = evaluation_boundary(
                 values, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"

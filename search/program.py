@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 _EXAMPLES = 8
+_LARGEST_EXAMPLE = 224  # pixels a side: MLflow keeps an example twice, as text
 _GRAPH = 8 << 20  # bytes of all but the tensors; those of torchvision's networks take up to 3 million
 
 
@@ -77,11 +78,11 @@ def _image_module(images: ImageRecord, mlp: StandardizedMLP) -> torch.nn.Module:
 
 
 def _image_example(images: ImageRecord) -> np.ndarray[Any, Any]:
-    """Held-out images of the stated size; black where a file is gone."""
+    """Held-out images of the stated size, or smaller where that is large; black where a file is gone."""
     from insects.images.reading import read_pixels
 
     files = [name for name, _ in images.test[:_EXAMPLES]]
-    return _at_least_two(read_pixels(images.path, files, images.size)[0])
+    return _at_least_two(read_pixels(images.path, files, min(images.size, _LARGEST_EXAMPLE))[0])
 
 
 def _image_signature(classes: int) -> ModelSignature:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from search.plan import Plan, check_identity, default_name, digest, read_configs
 from search.registry import Registered
 from search.results import StudyFolder
 from search.sampling import Proposer, SamplerName
+from search.side_by_side import trials_at_once
 from search.space import SearchSpace
 from search.stopping import StoppingRule
 from search.store import Store
@@ -91,10 +91,12 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
             _start_compiling()
         plan = _plan(request, choice)
         folder, ledger = _begin(stack, request, store, plan, data)
+        workers = 1
         if len(folder.numbers()) < request.trials:
+            workers = trials_at_once(request.workers, plan, data.splits)
             delivery.expect_model()
         delivery.open(folder)
-        loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery)
+        loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery, workers)
         watch.lap("imports")
         flag.polled = True
         try:
@@ -174,8 +176,9 @@ class _Loop:
         ledger: Ledger,
         flag: StopFlag,
         delivery: Delivery,
+        workers: int,
     ) -> None:
-        self._request, self._delivery = request, delivery
+        self._request, self._delivery, self._workers = request, delivery, workers
         # All that the study has, if that is more; the journal may know trials whose results were deleted.
         self._trials = max(request.trials, min(ledger.told, max(folder.numbers(), default=-1) + 1))
         self.new = 0
@@ -190,8 +193,7 @@ class _Loop:
         choice = plan.choice
         self._progress.say(f"Study {folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._request.timeout is None else time.monotonic() + self._request.timeout
-        workers = self._request.workers or os.cpu_count() or 1
-        with ThreadPoolExecutor(workers, thread_name_prefix="trial") as executor:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
             loop = StudyLoop(
                 plan=plan,
                 splits=splits,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from insects.errors import StoreError
 
+_CHUNK = 1 << 20
+
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
@@ -40,5 +42,6 @@ def check_room(size: int) -> None:
     Raises: StoreError: it cannot.
     """
     with writing_temporary_files(), tempfile.TemporaryFile() as file:
-        file.write(bytes(size))
+        for start in range(0, size, _CHUNK):
+            file.write(bytes(min(_CHUNK, size - start)))
         file.flush()

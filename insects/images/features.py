@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations
 from insects.images.files import ImageFile, OnImage, Unreadable, read_files
+from insects.images.footprint import BACKBONE, PIXELS, check_fits, images_at_once
 from insects.images.reading import Pixels, decoders, read_pixels
 from insects.mlp import Floats
 from insects.splits import Table
@@ -36,7 +37,6 @@ PIXEL_SIZE, BACKBONE_SIZE = 32, 224
 """Default image sizes: for pixels as measured by benchmarks/image_accuracy.py, for a backbone what it was made for."""
 
 _VERSION = "2"  # of decoding and resizing: a new one makes everything cached before be computed anew
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ def load_images(
 
     Args: cache: a folder, made if it is not there. skip_bad: leave out what cannot be read. on_image: called with the
     images done and in all while images are decoded. workers: threads; None: one a core.
-    Raises: DataError: an image cannot be read, none is left, or the backbone is not to be had. StoreError: the cache
-    cannot be written.
+    Raises: DataError: an image cannot be read, none is left, they do not fit into memory, or the backbone is not to be
+    had. StoreError: the cache cannot be written.
     """
+    check_fits(len(annotations.files), recipe.size, PIXELS if recipe.backbone is None else BACKBONE)
     read_N, faults = read_files(annotations.folder, annotations.files, workers)
     present = [row for row, file in enumerate(read_N) if file is not None]
     unique_U, first_U, inverse = np.unique(
@@ -176,10 +177,11 @@ class _CachedBackbone:
             import torch
 
             module = self._module or self._make()  # what is in the cache may be damaged
+            at_once = images_at_once(self._recipe.size)
             with torch.no_grad():
                 parts = [
-                    module(torch.from_numpy(pixels_U[start : start + _BATCH])).numpy()
-                    for start in range(0, len(pixels_U), _BATCH)
+                    module(torch.from_numpy(pixels_U[start : start + at_once])).numpy()
+                    for start in range(0, len(pixels_U), at_once)
                 ]
             return _Computed({"x": np.concatenate(parts)}, lasts)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from insects.mlp import Floats
 from insects.plots.heading import Heading
-from insects.plots.plane import Plane, Predict, plane_for, raw, sample_index, standardized
+from insects.plots.plane import Plane, Predict, plane_for, raw, sample, sample_index, standardized
 from insects.plots.style import (
     INK,
     MUTED,
@@ -97,11 +97,11 @@ class TrialBoundary:
         self.plane, self._unit = plane, unit
         self._valid_x, self._valid_y = valid
         self._drawn = sample_index(len(self._valid_y), POINTS)
-        self._points_N2 = plane.points(self._valid_x[self._drawn])
+        self._points_N2 = plane.points(sample(self._valid_x, POINTS))
         canvas = BoundaryCanvas(plane, classes)
         shown = sample_index(len(train[1]), POINTS)
         small, large = dot_size(len(shown)) / 2, dot_size(len(self._drawn))
-        canvas.scatter(plane.points(train[0][shown]), train[1][shown], small, "none")
+        canvas.scatter(plane.points(sample(train[0], POINTS)), train[1][shown], small, "none")
         canvas.scatter(self._points_N2, self._valid_y[self._drawn], large, "white")
         canvas.legend([_dot(f"training {unit}", small), _dot(f"validation {unit}", large)])
         canvas.wrong.set_animated(True)

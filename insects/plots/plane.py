@@ -5,7 +5,7 @@ Shapes: N rows, F features, C classes, G points of the grid (`grid * grid`, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from insects.mlp import Floats
 from insects.plots.painter import PALEST, STRONGEST, Painter, finer, stretched
+from insects.plots.principal import principal_plane, row_blocks
 from insects.plots.style import Pixels, class_colours, drawable
 
 Predict = Callable[[Floats], Floats]
@@ -96,7 +97,8 @@ class _Flat:
     ylabel: str
     kind: str
     grid: int
-    rows: dict[int, Floats] = field(default_factory=dict)  # standardized rows of a grid by its points a side
+    features: int
+    rows: dict[int, Floats] = field(default_factory=dict)  # standardized rows of a small grid by its points a side
 
     def inverse(self, points_G2: Floats) -> Floats:
         """Points in the units of the axes to standardized rows `(G, F)`."""
@@ -106,15 +108,25 @@ class _Flat:
         """See `Plane`."""
         side = max(width, height)
         grid = COARSE_GRID if side < PAINTED else self.grid
-        if grid not in self.rows:
-            x, y = np.linspace(*self.xlim, grid), np.linspace(*self.ylim[::-1], grid)
-            points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-            self.rows[grid] = np.ascontiguousarray(self.inverse(points.astype(np.float32)), np.float32)
-        logits_GC = predict(self.rows[grid])
+        logits_GC = np.concatenate([predict(rows) for rows in self._grid_rows(grid)])
         logits_CHW = np.ascontiguousarray(logits_GC.T, np.float32).reshape(-1, grid, grid)
         while logits_CHW.shape[1] < min(PAINTED, side):
             logits_CHW = finer(logits_CHW)
         return stretched(self.painter.colours(logits_CHW), width, height)
+
+    def _grid_rows(self, grid: int) -> Iterator[Floats]:
+        """The grid's standardized rows: kept where they are few numbers, else block by block, made each time."""
+        if grid in self.rows:
+            yield self.rows[grid]
+            return
+        x, y = np.linspace(*self.xlim, grid), np.linspace(*self.ylim[::-1], grid)
+        points_G2 = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
+        blocks = row_blocks(len(points_G2), self.features)
+        for block in blocks:
+            rows = np.ascontiguousarray(self.inverse(points_G2[block]), np.float32)
+            if len(blocks) == 1:
+                self.rows[grid] = rows
+            yield rows
 
 
 class TwoFeatures(_Flat):
@@ -126,7 +138,7 @@ class TwoFeatures(_Flat):
         labels = [drawable(name, 40) for name in features]
         limits = robust_limits(points_N2[:, 0]), robust_limits(points_N2[:, 1])
         super().__init__(
-            Painter(classes), *limits, labels[0], labels[1], "decision, paler where less certain", grid_points(2)
+            Painter(classes), *limits, labels[0], labels[1], "decision, paler where less certain", grid_points(2), 2
         )
 
     def points(self, x_NF: Floats) -> Floats:
@@ -152,11 +164,16 @@ class Projection(_Flat):
             f"PC 2 of {of} ({shares[1]:.0%} of variance)".replace("%", " %"),
             "ground: model on this plane, points lie off it",
             grid_points(x_NF.shape[1]),
+            x_NF.shape[1],
         )
 
     def points(self, x_NF: Floats) -> Floats:
         """See `Plane`."""
-        return np.asarray((x_NF - self.centre_F) @ self.directions_2F.T, np.float32)
+        parts = [
+            np.asarray((x_NF[block] - self.centre_F) @ self.directions_2F.T, np.float32)
+            for block in row_blocks(*x_NF.shape)
+        ]
+        return np.concatenate(parts)
 
     def inverse(self, points_G2: Floats) -> Floats:
         """The rows that lie in the plane at the points."""
@@ -197,28 +214,9 @@ class OneFeature:
         return pixels
 
 
-def principal_plane(x_NF: Floats) -> tuple[Floats, Floats, tuple[float, float]]:
-    """Mean `(F,)`, the first two principal directions `(2, F)` and the shares of variance along them.
-
-    By the eigenvectors of the smaller of covariance and Gram matrix; each direction's largest entry is positive.
-    """
-    centre_F = x_NF.mean(axis=0)
-    centred = (x_NF - centre_F).astype(np.float64)
-    by_feature = centred.shape[1] <= len(centred)
-    square = centred.T @ centred if by_feature else centred @ centred.T
-    variances, vectors = np.linalg.eigh(square)
-    variances, vectors = np.maximum(variances[:-3:-1], 0), vectors[:, :-3:-1]
-    directions = vectors.T if by_feature else vectors.T @ centred
-    directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
-    peak = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
-    total = float(np.trace(square)) or 1.0
-    shares = (float(variances[0]) / total, float(variances[1]) / total)
-    return centre_F, (directions * np.where(peak < 0, -1, 1)).astype(np.float32), shares
-
-
 def sample(x_NF: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     """At most `rows` rows, in order, chosen from a fixed seed."""
-    return x_NF[sample_index(len(x_NF), rows)]
+    return x_NF if len(x_NF) <= rows else x_NF[sample_index(len(x_NF), rows)]
 
 
 def sample_index(total: int, rows: int) -> NDArray[np.int64]:

@@ -42,12 +42,12 @@ class _Run:
         self.packing = Packing(state.params, state.shape, max(self.batch_size, kernel.EVALUATED_AT_ONCE))
         moments = self.packing.pack(state.first_moment, 1), self.packing.pack(state.second_moment, 2)
         self.net, self.buffers = self.packing.net(self.packing.pack(state.weights), *moments), self.packing.buffers()
-        self.best_w = self.net.w.copy()
+        self.best_w, self.improved = self.net.w.copy(), False
         self.train = _flat(splits.train_x), _labels(splits.train_y)
         self.valid = _flat(splits.valid_x), _labels(splits.valid_y), np.arange(len(splits.valid_y), dtype=np.int32)
 
     def epochs(self, state: TrainingState, count: int, stops: NDArray[np.float64]) -> TrainingState:
-        """The state after up to `count` epochs, but for its weights and moments."""
+        """The state after up to `count` epochs, but for its weights (the best ones too) and moments."""
         done = state.epoch
         orders = [batch_order(state.seed, state.trial, epoch, self.rows) for epoch in range(done, done + count)]
         history = np.empty((count, state.history.shape[1]))
@@ -66,15 +66,20 @@ class _Run:
             status=_STATUS[status],
         )
         if best >= 0:
-            state = replace(state, best_epoch=done + best + 1, best_weights=self.packing.unpack(self.best_w))
+            self.improved = True
+            state = replace(state, best_epoch=done + best + 1)
         if state.status == "running" and state.epoch == state.recipe.epochs:
             state = replace(state, status="finished")
         return state
 
     def final(self, state: TrainingState) -> TrainingState:
-        """The state with the weights and moments that the kernel left."""
-        weights, first, second = (self.packing.unpack(packed) for packed in (self.net.w, self.net.m, self.net.v))
-        return replace(state, weights=weights, first_moment=first, second_moment=second)
+        """The state with the weights and moments that the kernel left; the run is over, and its arrays are given up."""
+        packed = [self.net.w, self.net.m, self.net.v, self.best_w][: 4 if self.improved else 3]
+        del self.net, self.best_w
+        # One after the other: of images, each is hundreds of megabytes.
+        flat = [self.packing.unpack(packed.pop(0)) for _ in range(len(packed))]
+        best = flat[3] if self.improved else state.best_weights
+        return replace(state, weights=flat[0], first_moment=flat[1], second_moment=flat[2], best_weights=best)
 
 
 def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps_an_epoch: int) -> kernel.Schedule:

@@ -67,8 +67,8 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
         seed=seed,
         trial=trial,
         weights=weights,
-        first_moment=np.zeros_like(weights),
-        second_moment=np.zeros_like(weights),
+        first_moment=np.zeros(len(weights), np.float32),  # `zeros_like` would write, and take memory, before any use
+        second_moment=np.zeros(len(weights), np.float32),
         step=0,
         history=np.empty((0, len(METRICS))),
         best_epoch=0,

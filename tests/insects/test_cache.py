@@ -99,6 +99,19 @@ def test_a_damaged_entry_is_compiled_anew_and_replaced(place: Path, suffix: str,
     assert run() == LOADED
 
 
+def test_an_entry_that_is_altered_anywhere_is_compiled_anew(place: Path) -> None:
+    """Not only where the pickle around the machine code breaks: what is altered in the code would run."""
+    assert run() == COMPILED
+    (entry,) = (place / "cache").rglob("*.nbc")
+    whole = entry.read_bytes()
+    for part in range(1, 10):
+        data = bytearray(whole)
+        data[part * len(data) // 10] ^= 0x01
+        entry.write_bytes(data)
+        assert run() == COMPILED
+        (entry,) = (place / "cache").rglob("*.nbc")
+
+
 def test_without_a_folder_to_write_the_kernel_is_compiled_in_memory(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

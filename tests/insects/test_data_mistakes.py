@@ -74,6 +74,11 @@ from tests.insects.csv_cases import GOOD, Write, message_of
             "t.csv, line 3, column 'a': a feature must be finite, found '-inf'; correct it or leave the row out",
         ),
         (
+            "labels,a\nx,1\ny,-3.4028235677973367e38\n",
+            "t.csv, line 3, column 'a': a feature must fit into float32 (up to 3.4e38), "
+            "found '-3.4028235677973367e38'; rescale the column",
+        ),
+        (
             "labels,a\nx,1\ny,1e39\n",
             "t.csv, line 3, column 'a': a feature must fit into float32 (up to 3.4e38), found '1e39'; "
             "rescale the column",

@@ -185,3 +185,22 @@ def test_the_interrupt_flag_ends_a_long_epoch(make_splits: MakeSplits, engine: E
         advance(state, splits, 1, engine=engine, interrupt=interrupt)
     timer.join()
     assert state.epoch == 0
+
+
+@both_engines
+def test_of_equal_epochs_the_first_is_the_best(make_splits: MakeSplits, engine: Engine) -> None:
+    still = replace(PARAMS, lr=1e-30)  # no step is large enough to change a weight
+    state = advance(start(make_splits(40), still, Recipe(epochs=4)), make_splits(40), 4, engine=engine)
+    assert len(set(state.history[:, 2].tolist())) == 1
+    assert state.best_epoch == 1
+
+
+@both_engines
+def test_threshold_is_that_of_the_epoch_also_when_training_goes_on(make_splits: MakeSplits, engine: Engine) -> None:
+    splits, stops = make_splits(60), np.array([np.inf, np.inf, np.inf, 0.0, np.inf])
+    state = start(splits, recipe=Recipe(epochs=5))
+    for epoch in range(1, 4):
+        state = advance(state, splits, 1, stops, engine=engine)
+        assert (state.epoch, state.status) == (epoch, "running")
+    state = advance(state, splits, 2, stops, engine=engine)
+    assert (state.epoch, state.status) == (4, "stopped")

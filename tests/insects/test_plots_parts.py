@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from insects.plots.painter import finer, stretched
-from insects.plots.plane import principal_plane, robust_limits
+from insects.plots.plane import robust_limits
+from insects.plots.principal import principal_plane
 from insects.plots.style import class_colours, drawable, png
 from insects.plots.ticks import label, logarithmic_ticks, rounded_down, rounded_up
 from tests.insects.plot_cases import (

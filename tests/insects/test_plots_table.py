@@ -8,11 +8,12 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from insects.plots import figure_png
 from insects.plots.boundary import POINTS
-from insects.plots.style import class_colours
+from insects.plots.style import class_colours, drawable
 from insects.plots.table import HISTOGRAMS, PAIRED, table_figures
 from insects.raw_table import UNLABELLED, RawTable
 from tests.insects.plot_cases import decoded, texts
@@ -140,8 +141,13 @@ def test_any_name_is_drawn_as_text(name: str) -> None:
     table = RawTable(
         (name, "f1", "f2", "f3"), "species", (name, "b"), base.x, base.y, base.missing, base.other, "made up"
     )
-    for figure in table_figures(table).values():
+    begins = drawable(name, 100)[:8]
+    for file, figure in table_figures(table).items():
         figure_png(figure)  # a missing glyph or bad mathematics would warn
+        drawn = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().startswith(begins)]
+        # The class, and the feature where it has an axis: in the pairs it has two.
+        assert len(drawn) == {"scatter.png": 1, "histograms.png": 2, "pair_plot.png": 3}[file]
+        assert not any(text.get_parse_math() for text in drawn)
 
 
 def test_gaps_and_columns_without_numbers_are_said() -> None:

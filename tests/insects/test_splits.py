@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from insects import splits as splits_module
 from insects.data import read_rows_like, read_table
 from insects.spiral import builtin_tables
-from insects.splits import Table, split, table_digest
+from insects.splits import Table, moments, split, table_digest
 from tests.insects.split_cases import a_table, counts, raw, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data"
@@ -192,3 +193,38 @@ def test_digest_does_not_follow_the_name_of_the_file() -> None:
     table = a_table([50, 50])
     assert table_digest(replace(table, source="b.csv")) == table_digest(table)
     assert split(replace(table, source="b.csv"))[0].digest == split(table)[0].digest
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 100, 1000])
+@pytest.mark.parametrize("at_once", [1, 3000, 1 << 20])
+def test_moments_of_a_column_are_those_of_that_column_alone(
+    rows: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits_module, "_NUMBERS_AT_ONCE", at_once)
+    x_NF = (np.random.default_rng(0).normal(size=(rows, 9)) * np.geomspace(1e-20, 1e20, 9) + 7).astype(np.float32)
+    x_NF[:, 4] = np.float32(0.1)
+    mean_F, std_F = moments(x_NF)
+    for column in range(9):
+        value_N = x_NF[:, column].astype(np.float64)
+        expected = value_N.std() if value_N.min() < value_N.max() else 1.0
+        assert std_F[column] == np.float32(expected)
+        assert mean_F[column] == (np.float32(0.1) if column == 4 else np.float32(value_N.mean()))
+
+
+@pytest.mark.parametrize(("rows_a_class", "held_out", "valid"), [(13, 3, 5), (12, 2, 4), (18, 4, 6), (17, 3, 6)])
+def test_parts_have_their_share_rounded_to_the_nearest(rows_a_class: int, held_out: int, valid: int) -> None:
+    splits, test = split(a_table([rows_a_class, rows_a_class]))  # 2.6 and 4.6 of 26, 2.4 and 4.4 of 24, …
+    assert (len(test.y), len(splits.valid_y)) == (held_out, valid)
+
+
+def test_membership_stays_what_it_is() -> None:
+    """A study goes on, and an evaluation is of rows never seen, only as long as the same rows are drawn."""
+    x = np.arange(20, dtype=np.float32)[:, None]
+    table = Table(("f",), ("a", "b"), x, (np.arange(20) % 2).astype(np.int32), "a.csv")
+    splits, held_out = split(table)
+    assert sorted(held_out.x[:, 0].tolist()) == HELD_OUT
+    assert sorted(raw(splits, splits.valid_x)[:, 0].round().tolist()) == VALID
+
+
+HELD_OUT = [6.0, 9.0]
+VALID = [4.0, 7.0, 17.0, 18.0]

@@ -8,7 +8,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,22 @@ def command(*words: str, cwd: Path | None = None, **environment: str) -> subproc
         cwd=cwd,
         env={**{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}, **environment},
     )
+
+
+@contextmanager
+def searching(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A running `insects-search` whose first trial has ended; its streams are read to their end by whoever asks."""
+    with subprocess.Popen(
+        [BIN / "insects-search", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    ) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("trial "):
+            assert process.poll() is None, process.stderr.read()
+        yield process
 
 
 @dataclass(frozen=True)

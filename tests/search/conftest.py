@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search.results import StudyFolder
 from tests.search.commands import invoke
 from tests.search.disks import mounted
 from tests.search.references import PLAN, TRIALS, Reference
@@ -27,6 +28,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 def copied(reference: Reference, tmp_path: Path) -> Path:
     """A copy of the reference's store."""
     return Path(shutil.copytree(reference[0], tmp_path / "store"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    """A study's folder with nothing in it."""
+    folder = StudyFolder(tmp_path / "trials" / "s")
+    folder.make()
+    return folder
 
 
 @pytest.fixture(scope="session")

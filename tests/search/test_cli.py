@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from search import options
 from search.plan import study_digest
-from tests.search.commands import BIN, SMALL, Finished, command, contents, invoke
+from tests.search.commands import SMALL, Finished, command, contents, invoke, searching
 from tests.search.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
 
 TRIAL_KEYS = {"number", "state", "params", "valid_accuracy", "valid_loss", "best_epoch", "epochs", "seconds"}
@@ -174,12 +173,7 @@ def test_table_and_store_with_strange_names_are_found_again(tmp_path: Path, monk
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_command_keeps_what_is_finished(number: signal.Signals, code: int, store: Path) -> None:
     arguments = [*SMALL, "--trials", "100000", "--study", "mine", "--store", str(store), "--json"]
-    with subprocess.Popen(
-        [BIN / "insects-search", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        while not process.stderr.readline().startswith("trial "):
-            assert process.poll() is None
+    with searching(*arguments) as process:
         process.send_signal(number)
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")

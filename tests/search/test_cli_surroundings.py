@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.commands import BIN, SMALL, command, contents, invoke
+from tests.search.commands import BIN, SMALL, command, contents, invoke, searching
 from tests.search.studies import UNTRAINABLE, as_dict
 
 
@@ -43,17 +43,7 @@ def test_closed_stream_does_not_end_the_search(closed: str, store: Path) -> None
 @pytest.mark.parametrize("module", ["search.courier", "search.exporter"])
 def test_killed_helper_does_not_end_the_search(module: str, store: Path) -> None:
     arguments = [*SMALL, "--trials", "30", "--study", "s", "--store", str(store), "--json"]
-    environment = {**os.environ, "MPLBACKEND": "module://a_notebooks_own"}
-    with subprocess.Popen(
-        [BIN / "insects-search", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        while not process.stderr.readline().startswith("trial "):
-            assert process.poll() is None
+    with searching(*arguments, MPLBACKEND="module://a_notebooks_own") as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         (helper,) = [pid for pid in children if module in Path(f"/proc/{pid}/cmdline").read_text()]
         os.kill(int(helper), signal.SIGKILL)

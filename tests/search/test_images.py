@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from insects.errors import StoreError
+from insects.images.features import FeatureRecipe
 from insects.images.reading import read_pixels
-from search import image_data
+from insects.mlp import Floats
+from search import image_data, program
+from search.data_request import DataRequest, ImageRequest
 from search.results import StudyFolder
 from tests.search.commands import digests, invoke
 from tests.search.searched_images import TINY, Searched
@@ -45,6 +50,49 @@ def test_identity_names_the_recipe_and_its_run_carries_the_figures(searched: Sea
     description = (folder / "images" / "description.txt").read_text()
     assert "288 images, 4 classes, 48 groups" in description
     assert json.loads((folder / "images" / "description.json").read_text())["group"] == "sample"
+
+
+def test_input_example_is_of_the_stated_size_but_never_large(searched: Searched) -> None:
+    record = searched.folder.images()
+    assert record is not None
+    usual = program._image_example(record)
+    assert usual.shape == (8, 3, 16, 16)
+    names = [name for name, _ in record.test[:8]]
+    assert (usual == read_pixels(searched.demo / "images", names, 16)[0]).all()
+    # MLflow writes it out as text, twice: 8 images of 1024 by 1024 would be 240 MB.
+    assert program._image_example(replace(record, size=1024)).shape == (8, 3, 224, 224)
+
+
+def test_kept_names_are_those_of_the_kept_rows(searched: Searched) -> None:
+    """By them the figures show the images that the model gets wrong, and the evaluation finds its files."""
+    record, data = searched.folder.images(), searched.folder.data()
+    assert record is not None
+
+    def features(names: list[str]) -> Floats:
+        return read_pixels(searched.demo / "images", names, 16)[0].reshape(len(names), -1).astype(np.float32)
+
+    np.testing.assert_array_equal(data.held_out.x, features([name for name, _ in record.test]))
+    standardized = (features(record.valid) - data.sample.mean) / data.sample.std
+    np.testing.assert_allclose(data.sample.valid_x, standardized, rtol=1e-5, atol=1e-5)
+    species = {row["filename"]: row["species"] for row in searched.annotations()}
+    labels = [data.sample.classes[code] for code in data.sample.valid_y]
+    assert labels == [species[name] for name in record.valid]
+
+
+def test_split_seed_draws_other_specimens(searched: Searched) -> None:
+    files = (searched.demo / "insects.csv", searched.demo / "images")
+    asked = ImageRequest(*files, "sample", "filename", FeatureRecipe(16), skip_bad=False)
+
+    def held_out(split_seed: int) -> list[tuple[str, str]]:
+        request = DataRequest(None, "species", None, None, 0.1, split_seed)
+        loaded = image_data.load_image_data(request, asked, searched.store / "images")
+        assert loaded.images is not None
+        return loaded.images.test
+
+    record = searched.folder.images()
+    assert record is not None
+    assert sorted(held_out(0)) == sorted(map(tuple, record.test))
+    assert sorted(held_out(1)) != sorted(held_out(0))
 
 
 def test_second_search_decodes_nothing_and_knows_the_same_study(

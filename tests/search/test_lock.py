@@ -43,6 +43,13 @@ def test_holder_that_has_not_said_who_it_is_is_another_process(tmp_path: Path) -
     assert caught.value.holder == "another process"
 
 
+def test_holder_says_who_it_is_and_nothing_of_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("process 1234567 on another machine since a long, long time ago, says its line")
+    with hold(tmp_path / "lock"), pytest.raises(Held) as caught:
+        hold(tmp_path / "lock")
+    assert HOLDER.fullmatch(caught.value.holder)
+
+
 def test_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with subprocess.Popen([sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE, text=True) as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +90,18 @@ def test_damaged_model_that_is_deleted_is_registered_again_by_sync(
     done = invoke(monkeypatch, "search", "--sync", "--store", str(untracked))
     assert done.stdout.endswith(": all is in MLflow\n")
     assert load_model(own(untracked), client, URI).features == ("feature1", "feature2")
+
+
+def test_model_that_brings_code_is_refused_and_its_code_not_found(one_model: Path, tmp_path: Path) -> None:
+    (files,) = (one_model / "artifacts" / "s" / "models").glob("*/artifacts")
+    shutil.copytree(files, tmp_path / "whole")
+    try:
+        edited("MLmodel", lambda content: content.replace(b"code: null", b"code: code"))(files)
+        (files / "code").mkdir()
+        (files / "code" / "comes_with_a_model.py").write_text("")
+        with pytest.raises(StoreError, match=r"needs pickle or code to load \(its data holds model\.pt2\)"):
+            load_model(own(one_model), own(one_model).client(), URI)
+    finally:
+        shutil.rmtree(files)
+        shutil.copytree(tmp_path / "whole", files)
+    assert importlib.util.find_spec("comes_with_a_model") is None

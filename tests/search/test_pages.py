@@ -154,13 +154,19 @@ def test_search_shows_its_comparison(pages: Pages, browser_page: Page) -> None:
     browser_page.get_by_role("heading", name="search pages").wait_for()
     browser_page.get_by_role("tab", name="Artifacts").click()
     for plot in ("boundary_atlas.png", "optimization_history.png", "parallel_coordinates.png", "importances.png"):
-        browser_page.get_by_text(plot, exact=True).first.wait_for()
+        browser_page.get_by_text(plot, exact=True).first.click()
+        image = browser_page.locator("img[src^='blob:']").first
+        image.wait_for()
+        assert image.evaluate("image => image.naturalWidth") >= 700
 
 
 def test_registered_model_shows_its_alias(pages: Pages, browser_page: Page) -> None:
     browser_page.goto(pages.at("/models/insects-mlp"))
-    browser_page.get_by_text("Version 1", exact=True).first.wait_for()
-    browser_page.get_by_text("@ best", exact=True).first.wait_for()
+    version = browser_page.get_by_text("Version 1", exact=True)
+    row = browser_page.get_by_role("row").filter(has=version).first
+    row.get_by_text("@ best", exact=True).wait_for()
+    assert browser_page.get_by_text("@ best", exact=True).count() == 1
+    assert pages.answer["model"]["version"] == "1"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -101,7 +101,12 @@ def test_name_of_the_file_is_not_in_the_identity() -> None:
 
 def test_same_settings_go_on_after_a_round_trip_through_json() -> None:
     plan = a_plan(configs=[PARAMS], percentile=33.3)
-    check_identity("s", json.loads(json.dumps(identity(plan))), identity(plan))
+    begun = json.loads(json.dumps(identity(plan)))
+    check_identity("s", begun, identity(plan))
+    assert default_name(begun) == default_name(identity(plan))
+    begun["configs"][0]["width"] += 1
+    with pytest.raises(StudyError, match="configs was "):
+        check_identity("s", begun, identity(plan))
 
 
 def test_reason_of_a_choice_is_not_in_the_identity() -> None:

@@ -79,7 +79,8 @@ def test_nothing_is_stopped_without_a_rule_or_before_enough_trials_are_complete(
 
 
 def test_pruned_trials_set_no_threshold() -> None:
-    told = [a_result(number) for number in range(5)]
+    told = [a_result(number, losses=[number]) for number in range(5)]
     with_pruned = [*told, a_result(5, losses=[9.0], state="pruned")]
     rule = StoppingRule(50.0)
+    assert rule.thresholds(told, EPOCHS)[0] == 2.0  # 2.5 if the pruned one counted
     np.testing.assert_array_equal(rule.thresholds(told, EPOCHS), rule.thresholds(with_pruned, EPOCHS))

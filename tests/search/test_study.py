@@ -48,6 +48,19 @@ def test_reference_holds_every_kind_of_end(reference: Reference) -> None:
     assert not np.array_equal(results[0].history, results[3].history)  # equal settings, but a trial of its own
 
 
+def test_trial_is_on_disk_before_anyone_is_told_of_it(tmp_path: Path) -> None:
+    folder, told = folder_of(tmp_path), []
+
+    def on_result(result: TrialResult) -> None:
+        stored = folder.load(result.number)
+        assert stored is not None
+        assert study_digest([stored]) == study_digest([result])
+        told.append(result.number)
+
+    run_study(tmp_path, a_plan(), 6, on_result=on_result)
+    assert sorted(told) == list(range(6))
+
+
 def test_diverged_trial_is_complete_with_its_reason(reference: Reference) -> None:
     diverged = reference[1][1]
     assert diverged.state == "complete"
