@@ -40,6 +40,19 @@ def test_closed_stream_does_not_end_the_search(closed: str, store: Path) -> None
     assert runs["search s"][0]["status"] == "FINISHED"
 
 
+@pytest.mark.parametrize("line", ["insects-search --help", f"insects-search {' '.join(SMALL)} --study s --json"])
+def test_full_stdout_is_one_line_and_loses_no_result(line: str, store: Path) -> None:
+    full = f"exec {BIN / line} --store {store} > /dev/full"
+    done = subprocess.run(["bash", "-c", full], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "Error: cannot print: No space left on device; what was done is kept: make room, or print to another place"
+    )
+    assert "Traceback" not in done.stderr
+    if "--study" in line:
+        assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
+
+
 @pytest.mark.parametrize("module", ["search.courier", "search.exporter"])
 def test_killed_helper_does_not_end_the_search(module: str, store: Path) -> None:
     arguments = [*SMALL, "--trials", "30", "--study", "s", "--store", str(store), "--json"]
