@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from insects.params import SCHEDULES
+from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
 from search.option_types import Bounds, Choices, FiniteRange, Names, Pruner, StudyName
 
 # Spelled out rather than imported: `--help` must not wait for numpy. A test holds them to their sources.
@@ -24,7 +24,13 @@ trials = click.option(
     show_default=True,
     help="Trials the study has in all when the command ends; a second run tops up.",
 )
-epochs = click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Epochs of a full trial.")
+epochs = click.option(
+    "--epochs",
+    type=click.IntRange(1, MOST_EPOCHS),
+    default=20,
+    show_default=True,
+    help="Epochs of a full trial.",
+)
 schedule = click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
@@ -65,8 +71,10 @@ split_seed = click.option(
 model_name = click.option(
     "--model-name", type=StudyName(), default="insects-mlp", show_default=True, help="The registered model."
 )
-depth = click.option("--depth", type=Bounds(int), default="1:4", show_default=True, help="Hidden layers.")
-width = click.option("--width", type=Bounds(int), default="16:256", show_default=True, help="Units of a hidden layer.")
+depth = click.option("--depth", type=Bounds(int, MOST_LAYERS), default="1:4", show_default=True, help="Hidden layers.")
+width = click.option(
+    "--width", type=Bounds(int, MOST_UNITS), default="16:256", show_default=True, help="Units of a hidden layer."
+)
 lr = click.option(
     "--lr", type=Bounds(float), default="1e-4:1e-1", show_default=True, help="Learning rate, searched on a log scale."
 )

@@ -17,12 +17,15 @@ BAD_USAGE = [
     "--trials 0",
     "--trials many",
     "--epochs 0",
+    "--epochs 1000001",
     "--schedule linear",
     "--depth 0",
     "--depth 3:1",
     "--depth 1.5",
     "--depth 1:",
+    "--depth 1:1001",
     "--width -1:4",
+    "--width 1000001",
     "--lr 0:1",
     "--lr nan",
     "--lr 1:inf",
@@ -64,6 +67,15 @@ def test_wrong_usage_exits_2_with_the_usage(line: str, tmp_path: Path, monkeypat
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Usage: search" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_size_that_no_memory_holds_is_refused_by_the_name_of_its_option() -> None:
+    for option, most in (("--depth", "1000"), ("--width", "1000000"), ("--epochs", "1000000")):
+        done = CliRunner().invoke(cli.search, [option, "1" + 30 * "0"])
+        assert done.exit_code == 2
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(f"Error: Invalid value for '{option}': ")
+        assert f"<={most}" in last.replace(" ", "").rstrip(".")
 
 
 BAD_INPUT = {
