@@ -108,7 +108,7 @@ def _sync(place: Store, study: str | None, as_json: bool) -> None:
 
 def _store_option(store: Path, tracking_uri: str | None) -> str:
     """What to add to the next command so that it finds the same store."""
-    from search.store import without_password
+    from search.tracking_uri import without_password
 
     parts = ["--store", str(store)] if str(store) != "mlruns" else []
     parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
