@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from insects.devices import choose
 from search import cli
 from tests.search.commands import SMALL, command, invoke
 
@@ -114,22 +112,6 @@ def test_bad_input_is_one_line_and_exit_1(kind: str, tmp_path: Path, monkeypatch
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
-
-
-def test_numba_that_may_not_compile_is_one_line(tmp_path: Path) -> None:
-    search = ("insects-search", *SMALL, "--trials", "1", "--store", str(tmp_path), "--json")
-    done = command(*search, NUMBA_DISABLE_JIT="1")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "Error: the compiled engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off: "
-        "unset it, or use --engine torch\n"
-    )
-    done = command(*search, "--engine", "torch", NUMBA_DISABLE_JIT="1")
-    assert json.loads(done.stdout)["trials"][0]["state"] == "complete"
-    for off in ("0", "", "no"):  # numba reads them as 0
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("NUMBA_DISABLE_JIT", off)
-            assert choose("cpu", None, 0.0).engine == "compiled"
 
 
 def test_bad_input_of_the_installed_command_is_one_line_and_exit_1(tmp_path: Path) -> None:
