@@ -148,7 +148,7 @@ def evaluate(
     """
     if best == (model is not None):
         raise click.UsageError("Say which model: --best, or --model URI.")
-    if model and _is_given("model_name"):
+    if model is not None and _is_given("model_name"):
         raise click.UsageError("--model-name is about --best, and --model names its model itself: leave one out.")
     image_options.check_rows(**rows)
     from search import evaluating

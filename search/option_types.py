@@ -14,6 +14,28 @@ else:  # it takes no type argument at run time before Click 8.4
     _ParamType = click.ParamType
 
 
+class Text(_ParamType):
+    """Anything but nothing: an empty text is most often a variable of a shell that was never set."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text as it is."""
+        if value == "":
+            self.fail("it must not be empty", param, ctx)
+        return value
+
+
+class FilePath(click.Path):
+    """A path, which an empty text is not: it would be the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.Path`."""
+        if value == "":
+            self.fail("it must not be empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Bounds(_ParamType):
     """`LO:HI`, or one value for both. most: the largest HI."""
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
-from search.option_types import Bounds, Choices, FiniteRange, Names, Pruner, StudyName
+from search.option_types import Bounds, Choices, FilePath, FiniteRange, Names, Pruner, StudyName, Text
 
 # Spelled out rather than imported: `--help` must not wait for numpy. A test holds them to their sources.
 SAMPLERS = ("tpe", "random", "gp", "qmc")
 ENGINES = ("compiled", "torch")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-CSV_FILE = click.Path(path_type=Path)
+CSV_FILE = FilePath(path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 
 trials = click.option(
@@ -46,6 +46,7 @@ train = click.option(
 )
 target = click.option(
     "--target",
+    type=Text(),
     metavar="COL",
     help="Label column, text or whole numbers.  [default: labels; species with --images]",
 )
@@ -114,7 +115,7 @@ study = click.option(
 )
 store = click.option(
     "--store",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(path_type=Path, file_okay=False),
     metavar="DIR",
     default="mlruns",
     show_default=True,
@@ -122,6 +123,7 @@ store = click.option(
 )
 tracking_uri = click.option(
     "--tracking-uri",
+    type=Text(),
     metavar="URI",
     help="MLflow's tracking server or database; MLFLOW_TRACKING_URI counts too.  [default: sqlite:///DIR/mlflow.db]",
 )
@@ -150,7 +152,9 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there."
 )
 best = click.option("--best", is_flag=True, help="Evaluate the registered model with the alias best.")
-model = click.option("--model", metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3.")
+model = click.option(
+    "--model", type=Text(), metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3."
+)
 test_rows = click.option(
     "--test",
     type=CSV_FILE,
@@ -159,7 +163,7 @@ test_rows = click.option(
 )
 out = click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write the description and its figures there.",
 )

@@ -67,6 +67,21 @@ def test_wrong_usage_exits_2_with_the_usage(line: str, tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["search", "evaluate", "describe", "ui"])
+def test_empty_text_is_refused_by_the_name_of_its_option(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = getattr(cli, name)
+    options = [option.opts[0] for option in command.params if not option.is_flag]
+    assert {"--store", "--tracking-uri"} < set(options)
+    for option in options:
+        done = CliRunner().invoke(command, [option, ""])
+        assert done.exit_code == 2, option
+        assert done.stderr.splitlines()[-1].startswith(f"Error: Invalid value for '{option}': ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_size_that_no_memory_holds_is_refused_by_the_name_of_its_option() -> None:
     for option, most in (("--depth", "1000"), ("--width", "1000000"), ("--epochs", "1000000")):
         done = CliRunner().invoke(cli.search, [option, "1" + 30 * "0"])
