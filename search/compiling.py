@@ -8,6 +8,7 @@ from pathlib import Path
 
 from insects.errors import DeviceError
 from search.display import say
+from search.starting import starting
 
 COMPILE_SECONDS = 3.0  # loading what is compiled takes less
 _CONFIG = Path(".numba_config.yaml")  # numba reads it in the working directory
@@ -16,20 +17,23 @@ _CONFIG = Path(".numba_config.yaml")  # numba reads it in the working directory
 def start_compiling() -> None:
     """Make the engine ready while Optuna loads. The first trial waits for it if it has to.
 
-    Raises: DeviceError: numba's compiler is turned off, or cannot read the user's settings.
+    Raises: DeviceError: numba's compiler is turned off, or cannot read the user's settings. StoreError: the system
+    starts no further thread.
     """
     _check_numba()
     from insects.training import compiled
 
     engine = threading.Thread(target=compiled.warm_up, daemon=True)
-    engine.start()
+    with starting():
+        engine.start()
 
     def explain() -> None:
         engine.join(COMPILE_SECONDS)
         if engine.is_alive():
             say("Compiling the training engine for this processor: some seconds, once a machine")
 
-    threading.Thread(target=explain, daemon=True).start()
+    with starting():
+        threading.Thread(target=explain, daemon=True).start()
 
 
 def _check_numba() -> None:
