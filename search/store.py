@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,8 +59,7 @@ class Store:
         """
         path = resolved(path)
         exists(path)
-        if set("%?") & set(str(path)):  # MLflow and SQLAlchemy undo escapes once too often
-            raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
+        _check_path(str(path))
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
         if is_in_memory(uri):  # each process of a search would have its own
             raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
@@ -134,6 +134,19 @@ class Store:
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
+
+
+def _check_path(path: str) -> None:
+    """Raises: StoreError: MLflow would take it for another path."""
+    if set("%?") & set(path):  # MLflow and SQLAlchemy undo escapes once too often
+        raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
+    encoding = sys.getfilesystemencoding().lower()
+    is_utf8 = path == path.encode(errors="replace").decode()  # other bytes stand in it as surrogates
+    if not path.isascii() and (encoding != "utf-8" or not is_utf8):  # MLflow takes the bytes of a URI for UTF-8
+        raise StoreError(
+            f"the path of a store must be ASCII, or UTF-8 in a UTF-8 locale, found {path} in {encoding}: "
+            "set LC_ALL=C.UTF-8, or choose another --store"
+        )
 
 
 @contextmanager

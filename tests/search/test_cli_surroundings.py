@@ -13,6 +13,8 @@ import pytest
 from tests.search.commands import BIN, SMALL, command, contents, invoke
 from tests.search.studies import UNTRAINABLE, as_dict
 
+ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
 
 def test_tracebacks_that_did_not_get_to_mlflow_are_said_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -84,3 +86,23 @@ def test_password_in_a_tracking_uri_is_not_printed(tmp_path: Path, monkeypatch: 
     assert done.exit_code == 0
     assert "MLflow at http://bob:…@127.0.0.1:9 does not answer" in done.stdout
     assert "S3cret" not in done.output
+
+
+def test_store_that_is_not_utf8_in_this_locale_is_one_line(tmp_path: Path) -> None:
+    message = "the path of a store must be ASCII, or UTF-8 in a UTF-8 locale, found"
+    for folder, environment in (("é", ASCII_ONLY), (os.fsdecode(b"\xff"), {"LC_ALL": "C.UTF-8"})):
+        done = command("insects-search", *SMALL, "--store", folder, cwd=tmp_path, **environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"Error: {message} {tmp_path}/?")
+        assert done.stderr.endswith(": set LC_ALL=C.UTF-8, or choose another --store\n")
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_table_of_any_name_is_searched_in_any_locale(store: Path) -> None:
+    table = store.parent / "é.csv"
+    table.write_text("labels,ä\n" + "".join(f"{'ab'[row % 2]},{row}\n" for row in range(60)), encoding="utf-8")
+    search = ("insects-search", *SMALL, "--train", str(table), "--store", str(store), "--json")
+    done = command(*search, cwd=store.parent, **ASCII_ONLY)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trouble"] is None
