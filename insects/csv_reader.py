@@ -13,6 +13,7 @@ import csv
 import io
 import os
 import re
+import stat
 import unicodedata
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +58,8 @@ def open_csv(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     try:
         # What is not UTF-8 becomes surrogates, which `_check_text` finds and tells with the line.
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):  # some of them never end
+                raise DataError(f"{shown(path, limit=200)} is a device; give a CSV file")
             yield file
     except FileNotFoundError:
         raise DataError(f"there is no file {shown(path, limit=200)}; check the path") from None

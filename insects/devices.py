@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from insects.errors import DeviceError
@@ -31,19 +30,8 @@ class Choice:
 def choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
     """Resolve `--device` and `--engine` for steps of about `step_flop` floating-point operations.
 
-    Raises: DeviceError: the device is not there, the compiled engine was asked for on an accelerator, or it is chosen
-    where numba's compiler is turned off.
+    Raises: DeviceError: the device is not there, or the compiled engine was asked for on an accelerator.
     """
-    choice = _choose(device, engine, step_flop)
-    if choice.engine == "compiled" and _numba_is_off():
-        raise DeviceError(
-            "the compiled engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off: "
-            "unset it, or use --engine torch"
-        )
-    return choice
-
-
-def _choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
     if device == "auto":
         return _automatic(engine, step_flop)
     if device == "cpu":
@@ -54,14 +42,6 @@ def _choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
         found = ", ".join([*available_accelerators(), "cpu"])
         raise DeviceError(f"--device {device} is not available here (found: {found}): choose one of these, or auto")
     return _on_accelerator(device, "as asked")
-
-
-def _numba_is_off() -> bool:
-    """As numba reads it, without the time that importing it takes."""
-    try:
-        return int(os.environ.get("NUMBA_DISABLE_JIT", "0")) != 0
-    except ValueError:
-        return False
 
 
 def available_accelerators() -> list[str]:

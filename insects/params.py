@@ -12,6 +12,9 @@ from insects.errors import InsectsError
 Schedule = Literal["cosine", "constant"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
+# More has no room in any memory. Said before a search, and not by one failed trial after the other.
+MOST_LAYERS, MOST_UNITS, MOST_EPOCHS = 1_000, 1_000_000, 1_000_000
+
 
 class ParamsError(InsectsError):
     """A configuration that no network can be built or trained from."""
@@ -21,8 +24,8 @@ class ParamsError(InsectsError):
 class TrialParams:
     """The four values that the search chooses.
 
-    depth: hidden layers, at least 1. width: units of each hidden layer, at least 1. lr: Adam's learning rate at the
-    first step, finite and above 0. batch_size: rows a step, at least 1.
+    depth: hidden layers, 1 to `MOST_LAYERS`. width: units of each hidden layer, 1 to `MOST_UNITS`. lr: Adam's learning
+    rate at the first step, finite and above 0. batch_size: rows a step, at least 1.
 
     Raises: ParamsError: a value outside these bounds or of another type.
     """
@@ -37,6 +40,9 @@ class TrialParams:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ParamsError(f"{name} must be a whole number of at least 1, found {value!r}")
+        for name, most in (("depth", MOST_LAYERS), ("width", MOST_UNITS)):
+            if getattr(self, name) > most:
+                raise ParamsError(f"{name} must be at most {most}, found {str(getattr(self, name))[:40]}")
         if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)):
             raise ParamsError(f"lr must be a number above 0, found {str(self.lr)[:40]}")
         if not 0 < self.lr <= sys.float_info.max:

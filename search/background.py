@@ -21,7 +21,8 @@ from collections import deque
 from concurrent.futures import Future, wait
 from typing import Any, Protocol, TextIO
 
-from insects.errors import InsectsError
+from insects.errors import InsectsError, StoreError
+from search.starting import starting
 from search.temporary import writing_temporary_files
 
 NICENESS = 5  # training comes first
@@ -36,26 +37,35 @@ class Background:
 
     Close it, or leave it with the process that made it.
 
-    Raises: StoreError: there is no folder for temporary files.
+    Raises: StoreError: there is no folder for temporary files, or the process cannot be started.
     """
 
     def __init__(self, module: str) -> None:
         with writing_temporary_files():
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-m", "search.background", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",  # as the other end has it, whatever the terminal's is
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C is this process's to handle
-        )
+        try:
+            self._process = self._start(module)
+        except StoreError:
+            self._errors.close()
+            raise
         self._waiting: deque[tuple[Future[Any], str]] = deque()
         self._ended = False
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        with starting():
+            self._reader.start()
+
+    def _start(self, module: str) -> subprocess.Popen[str]:
+        with starting():
+            return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-P", "-m", "search.background", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                encoding="utf-8",  # as the other end has it, whatever the terminal's is
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C is this process's to handle
+            )
 
     def call(self, handler: str, **arguments: Any) -> Future[Any]:
         """Ask for a handler to be run; arguments and answer are what JSON can hold.

@@ -108,7 +108,7 @@ def _sync(place: Store, study: str | None, as_json: bool) -> None:
 
 def _store_option(store: Path, tracking_uri: str | None) -> str:
     """What to add to the next command so that it finds the same store."""
-    from search.store import without_password
+    from search.tracking_uri import without_password
 
     parts = ["--store", str(store)] if str(store) != "mlruns" else []
     parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
@@ -148,7 +148,7 @@ def evaluate(
     """
     if best == (model is not None):
         raise click.UsageError("Say which model: --best, or --model URI.")
-    if model and _is_given("model_name"):
+    if model is not None and _is_given("model_name"):
         raise click.UsageError("--model-name is about --best, and --model names its model itself: leave one out.")
     image_options.check_rows(**rows)
     from search import evaluating

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
 
 from insects.errors import InsectsError
+from search.display import lead_nowhere, say
 
 INTERRUPTED_BY_CTRL_C = 130
 
@@ -24,7 +26,14 @@ class Command(click.Command):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # what the terminal's encoding lacks is a question mark
-        return super().main(*args, **kwargs)
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if not _is_of_printing(error):
+                raise
+            lead_nowhere(sys.stdout)  # or leaving Python would try to print the rest, and fail again
+            say(f"Error: cannot print: {error.strerror}; what was done is kept: make room, or print to another place")
+            raise SystemExit(1) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Command`."""
@@ -35,6 +44,11 @@ class Command(click.Command):
             raise SystemExit(1) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED_BY_CTRL_C) from None
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Whether it was raised where a command prints, as on a full disk, and not at some other file."""
+    return any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _open_closed_streams() -> None:

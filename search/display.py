@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -20,8 +20,13 @@ def say(line: str) -> None:
         else:
             click.echo(line, err=True)
     except OSError:  # whoever read along is gone, as in `2>&1 | head`: no reason to end a search
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stderr.fileno())
+        lead_nowhere(sys.stderr)
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """Let what is printed to a stream from now on, or has not left it yet, be lost."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class ReadingProgress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from search.option_types import Text
 from search.options import CSV_FILE
 
 if TYPE_CHECKING:
@@ -23,10 +24,16 @@ images = click.option(
 )
 image_dir = click.option("--image-dir", type=CSV_FILE, metavar="DIR", help="The folder that the file names are in.")
 group = click.option(
-    "--group", metavar="COL", help="Column of what several images show, a specimen: it is never split.  [default: none]"
+    "--group",
+    type=Text(),
+    metavar="COL",
+    help="Column of what several images show, a specimen: it is never split.  [default: none]",
 )
 filename = click.option(
-    "--filename", metavar="COL", help="Column of the file names, as paths inside DIR.  [default: filename]"
+    "--filename",
+    type=Text(),
+    metavar="COL",
+    help="Column of the file names, as paths inside DIR.  [default: filename]",
 )
 image_size = click.option(
     "--image-size",
@@ -36,6 +43,7 @@ image_size = click.option(
 )
 backbone = click.option(
     "--backbone",
+    type=Text(),
     metavar="NAME",
     help="Search on what this torchvision network, frozen, makes of the images.  [default: their pixels]",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,13 +14,35 @@ else:  # it takes no type argument at run time before Click 8.4
     _ParamType = click.ParamType
 
 
+class Text(_ParamType):
+    """Anything but nothing: an empty text is most often a variable of a shell that was never set."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text as it is."""
+        if value == "":
+            self.fail("it must not be empty", param, ctx)
+        return value
+
+
+class FilePath(click.Path):
+    """A path, which an empty text is not: it would be the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.Path`."""
+        if value == "":
+            self.fail("it must not be empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Bounds(_ParamType):
-    """`LO:HI`, or one value for both."""
+    """`LO:HI`, or one value for both. most: the largest HI."""
 
     name = "LO:HI"
 
-    def __init__(self, number: type[int] | type[float]) -> None:
-        self._number = number
+    def __init__(self, number: type[int] | type[float], most: float = sys.float_info.max) -> None:
+        self._number, self._most = number, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """`(low, high)`, both above 0."""
@@ -31,8 +54,9 @@ class Bounds(_ParamType):
         except ValueError:
             kind = "whole numbers" if self._number is int else "numbers"
             self.fail(f"{value!r} is not LO:HI with two {kind}, nor a single one", param, ctx)
-        if not 0 < bounds[0] <= bounds[1] < float("inf"):
-            self.fail(f"{value!r} must have 0 < LO <= HI", param, ctx)
+        if not 0 < bounds[0] <= bounds[1] <= self._most:
+            limit = f" <= {self._most}" if self._most < sys.float_info.max else ""
+            self.fail(f"{value!r} must have 0 < LO <= HI{limit}", param, ctx)
         return bounds
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from insects.params import SCHEDULES
-from search.option_types import Bounds, Choices, FiniteRange, Names, Pruner, StudyName
+from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
+from search.option_types import Bounds, Choices, FilePath, FiniteRange, Names, Pruner, StudyName, Text
 
 # Spelled out rather than imported: `--help` must not wait for numpy. A test holds them to their sources.
 SAMPLERS = ("tpe", "random", "gp", "qmc")
 ENGINES = ("compiled", "torch")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-CSV_FILE = click.Path(path_type=Path)
+CSV_FILE = FilePath(path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 
 trials = click.option(
@@ -24,7 +24,13 @@ trials = click.option(
     show_default=True,
     help="Trials the study has in all when the command ends; a second run tops up.",
 )
-epochs = click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Epochs of a full trial.")
+epochs = click.option(
+    "--epochs",
+    type=click.IntRange(1, MOST_EPOCHS),
+    default=20,
+    show_default=True,
+    help="Epochs of a full trial.",
+)
 schedule = click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
@@ -40,6 +46,7 @@ train = click.option(
 )
 target = click.option(
     "--target",
+    type=Text(),
     metavar="COL",
     help="Label column, text or whole numbers.  [default: labels; species with --images]",
 )
@@ -65,8 +72,10 @@ split_seed = click.option(
 model_name = click.option(
     "--model-name", type=StudyName(), default="insects-mlp", show_default=True, help="The registered model."
 )
-depth = click.option("--depth", type=Bounds(int), default="1:4", show_default=True, help="Hidden layers.")
-width = click.option("--width", type=Bounds(int), default="16:256", show_default=True, help="Units of a hidden layer.")
+depth = click.option("--depth", type=Bounds(int, MOST_LAYERS), default="1:4", show_default=True, help="Hidden layers.")
+width = click.option(
+    "--width", type=Bounds(int, MOST_UNITS), default="16:256", show_default=True, help="Units of a hidden layer."
+)
 lr = click.option(
     "--lr", type=Bounds(float), default="1e-4:1e-1", show_default=True, help="Learning rate, searched on a log scale."
 )
@@ -106,7 +115,7 @@ study = click.option(
 )
 store = click.option(
     "--store",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(path_type=Path, file_okay=False),
     metavar="DIR",
     default="mlruns",
     show_default=True,
@@ -114,6 +123,7 @@ store = click.option(
 )
 tracking_uri = click.option(
     "--tracking-uri",
+    type=Text(),
     metavar="URI",
     help="MLflow's tracking server or database; MLFLOW_TRACKING_URI counts too.  [default: sqlite:///DIR/mlflow.db]",
 )
@@ -142,7 +152,9 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there."
 )
 best = click.option("--best", is_flag=True, help="Evaluate the registered model with the alias best.")
-model = click.option("--model", metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3.")
+model = click.option(
+    "--model", type=Text(), metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3."
+)
 test_rows = click.option(
     "--test",
     type=CSV_FILE,
@@ -151,7 +163,7 @@ test_rows = click.option(
 )
 out = click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write the description and its figures there.",
 )

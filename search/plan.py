@@ -8,6 +8,7 @@ import math
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
+from insects.messages import listed, shown
 from insects.params import ParamsError, Recipe, TrialParams
 from insects.splits import Splits, Table
 from insects.training.host import host
@@ -26,6 +28,8 @@ from search.space import SearchSpace
 from search.stopping import StoppingRule
 
 _LIBRARIES: tuple[str, ...] = ("insects-search", "numpy", "numba", "optuna", "scipy", "torch")
+_MOST_BYTES = 1 << 26
+"""Of a file of configurations; a device would be read without end."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,14 @@ def study_digest(results: Iterable[TrialResult]) -> str:
 def read_configs(path: Path) -> tuple[TrialParams, ...]:
     """Configurations to train before any sampled one, from a JSON file.
 
-    Raises: DataError: no such file, not JSON, or an entry that is no configuration (which, and why).
+    Raises: DataError: no such file, too large a one, not JSON, or an entry that is no configuration (which, and why).
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise DataError(f"{path} must have at most {_MOST_BYTES:,} bytes; --configs takes a JSON file")
+        entries = json.loads(content.decode(), object_pairs_hook=partial(_object, path))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; --configs takes a JSON file") from error
     except (ValueError, RecursionError) as error:
@@ -125,10 +133,17 @@ def read_configs(path: Path) -> tuple[TrialParams, ...]:
     return tuple(_config(path, place, entry) for place, entry in enumerate(entries, start=1))
 
 
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{path}: a configuration must name each value once, found {shown(twice[0])} twice")
+    return dict(pairs)
+
+
 def _config(path: Path, place: int, entry: object) -> TrialParams:
     names = {"depth", "width", "lr", "batch_size"}
     if not isinstance(entry, dict) or set(entry) != names:
-        found = ", ".join(sorted(map(str, entry))) if isinstance(entry, dict) else json.dumps(entry)[:40]
+        found = (listed(sorted(entry)) or "nothing") if isinstance(entry, dict) else json.dumps(entry)[:40]
         raise DataError(f"{path}, entry {place}: needs exactly depth, width, lr and batch_size, found {found}")
     try:
         return TrialParams(**entry)

@@ -19,6 +19,28 @@ from insects.trial import TrialResult
 from search import files
 from search.archive import Damaged, StudyData, pack_data, pack_result, unpack_data, unpack_result
 from search.image_record import ImageRecord
+from search.kinds import Kinds, check_kinds
+
+# What is read of the files below; the rest of an identity is only compared.
+_IDENTITY: Kinds = {
+    "data": {"digest": str, "train_rows": int, "valid_rows": int},
+    "space": {"depth": [int, int], "width": [int, int], "lr": [float | int, float | int], "batch_size": [int]},
+    "seed": int,
+    "device": str,
+    "engine": str,
+}
+_IMAGES: Kinds = {
+    "size": int,
+    "backbone": str | None,
+    "weights": str | None,
+    "weights_digest": str | None,
+    "folder": str,
+    "counts": [int],
+    "samples": [[str, int]],
+    "valid": [str],
+    "test": [[str, str]],
+    "description": {"text": str, "content": dict},
+}
 
 
 class StudyFolder:
@@ -68,7 +90,7 @@ class StudyFolder:
 
     def identity(self) -> dict[str, Any]:
         """What the study began as."""
-        identity: dict[str, Any] = self._description("identity", dict)
+        identity: dict[str, Any] = self._description("identity", _IDENTITY)
         return identity
 
     def model_name(self) -> str:
@@ -79,14 +101,13 @@ class StudyFolder:
         """What the table is called."""
         return str(self._description("source", str))
 
-    def _description(self, key: str, kind: type) -> Any:
+    def _description(self, key: str, kinds: Kinds) -> Any:
         path = self.path / "study.json"
         try:
-            value = json.loads(path.read_bytes())[key]
-            if not isinstance(value, kind):
-                raise TypeError(f"its {key} is no {kind.__name__}")
-            return value
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            description = json.loads(path.read_bytes())
+            check_kinds(description, {key: kinds}, "description")
+            return description[key]
+        except (OSError, ValueError, RecursionError, TypeError) as error:
             raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
 
     def data(self) -> StudyData:
@@ -103,8 +124,10 @@ class StudyFolder:
             return None
         path = self.path / "images.json"
         try:
-            return ImageRecord(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            record = json.loads(path.read_bytes())
+            check_kinds(record, _IMAGES, "description")
+            return ImageRecord(**record)
+        except (OSError, ValueError, RecursionError, TypeError) as error:
             raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
 
     def numbers(self) -> list[int]:

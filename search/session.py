@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,9 +14,10 @@ from insects.params import Recipe
 from insects.splits import Splits, table_digest
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
+from search.compiling import start_compiling
 from search.data_request import DataRequest, SearchData, load_data
 from search.delivery import Delivery
-from search.display import Progress, say
+from search.display import Progress
 from search.finishing import finish, opened
 from search.interrupts import Interrupted, StopFlag, handled
 from search.ledger import Ledger
@@ -32,8 +32,6 @@ from search.stopping import StoppingRule
 from search.store import Store
 from search.study import Clock, StudyLoop
 from search.timing import Stopwatch, covered
-
-COMPILE_SECONDS = 3.0  # loading what is compiled takes less
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
         data = load_data(request.data, store.path / "images")
         choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
         if choice.engine == "compiled":
-            _start_compiling()
+            start_compiling()
         plan = _plan(request, choice)
         folder, ledger = _begin(stack, request, store, plan, data)
         workers = 1
@@ -221,18 +219,3 @@ class _Loop:
     def _known(self, result: TrialResult) -> None:
         if result.state == "complete":
             self._progress.known(result.number, result.valid_loss)
-
-
-def _start_compiling() -> None:
-    """Load or compile the engine while Optuna loads. The first trial waits for it if it has to."""
-    from insects.training import compiled
-
-    engine = threading.Thread(target=compiled.warm_up, daemon=True)
-    engine.start()
-
-    def explain() -> None:
-        engine.join(COMPILE_SECONDS)
-        if engine.is_alive():
-            say("Compiling the training engine for this processor: some seconds, once a machine")
-
-    threading.Thread(target=explain, daemon=True).start()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from insects.errors import StoreError
 from search.database import create_database, database_file, is_in_memory, takes_seconds
 from search.files import exists, listing, resolved
 from search.results import StudyFolder
+from search.tracking_uri import SERVERS, check_uri, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,15 +55,16 @@ class Store:
     def at(cls, path: Path, tracking_uri: str | None = None) -> Store:
         """The store in a folder, with the tracking URI asked for, else of the environment, else the folder's own.
 
-        Raises: StoreError: the folder cannot be there, its path cannot be part of a URI, or MLflow's is in memory.
+        Raises: StoreError: the folder cannot be there, its path cannot be part of a URI, or MLflow's is in memory or
+        nothing that MLflow knows.
         """
         path = resolved(path)
         exists(path)
-        if set("%?") & set(str(path)):  # MLflow and SQLAlchemy undo escapes once too often
-            raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
+        _check_path(str(path))
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
         if is_in_memory(uri):  # each process of a search would have its own
             raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
+        check_uri(uri)
         return cls(path, uri)
 
     @property
@@ -93,7 +96,7 @@ class Store:
     @property
     def is_server(self) -> bool:
         """Whether MLflow is a server, and not a database that this program opens itself."""
-        return self.tracking_uri.partition(":")[0] in ("http", "https")
+        return self.tracking_uri.partition(":")[0].lower() in SERVERS
 
     @property
     def is_shared(self) -> bool:
@@ -134,31 +137,51 @@ class Store:
                 utils.MAX_RETRY_COUNT = _CONNECTIONS
             if self.database is not None:
                 create_database(self.database)
+            logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
             mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_registry_uri(self.tracking_uri)
             return mlflow.MlflowClient(self.tracking_uri)
 
 
-def without_password(text: str) -> str:
-    """A text with the passwords of its URIs left out."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:…@", text)
+def _check_path(path: str) -> None:
+    """Raises: StoreError: MLflow would take it for another path."""
+    if set("%?") & set(path):  # MLflow and SQLAlchemy undo escapes once too often
+        raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
+    encoding = sys.getfilesystemencoding().lower()
+    is_utf8 = path == path.encode(errors="replace").decode()  # other bytes stand in it as surrogates
+    if not path.isascii() and (encoding != "utf-8" or not is_utf8):  # MLflow takes the bytes of a URI for UTF-8
+        raise StoreError(
+            f"the path of a store must be ASCII, or UTF-8 in a UTF-8 locale, found {path} in {encoding}: "
+            "set LC_ALL=C.UTF-8, or choose another --store"
+        )
 
 
 @contextmanager
 def reaching(uri: str) -> Iterator[None]:
     """Turn what an MLflow store answers when it is away or broken, or lacks its driver, into one line.
 
-    Raises: StoreError: instead of MLflow's, requests' and SQLAlchemy's exceptions.
+    Raises: StoreError: instead of MLflow's, requests' and SQLAlchemy's exceptions, and of what MLflow says of a setting
+    in the environment that it cannot read.
     """
-    import requests
-    import sqlalchemy.exc
-    from mlflow.exceptions import MlflowException
-
     try:
-        yield
-    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
-        cause = without_password(" ".join(str(error).split())[:300])
-        raise StoreError(f"MLflow at {without_password(uri)} does not answer as it should: {cause}") from error
+        import requests
+        import sqlalchemy.exc
+        from mlflow.exceptions import MlflowException
+
+        away = (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError)
+        try:
+            yield
+        except away as error:
+            place = without_password(uri)
+            raise StoreError(f"MLflow at {place} does not answer as it should: {_one_line(error)}") from error
+    except ValueError as error:
+        if "MLFLOW_" not in str(error):
+            raise
+        raise StoreError(f"MLflow cannot read its settings: {_one_line(error)}; correct or unset it") from error
+
+
+def _one_line(error: Exception) -> str:
+    return without_password(" ".join(str(error).split()))[:300]
 
 
 def insist(action: Callable[[], _Answer]) -> _Answer:

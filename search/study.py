@@ -26,6 +26,7 @@ from search.ledger import Ledger
 from search.plan import Plan
 from search.results import StudyFolder
 from search.sampling import Proposer
+from search.starting import starting
 
 FAILURES_IN_A_ROW = 10
 
@@ -104,7 +105,9 @@ class StudyLoop:
             engine=self.plan.choice.engine,
             device=self.plan.choice.device,
         )
-        self._futures[self.executor.submit(run_trial, task, self.splits, self.stop.array)] = number
+        with starting():
+            future = self.executor.submit(run_trial, task, self.splits, self.stop.array)
+        self._futures[future] = number
         self.clock.sampling += time.perf_counter() - started
         self._collect(block=False)
 

@@ -18,6 +18,7 @@ import click
 
 from insects.errors import StoreError, StudyError
 from search.pages import comparison_link
+from search.starting import starting
 from search.store import Store, reaching
 from search.tags import STUDY_TAG
 
@@ -41,17 +42,19 @@ def serve_ui(store: Store, study: str | None, port: int | None, say: Callable[[s
     store.check_begun()
     port = _free_port(port or 0)
     address = f"http://{HOST}:{port}"
-    command = ["mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--host", HOST, "--workers", "1"]
+    command = ["mlflow", "ui", "--host", HOST, "--workers", "1"]
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _leave)
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
-        [sys.executable, "-m", *command, "--port", str(port), *_NO_FOLDER],
-        env={**_DEFAULTS, **os.environ, **_FORCED},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # so that its whole group can be ended
-    )
+    with starting():
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and its MLflow
+            [sys.executable, "-m", *command, "--port", str(port), *_NO_FOLDER],
+            # By the environment: what is on its command line, a password in the URI too, every user can read.
+            env={**_DEFAULTS, **os.environ, **_FORCED, "MLFLOW_BACKEND_STORE_URI": store.tracking_uri},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that its whole group can be ended
+        )
     try:
         experiment = _experiment(store, study)  # while the pages start
         _wait_until_it_answers(process, address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def weights_digest(name: str, weights: Path | None) -> str:
     """What identifies a backbone's weights: the digest of the file, or torchvision's own name for them."""
     if weights is None:
         return str(_default_weights(name))
+    _check_is_file(weights)
     try:
         with open(weights, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -121,6 +123,7 @@ def _default_weights(name: str) -> Any:
 
 def _read(weights: Path) -> dict[str, Any]:
     """The state dict of a file. `weights_only` builds tensors and plain containers and runs no code of the file's."""
+    _check_is_file(weights)
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -137,6 +140,12 @@ def _read(weights: Path) -> dict[str, Any]:
             f"--weights {weights} is no state dict of tensors; save one by torch.save(model.state_dict(), …)"
         )
     return state
+
+
+def _check_is_file(weights: Path) -> None:
+    """Raises: DataError: it is something else, a device say, that would be read without end."""
+    if os.path.exists(weights) and not os.path.isfile(weights):
+        raise DataError(f"--weights {weights} must be a regular file; give one saved by torch.save")
 
 
 def _downloaded(name: str, weights: Any) -> dict[str, Any]:

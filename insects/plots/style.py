@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 
 from insects.layout import shortened
 
+# A user's matplotlibrc is for the user's own figures: here it could ask for LaTeX, and one study would be drawn in two
+# ways.
+mpl.rcdefaults()
+
 Pixels = NDArray[np.uint8]
 
 INK, MUTED, GRID, UNKNOWN = "#1a1a1a", "#5c5c5c", "#d9d9d9", "#9a9a9a"

@@ -184,6 +184,10 @@ def test_missing_file_folder_and_unreadable_file(tmp_path: Path, monkeypatch: py
     assert "cannot be read: File name too long" in message_of(lambda: read_table(long))
 
 
+def test_device_is_not_read_without_end() -> None:
+    assert message_of(lambda: read_table("/dev/zero")) == "'/dev/zero' is a device; give a CSV file"
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
 def test_file_that_cannot_be_read() -> None:
     assert message_of(lambda: read_table("/proc/self/mem")).startswith("'/proc/self/mem' cannot be read: ")

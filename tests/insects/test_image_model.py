@@ -14,7 +14,7 @@ from PIL import Image
 from insects.errors import DataError
 from insects.image_model import ImageFeatures, ImageMLP
 from insects.images.annotations import read_annotations
-from insects.images.backbone import Backbone, load_backbone
+from insects.images.backbone import Backbone, load_backbone, weights_digest
 from insects.images.features import FeatureRecipe, load_images
 from insects.images.reading import decode
 from insects.mlp import Floats, Shape, parameter_count
@@ -113,6 +113,8 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
         ),
         ("resnet50", weights, "does not fit --backbone resnet50"),
         ("resnet18", tmp_path / "none.pt", "cannot read --weights"),
+        ("resnet18", tmp_path, "must be a regular file"),
+        ("resnet18", Path("/dev/zero"), "/dev/zero must be a regular file"),
         ("resnet18", tmp_path / "text.pt", "is no state dict of tensors"),
         ("resnet18", tmp_path / "list.pt", "is no state dict of tensors"),
         ("resnet18", tmp_path / "numbers.pt", "is no state dict of tensors"),
@@ -125,6 +127,8 @@ def test_wrong_backbone_and_weights_are_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies of the first request for good
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with pytest.raises(DataError, match="/dev/zero must be a regular file"):
+        weights_digest("resnet18", Path("/dev/zero"))
     with pytest.raises(DataError, match=r"the weights of --backbone resnet18 cannot be downloaded: .*--weights"):
         load_backbone("resnet18", None)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,6 +24,28 @@ def test_colours_of_classes_differ(count: int) -> None:
     colours = class_colours(count)
     assert colours.shape == (count, 3)
     assert len(np.unique(colours, axis=0)) == count
+
+
+def test_figure_does_not_follow_the_users_matplotlibrc(tmp_path: Path) -> None:
+    script = """
+import sys
+from insects.plots.style import class_legend, clean_axes, figure_png, new_figure, write_heading
+figure = new_figure()
+axes = figure.add_axes((0.1, 0.1, 0.6, 0.6))
+axes.plot([1, 2], [3, 4], label="line")
+axes.set_title("a title")
+clean_axes(axes)
+class_legend(figure, ["a", "b"])
+write_heading(figure, "Title", "subtitle")
+sys.stdout.buffer.write(figure_png(figure))
+"""
+
+    def drawn(settings: str) -> bytes:
+        (tmp_path / "matplotlibrc").write_text(settings)
+        return subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path)
+
+    users = "text.usetex: True\naxes.facecolor: red\nfont.size: 30\nlines.linewidth: 9\nfont.family: serif\n"
+    assert drawn(users) == drawn("")
 
 
 def test_png_decodes_to_the_pixels_that_went_in() -> None:

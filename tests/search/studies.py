@@ -31,7 +31,7 @@ SPACE = SearchSpace(depth=(1, 2), width=(8, 16), batch_size=(16, 32, 64))
 PARAMS = TrialParams(depth=1, width=8, lr=0.01, batch_size=32)
 DIVERGING = TrialParams(depth=1, width=8, lr=1e30, batch_size=32)
 # More weights than any machine has room for: numpy refuses to make them.
-UNTRAINABLE = TrialParams(depth=1, width=10**14, lr=0.01, batch_size=32)
+UNTRAINABLE = TrialParams(depth=1_000, width=1_000_000, lr=0.01, batch_size=32)
 
 
 @cache

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from insects.devices import choose
 from search import cli
 from tests.search.commands import SMALL, command, invoke
 
@@ -17,12 +15,15 @@ BAD_USAGE = [
     "--trials 0",
     "--trials many",
     "--epochs 0",
+    "--epochs 1000001",
     "--schedule linear",
     "--depth 0",
     "--depth 3:1",
     "--depth 1.5",
     "--depth 1:",
+    "--depth 1:1001",
     "--width -1:4",
+    "--width 1000001",
     "--lr 0:1",
     "--lr nan",
     "--lr 1:inf",
@@ -66,6 +67,30 @@ def test_wrong_usage_exits_2_with_the_usage(line: str, tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["search", "evaluate", "describe", "ui"])
+def test_empty_text_is_refused_by_the_name_of_its_option(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = getattr(cli, name)
+    options = [option.opts[0] for option in command.params if not option.is_flag]
+    assert {"--store", "--tracking-uri"} < set(options)
+    for option in options:
+        done = CliRunner().invoke(command, [option, ""])
+        assert done.exit_code == 2, option
+        assert done.stderr.splitlines()[-1].startswith(f"Error: Invalid value for '{option}': ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_size_that_no_memory_holds_is_refused_by_the_name_of_its_option() -> None:
+    for option, most in (("--depth", "1000"), ("--width", "1000000"), ("--epochs", "1000000")):
+        done = CliRunner().invoke(cli.search, [option, "1" + 30 * "0"])
+        assert done.exit_code == 2
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(f"Error: Invalid value for '{option}': ")
+        assert f"<={most}" in last.replace(" ", "").rstrip(".")
+
+
 BAD_INPUT = {
     "file missing": ("--train none.csv", "none.csv"),
     "file is a folder": ("--train .", "."),
@@ -102,22 +127,6 @@ def test_bad_input_is_one_line_and_exit_1(kind: str, tmp_path: Path, monkeypatch
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
-
-
-def test_numba_that_may_not_compile_is_one_line(tmp_path: Path) -> None:
-    search = ("insects-search", *SMALL, "--trials", "1", "--store", str(tmp_path), "--json")
-    done = command(*search, NUMBA_DISABLE_JIT="1")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "Error: the compiled engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off: "
-        "unset it, or use --engine torch\n"
-    )
-    done = command(*search, "--engine", "torch", NUMBA_DISABLE_JIT="1")
-    assert json.loads(done.stdout)["trials"][0]["state"] == "complete"
-    for off in ("0", "", "no"):  # numba reads them as 0
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("NUMBA_DISABLE_JIT", off)
-            assert choose("cpu", None, 0.0).engine == "compiled"
 
 
 def test_bad_input_of_the_installed_command_is_one_line_and_exit_1(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.search.commands import BIN, SMALL, command, contents, invoke, searching
 from tests.search.studies import UNTRAINABLE, as_dict
 
+ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
 
 def test_tracebacks_that_did_not_get_to_mlflow_are_said_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -40,6 +42,19 @@ def test_closed_stream_does_not_end_the_search(closed: str, store: Path) -> None
     assert runs["search s"][0]["status"] == "FINISHED"
 
 
+@pytest.mark.parametrize("line", ["insects-search --help", f"insects-search {' '.join(SMALL)} --study s --json"])
+def test_full_stdout_is_one_line_and_loses_no_result(line: str, store: Path) -> None:
+    full = f"exec {BIN / line} --store {store} > /dev/full"
+    done = subprocess.run(["bash", "-c", full], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "Error: cannot print: No space left on device; what was done is kept: make room, or print to another place"
+    )
+    assert "Traceback" not in done.stderr
+    if "--study" in line:
+        assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
+
+
 @pytest.mark.parametrize("module", ["search.courier", "search.exporter"])
 def test_killed_helper_does_not_end_the_search(module: str, store: Path) -> None:
     arguments = [*SMALL, "--trials", "30", "--study", "s", "--store", str(store), "--json"]
@@ -61,3 +76,23 @@ def test_password_in_a_tracking_uri_is_not_printed(tmp_path: Path, monkeypatch: 
     assert done.exit_code == 0
     assert "MLflow at http://bob:…@127.0.0.1:9 does not answer" in done.stdout
     assert "S3cret" not in done.output
+
+
+def test_store_that_is_not_utf8_in_this_locale_is_one_line(tmp_path: Path) -> None:
+    message = "the path of a store must be ASCII, or UTF-8 in a UTF-8 locale, found"
+    for folder, environment in (("é", ASCII_ONLY), (os.fsdecode(b"\xff"), {"LC_ALL": "C.UTF-8"})):
+        done = command("insects-search", *SMALL, "--store", folder, cwd=tmp_path, **environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"Error: {message} {tmp_path}/?")
+        assert done.stderr.endswith(": set LC_ALL=C.UTF-8, or choose another --store\n")
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_table_of_any_name_is_searched_in_any_locale(store: Path) -> None:
+    table = store.parent / "é.csv"
+    table.write_text("labels,ä\n" + "".join(f"{'ab'[row % 2]},{row}\n" for row in range(60)), encoding="utf-8")
+    search = ("insects-search", *SMALL, "--train", str(table), "--store", str(store), "--json")
+    done = command(*search, cwd=store.parent, **ASCII_ONLY)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trouble"] is None

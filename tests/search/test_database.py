@@ -12,7 +12,7 @@ import pytest
 
 from search import database, delivery
 from search.database import create_database, empty_database
-from tests.search.commands import InlineBackground, own
+from tests.search.commands import InlineBackground, command, own
 
 
 @pytest.fixture
@@ -105,3 +105,12 @@ def test_unfinished_database_of_a_process_that_died_is_no_obstacle(from_mlflow: 
     path.with_name("mlflow.db.unfinished").write_bytes(b"half")
     create_database(path)
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_database_that_cannot_be_written_is_one_line(store: Path) -> None:
+    uri = f"sqlite:///file:{store / 'mlflow.db'}?mode=ro&uri=true"
+    done = command("insects-describe", "--log", "--tracking-uri", uri)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: MLflow at {uri} does not answer as it should: ")
+    assert "attempt to write a readonly database" in done.stderr
+    assert done.stderr.count("\n") == 1

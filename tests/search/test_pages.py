@@ -62,6 +62,13 @@ def processes() -> list[Process]:
     return [Process(int(parent), int(group)) for parent, group, state in rows if not state.startswith("Z")]
 
 
+def command_lines(group: int) -> list[str]:
+    """Of the processes of a group, as every user may see them."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,args=", "-ww"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=1) for line in listed.splitlines()]
+    return [row[1] for row in rows if row[0] == str(group)]
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     store = tmp_path_factory.mktemp("pages")
@@ -183,6 +190,9 @@ def test_signal_ends_mlflows_processes_too(number: signal.Signals, finished: Fin
         pages = [entry for entry in processes() if entry.parent == shown.pid]
         group = pages[0].group
         assert group != os.getpgid(shown.pid)
+        lines = command_lines(group)
+        assert any(str(port) in line for line in lines)
+        assert not any("sqlite:" in line for line in lines), "every user could read the password of a URI"
         shown.send_signal(number)
         assert shown.wait(30) == 128 + number
     assert [entry for entry in processes() if entry.group == group] == []

@@ -16,7 +16,7 @@ import pytest
 from insects.errors import StoreError
 from search import database
 from search.database import database_file
-from search.store import Store
+from search.store import Store, reaching
 from tests.search.commands import command, invoke, own
 from tests.search.studies import a_plan, a_result, begun_folder
 
@@ -219,3 +219,26 @@ def test_tracking_file_that_cannot_be_there_names_its_option(tmp_path: Path, mon
         done = invoke(monkeypatch, name, *arguments, "--store", str(tmp_path), "--tracking-uri", f"sqlite:///{path}")
         expected = f"Error: cannot read {path}: Not a directory; choose another --store or --tracking-uri\n"
         assert (done.exit_code, done.stderr) == (1, expected)
+
+
+@pytest.mark.parametrize(
+    ("setting", "uri"),
+    [
+        ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "sqlite:///{}/mlflow.db"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "http://127.0.0.1:9"),
+    ],
+)
+def test_setting_that_mlflow_cannot_read_is_one_line(
+    setting: str, uri: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting, "abc")
+    place = Store.at(store, uri.format(store))
+    with pytest.raises(StoreError) as error, reaching(place.tracking_uri):
+        place.client().search_experiments(max_results=1)
+    cause = f"Failed to convert 'abc' for {setting}: invalid literal for int() with base 10: 'abc'"
+    assert str(error.value) == f"MLflow cannot read its settings: {cause}; correct or unset it"
+
+
+def test_another_value_error_is_a_bug(store: Path) -> None:
+    with pytest.raises(ValueError, match="a bug"), reaching(str(store)):
+        raise ValueError("a bug")
