@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from search.finishing import best_of
+from insects.trial import best_of
 from tests.search.studies import a_failure, a_result
 
 
