@@ -17,6 +17,9 @@ from insects.params import TrialParams
 
 Floats = NDArray[np.float32]
 
+_AT_ONCE = 1 << 26
+"""Most numbers of a hidden layer's output, 256 MB."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -70,7 +73,11 @@ def initial_weights(params: TrialParams, shape: Shape, generator: np.random.Gene
 
 
 def logits(weights_P: Floats, params: TrialParams, shape: Shape, x_NF: Floats) -> Floats:
-    """Logits `(N, C)` of standardized rows `(N, F)`."""
+    """Logits `(N, C)` of standardized rows `(N, F)`, some at a time where a hidden layer of them would be large."""
+    at_once = max(1, _AT_ONCE // params.width)
+    if len(x_NF) > at_once:
+        starts = range(0, len(x_NF), at_once)
+        return np.concatenate([logits(weights_P, params, shape, x_NF[start : start + at_once]) for start in starts])
     layers = unflatten(weights_P, params, shape)
     hidden = x_NF
     for weight, bias in layers[:-1]:

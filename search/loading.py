@@ -77,12 +77,12 @@ def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
     base, slash, number = path.partition("/")
     if scheme != "models" or not ((at and alias) or (slash and number.isdecimal())):
         raise StoreError(f"{uri!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
-    try:
-        return client.get_model_version_by_alias(name, alias) if at else client.get_model_version(base, number)
-    except MlflowException as error:
-        if error.error_code not in ABSENT:
-            with reaching(store.tracking_uri):
+    with reaching(store.tracking_uri):
+        try:
+            return client.get_model_version_by_alias(name, alias) if at else client.get_model_version(base, number)
+        except MlflowException as error:
+            if error.error_code not in ABSENT:
                 raise
-        raise StoreError(
-            f"there is no model {uri} in {store.shown_uri}: run insects-search first, or name its --store"
-        ) from error
+            raise StoreError(
+                f"there is no model {uri} in {store.shown_uri}: run insects-search first, or name its --store"
+            ) from error

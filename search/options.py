@@ -140,7 +140,7 @@ workers = click.option(
     "--workers",
     type=click.IntRange(1),
     metavar="N",
-    help="Trials trained side by side; changes speed, never results.  [default: CPU count]",
+    help="Trials trained side by side, fewer if memory is short; changes speed, never results.  [default: CPU count]",
 )
 timeout = click.option(
     "--timeout",

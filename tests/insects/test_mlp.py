@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from insects import mlp
 from insects.mlp import Shape, initial_weights, layer_sizes, logits, parameter_count, unflatten
 from insects.model import build_module
 from insects.params import TrialParams
@@ -42,7 +43,9 @@ def test_initial_weights_fill_torchs_bounds_evenly() -> None:
         assert_allclose([bias.min(), bias.max()], [-bound, bound], rtol=0.2)
 
 
-def test_logits_are_those_of_linear_layers_with_relu_between() -> None:
+@pytest.mark.parametrize("at_once", [1 << 26, 28])
+def test_logits_are_those_of_linear_layers_with_relu_between(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlp, "_AT_ONCE", at_once)  # all rows at once, or four
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(1))
     x_NF = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
     zero, one = np.zeros(3, np.float32), np.ones(3, np.float32)

@@ -9,6 +9,7 @@ import pytest
 
 from insects.errors import StoreError
 from search.loading import load_model
+from search.store import Store
 from tests.search.commands import Finished, invoke, own
 from tests.search.made_studies import registered, study_of
 
@@ -35,6 +36,14 @@ def test_model_that_is_not_there_is_one_line(uri: str, message: str, finished: F
         load_model(store, store.client(), uri)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_setting_that_mlflow_cannot_read_is_one_line(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.at(finished.store, "http://127.0.0.1:9")
+    client = store.client()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon")
+    with pytest.raises(StoreError, match="MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        load_model(store, client, URI)
 
 
 @pytest.fixture
