@@ -77,7 +77,7 @@ def read_header(file: TextIO, source: str) -> tuple[tuple[str, ...], int]:
     """
     reader = csv.reader(file, strict=True)
     try:
-        names = next((tuple(cell.strip() for cell in row) for row in reader if not _is_blank(row)), None)
+        names = next((tuple(cell.strip() for cell in row) for row in reader if not is_blank(row)), None)
     except csv.Error as error:
         raise DataError(
             f"{source}, line {reader.line_num}: the header is not valid CSV: {error}; "
@@ -186,7 +186,7 @@ def _read_cells(
             row = next(reader)
         except csv.Error as error:
             raise DataError(f"{where}: the row is not valid CSV: {error}; check its quotes") from None
-        if _is_blank(row):
+        if is_blank(row):
             continue
         if len(row) != len(columns.names):
             raise DataError(f"{where}: a row must have {len(columns.names)} cells like the header, found {len(row)}")
@@ -215,7 +215,8 @@ def _number(cell: str) -> float:
     raise ValueError(f"a feature must be a number, found {shown(cell)}; correct it or name the inputs with --features")
 
 
-def _is_blank(row: list[str]) -> bool:
+def is_blank(row: list[str]) -> bool:
+    """Whether a row is a blank line."""
     return len(row) <= 1 and not "".join(row).strip()
 
 

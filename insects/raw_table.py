@@ -5,15 +5,17 @@ Shapes: N rows, F features, C classes.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.csv_reader import Columns, checked_name, open_csv, read_header, read_rows
+from insects.csv_reader import Columns, checked_name, is_blank, open_csv, read_header, read_rows
 from insects.data import choose_columns, ordered_classes, source_name
 from insects.splits import Labels, Table
 
@@ -66,7 +68,7 @@ def read_raw_table(
         _, y = read_rows(file, line, replace(columns, features=()), lambda label: _code(label, codes))
         file.seek(0)
         read_header(file, source)
-        cells = [_numbers(column) for column in _columns(file, columns)]
+        cells = [_numbers(column) for column in _columns(file, columns, len(y))]
     classes, order = ordered_classes(list(codes))
     return RawTable(
         features=tuple(names[position] for position in columns.features),
@@ -84,12 +86,20 @@ def _code(label: str, codes: dict[str, int]) -> int:
     return codes.setdefault(checked_name(label), len(codes)) if label.strip() else UNLABELLED
 
 
-def _columns(file: TextIO, columns: Columns) -> list[pd.Series]:
-    """The cells of the features, as numbers where pandas finds nothing else in a column."""
+def _columns(file: TextIO, columns: Columns, rows: int) -> list[pd.Series]:
+    """The cells of the features in so many rows, as numbers where pandas finds nothing else in a column."""
     import pandas as pd
 
     names = list(range(len(columns.names)))
-    frame = pd.read_csv(file, header=None, names=names, usecols=list(columns.features), low_memory=False)
+    layout: dict[str, Any] = {"header": None, "names": names, "usecols": list(columns.features), "low_memory": False}
+    frame = pd.read_csv(file, **layout)
+    if len(frame) != rows:  # pandas takes for rows what `read_rows` passes over, such as a line of `""`
+        file.seek(0)
+        read_header(file, columns.source)
+        without = io.StringIO()
+        csv.writer(without).writerows(row for row in csv.reader(file) if not is_blank(row))
+        without.seek(0)
+        frame = pd.read_csv(without, **layout)
     return [frame[position] for position in columns.features]
 
 

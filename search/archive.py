@@ -137,5 +137,7 @@ def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return dict(json.loads(arrays.pop("meta").tobytes())), arrays
+    except MemoryError:
+        raise  # of this moment, and not of the file
     except Exception as error:  # zipfile and numpy raise a dozen kinds, all of which mean that the bytes are not ours
         raise Damaged(f"it is damaged ({' '.join(str(error).split())})") from error

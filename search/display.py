@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 import click
@@ -54,17 +55,22 @@ class ReadingProgress:
 
 
 class Progress:
-    """Trials done, best so far and time left: a bar on a terminal, a line a trial elsewhere."""
+    """Trials done, best so far and time left: a bar on a terminal, a line a trial elsewhere.
 
-    def __init__(self, total: int, done: int) -> None:
-        self._total, self._done, self._before = total, done, done
+    done: numbers of the trials that an earlier run finished, as far as can be told without reading them.
+    """
+
+    def __init__(self, total: int, done: Iterable[int]) -> None:
+        self._total, self._done, self._trained = total, set(done), 0
         self._best: tuple[float, int] | None = None
         self._started = time.monotonic()
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, initial=done, unit="trial", file=sys.stderr, dynamic_ncols=True, leave=False)
+            self._bar = tqdm(
+                total=total, initial=len(self._done), unit="trial", file=sys.stderr, dynamic_ncols=True, leave=False
+            )
 
     def say(self, line: str) -> None:
         """A line of its own."""
@@ -76,19 +82,20 @@ class Progress:
 
     def finished(self, number: int, state: str, valid_loss: float, valid_accuracy: float) -> None:
         """A trial has ended."""
-        self._done += 1
+        self._trained += 1
+        self._done.add(number)  # it may be there already: what an earlier run left of it was damaged
         if state == "complete":
             self.known(number, valid_loss)
         best = f"best loss {self._best[0]:.4f} (trial {self._best[1]})" if self._best else "no best yet"
         if self._bar is not None:
             self._bar.set_postfix_str(best, refresh=False)
-            self._bar.update()
+            self._bar.update(len(self._done) - self._bar.n)
             return
-        left = (time.monotonic() - self._started) / (self._done - self._before) * (self._total - self._done)
+        left = (time.monotonic() - self._started) / self._trained * (self._total - len(self._done))
         figures = f"validation loss {valid_loss:.4f}, accuracy {valid_accuracy:.4f}"
         self.say(
             f"trial {number} {state}: {figures if state != 'failed' else 'no figures'}; "
-            f"{self._done} of {self._total} done, {best}, {left:.0f} s of training left"
+            f"{len(self._done)} of {self._total} done, {best}, {left:.0f} s of training left"
         )
 
     def close(self) -> None:

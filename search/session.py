@@ -177,12 +177,11 @@ class _Loop:
         workers: int,
     ) -> None:
         self._request, self._delivery, self._workers = request, delivery, workers
-        # All that the study has, if that is more; the journal may know trials whose results were deleted.
-        self._trials = max(request.trials, min(ledger.told, max(folder.numbers(), default=-1) + 1))
+        self._trials = max(request.trials, _begun(folder.numbers(), ledger.told))
         self.new = 0
         self.training_seconds = 0.0
         self._spans: list[tuple[float, float]] = []
-        self._progress = Progress(self._trials, len([n for n in folder.numbers() if n < self._trials]))
+        self._progress = Progress(self._trials, (n for n in folder.numbers() if n < self._trials))
         self._parts = (plan, splits, folder, ledger, flag)
         self.clock = Clock()
 
@@ -219,3 +218,9 @@ class _Loop:
     def _known(self, result: TrialResult) -> None:
         if result.state == "complete":
             self._progress.known(result.number, result.valid_loss)
+
+
+def _begun(finished: list[int], told: int) -> int:
+    """How many trials the study has: those told, and those finished from the first one on; either may be deleted."""
+    unbroken = next((n for n, number in enumerate(finished) if n != number), len(finished))
+    return max(unbroken, min(told, max(finished, default=-1) + 1))

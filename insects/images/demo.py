@@ -8,8 +8,13 @@ frames of the same specimen can recognize that specimen by its colours, and one 
 from __future__ import annotations
 
 import csv
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.random import Generator
@@ -49,7 +54,7 @@ SPECIES = (
 
 
 def make_demo(folder: Path, seed: int = 0) -> tuple[Path, Path]:
-    """Draw the set into a folder, made if it is not there.
+    """Draw the set into a folder, made if it is not there. The CSV comes last and whole: where it is, the set is.
 
     Returns: the annotations CSV (columns `sample,species,filename`) and the folder of its JPEG images.
     """
@@ -63,12 +68,26 @@ def make_demo(folder: Path, seed: int = 0) -> tuple[Path, Path]:
         specimen = _draw_specimen(species, generator)
         for frame in range(FRAMES):
             filename = f"{sample}_{frame + 1:03d}.jpg"
-            _photograph(specimen, generator).save(images / filename, quality=88)
+            with _whole(images / filename) as file:
+                _photograph(specimen, generator).save(file, "JPEG", quality=88)
             rows.append((sample, species.name, filename))
     annotations = folder / "insects.csv"
-    with open(annotations, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("sample", "species", "filename"), *rows])
+    with _whole(annotations) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        csv.writer(text, lineterminator="\n").writerows([("sample", "species", "filename"), *rows])
+        text.detach()
     return annotations, images
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that is on the disk before it has its name."""
+    unfinished = path.with_suffix(".part")
+    with open(unfinished, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
 
 
 def _draw_specimen(species: Species, generator: Generator) -> Image.Image:

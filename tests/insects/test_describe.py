@@ -107,6 +107,13 @@ def test_missing_values_text_and_infinities_are_counted_and_left_out_of_the_figu
     assert described.figures[FIGURES.index("count")].tolist() == [0, 3, 3, 0]
 
 
+@pytest.mark.parametrize("line", ['""', '" "', "\x0c", "\xa0", "\u3000", '"\n"'])
+def test_line_that_a_search_passes_over_is_no_row(line: str, tmp_path: Path) -> None:
+    table = table_of(tmp_path / "t.csv", f"a,b,labels\n1,2,x\n{line}\n3,,y\n{line}\n5,6,x\n")
+    np.testing.assert_array_equal(table.x, [[1, 2], [3, np.nan], [5, 6]])
+    assert (table.y.tolist(), table.missing.tolist()) == ([0, 1, 0], [0, 1])
+
+
 def test_species_called_na_is_a_class_and_an_empty_label_is_none(tmp_path: Path) -> None:
     table = table_of(tmp_path / "messy.csv", MESSY, "species")
     assert table.classes == ("Adelie", "NA")

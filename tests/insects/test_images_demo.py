@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,28 @@ def test_demo_has_its_images_listed_and_is_the_same_for_a_seed(demo: tuple[Path,
         assert image.size == (WIDTH, HEIGHT)
     assert digest(make_demo(tmp_path / "same", seed=0)[1]) == digest(images)
     assert digest(make_demo(tmp_path / "other", seed=1)[1]) != digest(images)
+
+
+@pytest.mark.parametrize("name", ["insects.csv", "0017_1_003.jpg"])
+def test_interrupted_drawing_leaves_no_list_and_no_half_image(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        make_demo(tmp_path, seed=0)
+    assert not (tmp_path / "insects.csv").exists()
+    assert not (tmp_path / "images" / name).exists()
+    monkeypatch.undo()
+    annotations, images = make_demo(tmp_path, seed=0)
+    assert len(annotations.read_text().splitlines()) == 1 + len(list(images.glob("*.jpg"))) == 289
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def accuracy_of(annotations: Annotations, cache: Path) -> float:

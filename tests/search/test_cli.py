@@ -117,6 +117,30 @@ def test_topping_up_keeps_the_first_trials_and_the_same_command_again_says_that_
     assert all(run["status"] == "FINISHED" for (run,) in runs.values())
 
 
+@pytest.mark.parametrize("lost", [None, "0002.npz"])
+def test_study_has_the_trials_that_are_finished_whatever_the_journal_knows(
+    lost: str | None, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (*SMALL, "--store", str(store), "--study", "mine")
+    first = search_json(monkeypatch, *arguments)
+    if lost is None:
+        (store / "optuna.journal").unlink()
+    else:
+        (store / "trials" / "mine" / lost).unlink()
+    again = search_json(monkeypatch, *arguments, "--trials", "2")
+    assert again["study_digest"] == first["study_digest"]
+    assert len(optuna_trials(store / "optuna.journal", "mine")) == 6
+
+
+def test_progress_counts_no_damaged_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*SMALL, "--store", str(store), "--study", "mine")
+    search_json(monkeypatch, *arguments)
+    (store / "trials" / "mine" / "0001.npz").write_bytes(b"damaged")
+    again = invoke(monkeypatch, "search", *arguments)
+    (line,) = [line for line in again.stderr.splitlines() if line.startswith("trial 1 ")]
+    assert "; 6 of 6 done, " in line
+
+
 def test_study_goes_on_only_as_it_began(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (*SMALL, "--trials", "1", "--store", str(store), "--study", "mine")
     search_json(monkeypatch, *arguments)

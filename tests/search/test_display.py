@@ -18,7 +18,7 @@ from search.display import Progress, ReadingProgress
 SCRIPT = """
 import time
 from search.display import Progress
-progress = Progress(total=3, done=1)
+progress = Progress(total=3, done=[0])
 progress.known(0, 0.5)
 progress.say("Study s")
 time.sleep(0.2)  # the bar is drawn ten times a second at most
@@ -70,7 +70,7 @@ def test_terminal_shows_one_bar_that_is_redrawn_and_removed() -> None:
 
 
 def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(total=4, done=1)
+    progress = Progress(total=4, done=[0])
     progress.known(0, 0.5)
     progress.finished(2, "complete", 0.75, 0.9)
     progress.finished(1, "failed", float("inf"), 0.0)
@@ -87,14 +87,14 @@ def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[s
 
 
 def test_equal_losses_are_best_in_the_lower_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(total=2, done=0)
+    progress = Progress(total=2, done=[])
     progress.finished(1, "complete", 0.5, 0.9)
     progress.finished(0, "complete", 0.5, 0.9)
     assert "best loss 0.5000 (trial 0)" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_search_without_a_finished_trial_has_no_best_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    Progress(total=2, done=0).finished(0, "failed", float("inf"), 0.0)
+    Progress(total=2, done=[]).finished(0, "failed", float("inf"), 0.0)
     assert "no best yet" in capsys.readouterr().err
 
 
