@@ -58,6 +58,10 @@ class StudyRuns:
         """The whole run of a trial, if there is one."""
         return next((run for run in self._runs().get(number, []) if run.whole), None)
 
+    def count(self) -> int:
+        """Trials that have a whole run, whichever store trained them."""
+        return sum(runs[0].whole for runs in self._runs().values() if runs)
+
     def begun(self, number: int, started: int) -> TrialRun | None:
         """The run of a trial that was trained at that time: one that this store began and did not end."""
         return next((run for run in self._runs().get(number, []) if run.started == started), None)
