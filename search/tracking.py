@@ -65,7 +65,7 @@ class Projection:
         self._complete(self._folder.numbers())
 
     def settled(self, number: int) -> str:
-        """The same for one trial; the id of its run, which no other deliverer takes away any more."""
+        """The same for one trial; the id of its run, the one that all deliverers choose."""
         self._complete([number])
         return self.deliver(number)
 

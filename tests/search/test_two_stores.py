@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mlflow.entities import ViewType
 
+from insects.trial import TrialState
 from search import registry
 from search.comparison import light_results
 from search.plan import study_digest
@@ -88,6 +89,17 @@ def test_runs_that_two_stores_are_writing_are_both_left(stores: tuple[Store, Sto
         projection(store)._create_run(result)
     assert projection(stores[0])._runs.count() == 0
     assert trials_of(stores[1]) == [("0", "RUNNING")] * 2
+
+
+@pytest.mark.parametrize(("state", "status"), [("pruned", "KILLED"), ("failed", "FAILED")])
+def test_trial_that_ended_early_has_one_run_too(state: TrialState, status: str, stores: tuple[Store, Store]) -> None:
+    for store in stores:
+        result = store.study(STUDY).load(0)
+        assert result is not None
+        store.study(STUDY).save(replace(result, state=state))
+        projection(store).deliver_missing()
+    assert trials_of(stores[0]) == [("0", status)]
+    assert not runs_of(stores[0], "trial", ViewType.DELETED_ONLY)
 
 
 def test_run_that_became_whole_while_this_one_was_made_is_kept(
