@@ -282,6 +282,18 @@ def test_two_registrations_at_once_leave_one_version_with_one_model(
     assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "1"
 
 
+def test_two_comparisons_at_once_hold_the_best_figures_once(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (projection(store) for store in stores)
+    for delivered in (first, second):
+        delivered.deliver_missing()
+    before(monkeypatch, first._client, "log_batch", second.compare)
+    first.compare()
+    history = stores[0].client().get_metric_history(first.search_run_id, "best_valid_loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 1.0)]
+
+
 def test_best_of_more_trials_is_the_one_that_the_searchs_run_shows(tmp_path: Path, empty_database: Path) -> None:
     """MLflow shows the value of the highest step, and the better trial has its best epoch earlier."""
     folder = study_of(tmp_path, STUDY, seed=0, loss=0.5)
