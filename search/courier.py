@@ -96,6 +96,7 @@ class Courier:
             if self._projection is None:
                 self._projection = Projection(self._store, folder, self._seconds)
             action(self._projection)
+            self._away_until = -math.inf
         except Held as error:
             raise StoreError(
                 f"{error.holder} is bringing study {self._study} to MLflow: try again when it has ended"

@@ -60,7 +60,8 @@ def _log(client: MlflowClient, model: LoadedModel, rows: Rows, report: Report, a
     name, wanted = _run_name(model.version), f"tags.`{ROLE_TAG}` = 'evaluation' and tags.`{DIGEST_TAG}` = '{digest}'"
     known = client.search_runs([experiment], wanted, max_results=1000)
     # One that was interrupted is completed: MLflow keeps once what is the same twice.
-    run = next((run for run in known if run.info.status == "RUNNING" and run.info.run_name == name), None)
+    begun = [run for run in known if run.info.status == "RUNNING" and run.info.run_name == name]
+    run = next((run for run in begun if run.data.params.get("model", model.name) == model.name), None)
     looks = len(known) if run else len(known) + 1
     if run is None:
         tags = {ROLE_TAG: "evaluation", DIGEST_TAG: digest, SEARCH_RUN_TAG: model.search_run}

@@ -46,7 +46,7 @@ def register(
 
     runs: ids of the experiment, of the search's run and of the trial's run. again: whether a version that has been
     compared with the alias's holder is compared again. A search wants that: the alias may be at other data since. A
-    mere delivery leaves the alias where it is by now.
+    mere delivery leaves the alias where it is by now, unless nothing carries it.
     Raises: StoreError: MLflow is away or broken.
     """
     client = store.client()
@@ -55,11 +55,12 @@ def register(
         raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
     tags = _version_tags(folder, result, runs[1])
     with reaching(store.tracking_uri):
-        version = _settled_version(client, name, tags, runs[0])
+        version = _settled_version(client, name, tags, runs)
         if version is None:
-            model_uri = _ready_model(client, tags, runs[0]) or _log_model(folder, result, runs)
+            model_uri = min(_usable(client, _logged_models(client, tags, runs[0]), runs[2]), default=None)
+            model_uri = model_uri or _log_model(folder, result, runs)
             _create_version(client, folder, result, runs[2], name, tags, model_uri)
-            version = _settled_version(client, name, tags, runs[0])
+            version = _settled_version(client, name, tags, runs)
         if version is None:
             raise StoreError(f"the model of trial {number} of study {folder.name} was deleted as it was registered")
         compared = _COMPARED_TAG in version.tags
@@ -85,31 +86,30 @@ def _version_tags(folder: StudyFolder, result: TrialResult, search_run: str) -> 
     }
 
 
-def _settled_version(client: MlflowClient, name: str, tags: dict[str, str], experiment_id: str) -> ModelVersion | None:
+def _settled_version(
+    client: MlflowClient, name: str, tags: dict[str, str], runs: tuple[str, str, str]
+) -> ModelVersion | None:
     """The trial's version. Of several, which two stores made at once, the first stays, with its model alone.
 
     Versions are numbered in the order in which they are made, so whoever makes one and looks sees an earlier one. One
-    whose model was deleted is of no use to anybody and goes as well.
+    whose model cannot be used goes as well, once there is a better one.
     """
-    found_by = [f"tags.`{key}` = '{tags[key]}'" for key in (STUDY_TAG, TRIAL_TAG, IDENTITY_TAG)]
-    versions = client.search_model_versions(" and ".join([f"name = '{name}'", *found_by]))
-    models = {str(model.model_uri): model for model in _logged_models(client, tags, experiment_id)}
-    whole = {uri for uri, model in models.items() if _is_whole(client, model)}
-    kept = min((v for v in versions if v.source in whole), key=lambda v: int(v.version), default=None)
+    found_by = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in (STUDY_TAG, TRIAL_TAG, IDENTITY_TAG))
+    versions = list(client.search_model_versions(found_by))
+    models = _logged_models(client, tags, runs[0])
+    usable = _usable(client, models, runs[2])
+    candidates = [version for version in versions if version.name == name and version.source in usable]
+    if not candidates:
+        return None
+    kept = min(candidates, key=lambda version: int(version.version))
     for version in versions:
-        if version is not kept:
+        if version.name == name and version is not kept:
             client.delete_model_version(name, version.version)
-    if kept is not None:
-        for uri, model in models.items():
-            if uri != kept.source:
-                client.delete_logged_model(model.model_id)
+    sources = {kept.source, *(version.source for version in versions if version.name != name)}
+    for model in models:
+        if model.model_uri not in sources:
+            client.delete_logged_model(model.model_id)
     return kept
-
-
-def _ready_model(client: MlflowClient, tags: dict[str, str], experiment_id: str) -> str | None:
-    """URI of the trial's logged model, if there is one that was written to its end."""
-    models = _logged_models(client, tags, experiment_id)
-    return min((str(model.model_uri) for model in models if _is_whole(client, model)), default=None)
 
 
 def _logged_models(client: MlflowClient, tags: dict[str, str], experiment_id: str) -> list[LoggedModel]:
@@ -117,12 +117,17 @@ def _logged_models(client: MlflowClient, tags: dict[str, str], experiment_id: st
     return list(client.search_logged_models([experiment_id], wanted))
 
 
-def _is_whole(client: MlflowClient, model: LoggedModel) -> bool:
-    """Whether an export reached its end, and its files are still there."""
+def _usable(client: MlflowClient, models: list[LoggedModel], run_id: str) -> set[str]:
+    """URIs of those whose export reached its end, whose files are still there, and which are of the trial's run: its
+    run may be another one since, if it was deleted."""
     from mlflow.entities import LoggedModelStatus
 
-    files = client.list_logged_model_artifacts(model.model_id) if model.status == LoggedModelStatus.READY else []
-    return "MLmodel" in {file.path for file in files}
+    def is_whole(model: LoggedModel) -> bool:
+        files = [file for path in (None, "data") for file in client.list_logged_model_artifacts(model.model_id, path)]
+        return {"MLmodel", "data/model.pt2"} <= {file.path for file in files}
+
+    ready = [model for model in models if model.status == LoggedModelStatus.READY and model.source_run_id == run_id]
+    return {str(model.model_uri) for model in ready if is_whole(model)}
 
 
 def _log_model(folder: StudyFolder, result: TrialResult, runs: tuple[str, str, str]) -> str:
@@ -195,6 +200,11 @@ def _move_alias(client: MlflowClient, name: str, version: str, tags: dict[str, s
         if error.error_code not in ABSENT:
             raise  # away is not the same as without a best model
         holder = None
+    if holder is None and not may_move:  # deleted by hand: it goes to the best of those that are delivered from now on
+        may_move = True
+        for other in client.search_model_versions(f"name = '{name}'"):
+            if str(other.version) != version and _COMPARED_TAG in other.tags:
+                client.delete_model_version_tag(name, other.version, _COMPARED_TAG)
     if may_move:
         moves, note = _compare(holder, version, tags)
     else:

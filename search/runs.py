@@ -46,7 +46,8 @@ class StudyRuns:
     """The runs in a study's experiment. What was found is remembered until `forget`.
 
     create: makes the search's run; called if there is none.
-    Raises, from every method: StoreError: the search's run is gone. Others are what MLflow raises; see `reaching`.
+    Raises, from every method: StoreError: the search's run is gone, or not the only one. Others are what
+    MLflow raises; see `reaching`.
     """
 
     def __init__(self, client: MlflowClient, experiment_id: str, create: Callable[[], object]) -> None:
@@ -57,6 +58,10 @@ class StudyRuns:
     def whole(self, number: int) -> TrialRun | None:
         """The whole run of a trial, if there is one."""
         return next((run for run in self._runs().get(number, []) if run.whole), None)
+
+    def count(self) -> int:
+        """Trials that have a whole run, whichever store trained them."""
+        return sum(runs[0].whole for runs in self._runs().values() if runs)
 
     def begun(self, number: int, started: int) -> TrialRun | None:
         """The run of a trial that was trained at that time: one that this store began and did not end."""
@@ -98,7 +103,7 @@ class StudyRuns:
         search_run_id = str(self.search_run.info.run_id)
         searches = [str(entry.info.run_id) for entry in found if entry.data.tags[ROLE_TAG] == "search"]
         if searches != [search_run_id]:
-            raise StoreError(f"run {search_run_id} was deleted while results were brought to it: try again")
+            raise StoreError(f"run {search_run_id} was deleted, or made twice, while results were brought: try again")
         for entry in found:  # who made them may have had another search's run
             if str(entry.info.run_id) != search_run_id and entry.data.tags.get(PARENT_TAG) != search_run_id:
                 self._client.set_tag(entry.info.run_id, PARENT_TAG, search_run_id)

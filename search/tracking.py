@@ -65,7 +65,7 @@ class Projection:
         self._complete(self._folder.numbers())
 
     def settled(self, number: int) -> str:
-        """The same for one trial; the id of its run, which no other deliverer takes away any more."""
+        """The same for one trial; the id of its run, the one that all deliverers choose."""
         self._complete([number])
         return self.deliver(number)
 
@@ -92,8 +92,11 @@ class Projection:
         best = best_of(results)
         with reaching(self._store.tracking_uri):
             search = self._client.get_run(self.search_run_id)
-            if not results or search.data.tags.get(COMPARED_TAG) == study_digest(results):
+            compared = search.data.tags.get(COMPARED_TAG)
+            if not results or compared == study_digest(results):
                 return
+            if compared is not None and self._runs.count() > len(results):
+                return  # another store has more of its trials, and compares them all
             if best is not None:
                 # As another deliverer would: with the time that MLflow has, and a step that grows from best to best.
                 run = self._runs.whole(best.number)
@@ -118,11 +121,10 @@ class Projection:
                 return
             for number in missing:
                 self._bring(number)
-        if self._store.is_shared:
-            raise StoreError(
-                f"the runs of study {self._folder.name} at {self._store.shown_uri} are deleted as fast as they are "
-                "made: see who does that"
-            )
+        raise StoreError(
+            f"the runs of study {self._folder.name} at {self._store.shown_uri} are deleted as fast as they are made: "
+            "see who does that"
+        )
 
     def _bring(self, number: int) -> str:
         result = self._folder.load(number)

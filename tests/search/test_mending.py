@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from insects.errors import StoreError
+from search import registry
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.made_studies import registered, study_of
 
@@ -95,6 +97,64 @@ def test_model_that_was_deleted_is_registered_again(store: Path) -> None:
     assert version.source != model.model_uri
 
 
+@pytest.mark.parametrize("name", ["MLmodel", "model.pt2"])
+def test_model_of_which_a_file_was_deleted_is_registered_again(name: str, store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    registered(store, folder)
+    next((store / "artifacts").rglob(name)).unlink()
+    assert registered(store, folder).version == "2"
+    (version,) = own(store).client().search_model_versions("name = 'insects-mlp'")
+    assert str(version.version) == "2"
+
+
+def test_model_follows_its_trial_to_another_run(store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    registered(store, folder)
+    client = own(store).client()
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    client.delete_run(str(version.run_id))
+    again = registered(store, folder)
+    assert (again.version, again.alias) == ("2", "best")
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    experiment = search_run(client, "s").info.experiment_id
+    (trial,) = client.search_runs([experiment], "tags.`insects.role` = 'trial'")
+    (model,) = client.search_logged_models([experiment])
+    assert (version.run_id, model.source_run_id) == (trial.info.run_id, trial.info.run_id)
+    assert version.source == model.model_uri
+
+
+def test_version_whose_model_is_gone_stays_until_there_is_a_better_one(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study_of(store, "s", 0)
+    registered(store, folder)
+    next((store / "artifacts").rglob("MLmodel")).unlink()
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(registry, "_log_model", full)
+    with pytest.raises(StoreError, match="no space left"):
+        registered(store, folder)
+    assert str(own(store).client().get_model_version_by_alias("insects-mlp", "best").version) == "1"
+
+
+def test_alias_that_was_deleted_comes_back_to_the_best(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, loss, started in (("one", 0.5, 1.7e9), ("two", 0.25, 1.71e9), ("three", 0.75, 1.72e9)):
+        study_of(store, name, seed=0, loss=loss, started=started)
+    sync(monkeypatch, store)
+    client = own(store).client()
+    client.set_registered_model_alias("insects-mlp", "best", "3")
+    sync(monkeypatch, store)  # leaves an alias that was moved by hand
+    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "3"
+    client.delete_registered_model_alias("insects-mlp", "best")
+    sync(monkeypatch, store)
+    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "2"
+    client.set_registered_model_alias("insects-mlp", "best", "3")
+    sync(monkeypatch, store)
+    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "3"
+
+
 def test_evaluation_says_how_to_bring_back_what_it_needs(
     tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +177,30 @@ def test_evaluation_says_how_to_bring_back_what_it_needs(
     )
     sync(monkeypatch, tracked)
     assert best(tracked, monkeypatch).exit_code == 0
+
+
+def test_interrupted_evaluation_of_another_model_is_left_to_it(
+    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_terminated", interrupted)
+        assert best(tracked, monkeypatch).exit_code == 130
+    client = own(tracked).client()
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    client.create_registered_model("other")
+    client.create_model_version("other", str(version.source), run_id=version.run_id, tags=version.tags)
+    other = invoke(monkeypatch, "evaluate", "--model", "models:/other/1", "--store", str(tracked))
+    assert (other.exit_code, other.stderr) == (0, "")
+    assert best(tracked, monkeypatch).exit_code == 0
+    runs = client.search_runs([search_run(client, finished.answer["study"]).info.experiment_id])
+    evaluations = [run for run in runs if run.data.tags["insects.role"] == "evaluation"]
+    assert {(run.data.params["model"], run.info.status) for run in evaluations} == {
+        ("insects-mlp", "FINISHED"),
+        ("other", "FINISHED"),
+    }
 
 
 @pytest.mark.parametrize("loss", [None, "low", "nan"])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +11,14 @@ from typing import Any
 import pytest
 from mlflow.entities import ViewType
 
-from benchmarks import chaos
+from insects.trial import TrialState
 from search import registry
+from search.comparison import light_results
+from search.plan import study_digest
 from search.registry import register
 from search.store import Store
 from search.tracking import Projection
 from tests.search.made_studies import study_of
-from tests.search.servers import Server
 
 STUDY = "s"
 OTHER_TIME = 1.8e9  # when the second store trained the same trial
@@ -69,47 +67,6 @@ def before(monkeypatch: pytest.MonkeyPatch, target: object, name: str, action: C
     monkeypatch.setattr(target, name, call)
 
 
-def test_server_holds_the_study_once_when_both_search_at_the_same_time(tmp_path: Path) -> None:
-    with Server(tmp_path / "alone") as server:
-        chaos.run_to_the_end(tmp_path / "reference", "--tracking-uri", server.uri)
-        expected = chaos.contents(tmp_path / "reference", server.uri)
-    with Server(tmp_path / "server") as server:
-        searches = [
-            subprocess.Popen(
-                chaos.command(tmp_path / name, "--tracking-uri", server.uri),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=chaos.clean_environment(),
-            )
-            for name in ("one", "two")
-        ]
-        for search in searches:
-            _, errors = search.communicate(timeout=300)
-            assert search.returncode == 0, errors
-        assert chaos.contents(tmp_path / "one", server.uri) == expected
-        assert chaos.contents(tmp_path / "two", server.uri) == expected
-
-
-def test_one_of_two_searches_that_is_killed_leaves_nothing_unfinished(tmp_path: Path) -> None:
-    with Server(tmp_path / "server") as server:
-        killed = subprocess.Popen(
-            chaos.command(tmp_path / "killed", "--tracking-uri", server.uri),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=chaos.clean_environment(),
-        )
-        _wait_for_a_run(server.uri, killed)
-        for pid in [killed.pid, *chaos.children(killed.pid)]:
-            os.kill(pid, signal.SIGKILL)
-        killed.communicate()
-        answer = chaos.run_to_the_end(tmp_path / "whole", "--tracking-uri", server.uri)
-        assert answer["trouble"] is None
-        statuses = [run["status"] for run in chaos.contents(tmp_path / "whole", server.uri)["mlflow"]]
-        assert len(statuses) == 13
-        assert "RUNNING" not in statuses
-
-
 def test_run_that_another_store_began_is_not_written_to_and_goes(stores: tuple[Store, Store]) -> None:
     one, two = stores
     first = projection(one)
@@ -123,6 +80,26 @@ def test_run_that_another_store_began_is_not_written_to_and_goes(stores: tuple[S
     again = projection(one)
     again.deliver_missing()
     assert again.deliver(0) == second.deliver(0)
+
+
+def test_runs_that_two_stores_are_writing_are_both_left(stores: tuple[Store, Store]) -> None:
+    for store in stores:
+        result = store.study(STUDY).load(0)
+        assert result is not None
+        projection(store)._create_run(result)
+    assert projection(stores[0])._runs.count() == 0
+    assert trials_of(stores[1]) == [("0", "RUNNING")] * 2
+
+
+@pytest.mark.parametrize(("state", "status"), [("pruned", "KILLED"), ("failed", "FAILED")])
+def test_trial_that_ended_early_has_one_run_too(state: TrialState, status: str, stores: tuple[Store, Store]) -> None:
+    for store in stores:
+        result = store.study(STUDY).load(0)
+        assert result is not None
+        store.study(STUDY).save(replace(result, state=state))
+        projection(store).deliver_missing()
+    assert trials_of(stores[0]) == [("0", status)]
+    assert not runs_of(stores[0], "trial", ViewType.DELETED_ONLY)
 
 
 def test_run_that_became_whole_while_this_one_was_made_is_kept(
@@ -207,6 +184,80 @@ def test_two_search_runs_become_the_one_with_the_lower_id(
     assert trial.data.tags["mlflow.parentRunId"] == lower
 
 
+def test_two_search_runs_that_are_made_at_once_become_one(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    one, two = stores
+    seconds = []
+    with monkeypatch.context() as patch:
+        before(patch, MlflowClient, "create_run", lambda: seconds.append(projection(two)))
+        first = projection(one)
+    (kept,) = runs_of(one, "search")
+    (gone,) = runs_of(one, "search", ViewType.DELETED_ONLY)
+    assert first.search_run_id == kept.info.run_id == min(kept.info.run_id, gone.info.run_id)
+    assert {kept.info.run_id, gone.info.run_id} >= {seconds[0].search_run_id}
+    assert kept.data.params["seed"] == "0"
+
+
+def test_store_with_fewer_trials_leaves_the_comparison_of_all(stores: tuple[Store, Store]) -> None:
+    one, two = stores
+    result = one.study(STUDY).load(0)
+    assert result is not None
+    for number in (1, 2):
+        one.study(STUDY).save(replace(result, number=number, history=result.history * 0.5))
+    for store in (two, one, two):
+        delivered = projection(store)
+        delivered.deliver_missing()
+        delivered.compare()
+    tags = runs_of(one, "search")[0].data.tags
+    assert tags["insects.compared"] == study_digest(light_results(one.study(STUDY)))
+    assert tags["mlflow.note.content"].startswith("Best of 3 trials")
+
+
+def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = stores
+    projection(one).deliver_missing()
+
+    def registration(store: Store, name: str) -> None:
+        delivered = projection(store)
+        runs = (delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
+        register(store, store.study(STUDY), 0, runs, name)
+
+    before(monkeypatch, registry, "_log_model", lambda: registration(two, "moths"))
+    registration(one, "insects-mlp")
+    client = one.client()
+    sources = {(version.name, str(version.source)) for version in client.search_model_versions()}
+    (trial,) = runs_of(one, "trial")
+    models = {str(model.model_uri) for model in client.search_logged_models([trial.info.experiment_id])}
+    assert len(models) == 2
+    assert {name for name, _ in sources} == {"insects-mlp", "moths"}
+    assert {source for _, source in sources} == models
+
+
+def test_courier_that_was_refused_once_goes_on_at_once(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two make the experiment at once, and the server refuses one of them."""
+    from mlflow import MlflowClient
+
+    from search.courier import Courier
+
+    one, two = stores
+    result = one.study(STUDY).load(0)
+    assert result is not None
+    one.study(STUDY).save(replace(result, number=1))
+    courier = Courier()
+    courier.open(str(one.path), one.tracking_uri, STUDY)
+    with monkeypatch.context() as patch:
+        before(patch, MlflowClient, "create_experiment", lambda: projection(two))
+        courier.deliver(0)
+    courier.deliver(1)
+    courier.close()
+    assert sorted(trials_of(one)) == [("0", "FINISHED"), ("1", "FINISHED")]
+
+
 @pytest.mark.parametrize("instant", ["_log_model", "_create_version"])
 def test_two_registrations_at_once_leave_one_version_with_one_model(
     instant: str, stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
@@ -231,6 +282,18 @@ def test_two_registrations_at_once_leave_one_version_with_one_model(
     assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "1"
 
 
+def test_two_comparisons_at_once_hold_the_best_figures_once(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (projection(store) for store in stores)
+    for delivered in (first, second):
+        delivered.deliver_missing()
+    before(monkeypatch, first._client, "log_batch", second.compare)
+    first.compare()
+    history = stores[0].client().get_metric_history(first.search_run_id, "best_valid_loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 1.0)]
+
+
 def test_best_of_more_trials_is_the_one_that_the_searchs_run_shows(tmp_path: Path, empty_database: Path) -> None:
     """MLflow shows the value of the highest step, and the better trial has its best epoch earlier."""
     folder = study_of(tmp_path, STUDY, seed=0, loss=0.5)
@@ -248,17 +311,3 @@ def test_best_of_more_trials_is_the_one_that_the_searchs_run_shows(tmp_path: Pat
         delivered.compare()
     shown = store.client().get_run(delivered.search_run_id).data.metrics
     assert (shown["best_valid_loss"], shown["best_epoch"]) == (0.25, 1.0)
-
-
-def _wait_for_a_run(uri: str, search: subprocess.Popen[bytes]) -> None:
-    import time
-
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    while search.poll() is None:
-        experiment = client.get_experiment_by_name(chaos.STUDY)
-        if experiment and client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'"):
-            return
-        time.sleep(0.02)
-    raise AssertionError("the search ended before it was killed")
