@@ -94,9 +94,8 @@ class Background:
         self._errors.close()
 
     def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-        self._process.wait()
+        """End it at once, from within a signal handler too."""
+        self._process.kill()  # and no `wait`: the handler may have interrupted one, whose lock it would wait for
 
     def _read(self) -> None:
         stdout = self._process.stdout

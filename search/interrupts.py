@@ -48,10 +48,15 @@ class StopFlag:
 
 @contextmanager
 def handled(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `flag`; at the second one run `on_second` and leave the process."""
+    """Let SIGINT and SIGTERM raise `flag`; at the second one run `on_second` and leave the process.
+
+    on_second: runs in a signal handler, whatever the process was doing: it must take no lock.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if flag.came:
+            for each in before:  # a third one would run this within itself
+                signal.signal(each, signal.SIG_IGN)
             on_second()
             os._exit(128 + number)
         flag.set(signal.Signals(number))
