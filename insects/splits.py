@@ -80,8 +80,9 @@ def split(
     """Draw the held-out rows (unless `test` brings them), then the validation rows; the rest is trained on.
 
     Membership follows from a row's content and `seed` alone: within a class the rows with the lowest hashes are drawn,
-    so the order of the rows in the file changes nothing, and rows that are equal in all features stay on one side (only
-    a class with fewer distinct rows than parts is cut through equal rows). A part gets `round(fraction * rows)` rows,
+    so the order of the rows in the file changes nothing, and rows of one class that are equal in all features stay on
+    one side (but for a class with fewer distinct rows than parts, which is cut through equal rows; and equal rows of two
+    classes may come to two sides). A part gets `round(fraction * rows)` rows,
     shared among the classes by largest remainder, but of each class at least one row and never the last one.
 
     Args: test_fraction: of the table's rows. valid_fraction: of what is left after that. Both in (0, 1).
