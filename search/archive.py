@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -138,6 +139,18 @@ def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
             arrays = {name: file[name] for name in file.files}
         return dict(json.loads(arrays.pop("meta").tobytes())), arrays
     except MemoryError:
-        raise  # of this moment, and not of the file
+        if _checksums_hold(content):  # there is no room for them now; nothing is wrong with them
+            raise
+        raise Damaged("it is damaged (its checksums do not hold)") from None
     except Exception as error:  # zipfile and numpy raise a dozen kinds, all of which mean that the bytes are not ours
         raise Damaged(f"it is damaged ({' '.join(str(error).split())})") from error
+
+
+def _checksums_hold(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            return file.testzip() is None
+    except MemoryError:
+        raise
+    except Exception:  # as above
+        return False

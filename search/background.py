@@ -50,6 +50,7 @@ class Background:
             raise
         self._waiting: deque[tuple[Future[Any], str]] = deque()
         self._ended = False
+        self._misread = ""
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         with starting():
@@ -104,30 +105,36 @@ class Background:
         self._errors.close()
 
     def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-        self._process.wait()
+        """End it at once, from within a signal handler too."""
+        self._process.kill()  # and no `wait`: the handler may have interrupted one, whose lock it would wait for
 
     def _read(self) -> None:
+        try:
+            self._pass_on()
+        except Exception:  # told to all who wait, who would wait for ever
+            self._misread = traceback.format_exc()
+            self._process.kill()
+        self._process.wait()
+        with self._lock:
+            self._ended = True
+            self._fail_waiting()
+
+    def _pass_on(self) -> None:
+        """Give each answer to whom it belongs, until there are no more."""
         stdout = self._process.stdout
         assert stdout is not None
         for line in stdout:
             if not line.endswith("\n"):  # it was killed while it wrote
                 break
-            answer = json.loads(line)
+            result, error = _answer(line)
             with self._lock:
                 future, _ = self._waiting.popleft()
                 if self._waiting:
                     self._send_next()
-            if "result" in answer:
-                future.set_result(answer["result"])
+            if error is None:
+                future.set_result(result)
             else:
-                kind = InsectsError if answer["expected"] else BackgroundError
-                future.set_exception(kind(answer["error"]))
-        self._process.wait()
-        with self._lock:
-            self._ended = True
-            self._fail_waiting()
+                future.set_exception(error)
 
     def _send_next(self) -> None:
         """One request at a time: a pipe full of them would hold up whoever asks."""
@@ -140,8 +147,10 @@ class Background:
     def _fail_waiting(self) -> None:
         code = self._process.poll() or 0
         for future, _ in self._waiting:
-            if code < 0:  # not a bug: it was killed, or the system needed its memory
-                name = signal.Signals(-code).name
+            if self._misread:
+                future.set_exception(BackgroundError(self._misread))
+            elif code < 0:  # not a bug: it was killed, or the system needed its memory
+                name = _signal_name(-code)
                 future.set_exception(InsectsError(f"a process that brings results to MLflow was ended by {name}"))
             else:
                 future.set_exception(BackgroundError(f"the process ended: {self._last_words()}"))
@@ -153,6 +162,22 @@ class Background:
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace")  # by libraries in C too
         return said[-2000:].strip() or f"exit code {self._process.poll()}"
+
+
+def _answer(line: str) -> tuple[Any, Exception | None]:
+    """The result, or the error, that a line of `serve` holds."""
+    answer = json.loads(line)
+    if "result" in answer:
+        return answer["result"], None
+    kind = InsectsError if answer["expected"] else BackgroundError
+    return None, kind(answer["error"])
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"
 
 
 class Handlers(Protocol):

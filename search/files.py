@@ -54,8 +54,10 @@ def make_folder(path: Path) -> None:
     Raises: StoreError: it cannot be made.
     """
     try:
+        made = [folder for folder in path.parents if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        _sync_folder(path.parent)
+        for folder in (path, *made):  # an entry is on the disk with the folder that it is in
+            _sync_folder(folder.parent)
     except OSError as error:
         raise StoreError(f"cannot create {path}: {error.strerror}; choose another --store") from error
 

@@ -21,38 +21,52 @@ class Interrupted(Exception):
 
 
 class StopFlag:
-    """What the signal handlers set and training polls.
+    """What the signal handlers set.
 
-    array: `(1,)` uint8. polled: whether somebody looks at it; until then, while there is nothing to lose yet, the
-    handler raises `Interrupted` by itself.
+    array: `(1,)` uint8, which training polls; a search that fails sets it too, to stop training. came: whether a signal
+    did. polled: whether somebody looks at it; until then, while there is nothing to lose yet, the handler raises
+    `Interrupted` by itself.
     """
 
     def __init__(self) -> None:
         self.array: NDArray[np.uint8] = np.zeros(1, np.uint8)
+        self.came = False
         self.polled = False
         self.signal_number = signal.SIGINT
 
+    def set(self, number: signal.Signals) -> None:
+        """A signal came: stop at the next safe point."""
+        self.signal_number = number
+        self.came = True
+        self.array[0] = 1
+
     def check(self) -> None:
         """Raises: Interrupted: a signal came."""
-        if self.array[0]:
+        if self.came:
             raise Interrupted(self.signal_number)
 
 
 @contextmanager
 def handled(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `flag`; at the second one run `on_second` and leave the process."""
+    """Let SIGINT and SIGTERM raise `flag`; at the second one run `on_second` and leave the process.
+
+    on_second: runs in a signal handler, whatever the process was doing: it must take no lock.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if flag.array[0]:
+        if flag.came:
+            for each in before:  # a third one would run this within itself
+                signal.signal(each, signal.SIG_IGN)
             on_second()
             os._exit(128 + number)
-        flag.signal_number = signal.Signals(number)
-        flag.array[0] = 1
+        flag.set(signal.Signals(number))
         if not flag.polled:
             flag.check()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        for number in before:
+            signal.signal(number, handle)
         yield
     finally:
         for number, handler in before.items():

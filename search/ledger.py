@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Ledger:
     """A study in Optuna's storage.
 
-    path: the journal file; made if absent. A last line torn by a crash is cut off: what it told is told again.
+    path: the journal file; made if absent. A last line torn by a crash or a full disk is cut off: what it told is
+    told again.
     identity: digest of what the study is.
     Raises: StoreError: the journal cannot be read or written. StudyError: it holds what this program did not write, or
     another study of that name.
@@ -45,11 +46,8 @@ class Ledger:
             self._study_id = _study_id(self._storage, study)
             self.trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
             begun_as = _begun_as(self._storage, self._study_id, identity, begins=not self.trials)
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-            raise StoreError(
-                f"cannot read {path}: {error}; move the file away and run the same command again: "
-                "it is written anew from the results"
-            ) from error
+        except _UNREADABLE as error:
+            raise _cannot_read(path, error) from error
         if begun_as != identity:
             folder = path.parent / "trials" / study
             raise StudyError(
@@ -71,19 +69,22 @@ class Ledger:
     def tell(self, result: TrialResult) -> None:
         """Write the result of the next trial.
 
-        Raises: ValueError: it is not the next one. StoreError: it cannot be written.
+        Raises: ValueError: it is not the next one. StoreError: it cannot be written, or what others wrote meanwhile
+        cannot be read.
         """
         if result.number != self.told:
             raise ValueError(f"trial {self.told} is next, found {result.number}")
         trial = self._frozen(result)
         try:
             trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
+            written = self._storage.get_trial(trial_id)
         except OSError as error:
             raise StoreError(
                 f"cannot write {self._path}: {error.strerror}; what is finished is kept: make room, "
                 "then run the same command again"
             ) from error
-        written = self._storage.get_trial(trial_id)
+        except _UNREADABLE as error:
+            raise _cannot_read(self._path, error) from error
         if written.number != result.number:
             raise StudyError(f"another program told trial {result.number} in {self._path}: choose another --study")
         self.trials.append(written)
@@ -115,19 +116,39 @@ class Ledger:
         )
 
 
+# What Optuna raises for a journal that is not its own or is damaged.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
+
+
+def _cannot_read(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"cannot read {path}: {error}; move the file away and run the same command again: "
+        "it is written anew from the results"
+    )
+
+
 class _FileLock:
     """Optuna's journal lock by `flock`, which the system releases when its holder dies.
+
+    Whoever holds it finds whole lines only: what a writer that was killed or had no room left of its last one is cut
+    off, since the next line would be taken for the rest of it.
 
     Its file stays, so it must not have the name of Optuna's own lock, which waits 30 s for such a file to go away.
     """
 
     def __init__(self, path: Path) -> None:
+        self._journal = path
         self._path = path.with_name(path.name + ".flock")
         self._file: IO[str] | None = None
 
     def acquire(self) -> bool:
         self._file = open(self._path, "w")  # noqa: SIM115 - release() closes it
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            _cut_torn_tail(self._journal)
+        except BaseException:
+            self.release()
+            raise
         return True
 
     def release(self) -> None:
@@ -143,22 +164,20 @@ def _open_journal(path: Path) -> optuna.storages.JournalStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _FileLock(path)
     lock.acquire()
-    try:
-        _cut_torn_tail(path)
-    finally:
-        lock.release()
+    lock.release()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type] # duck-typed lock
 
 
 def _cut_torn_tail(path: Path) -> None:
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return
     with open(path, "rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
-            os.fsync(file.fileno())
+        file.seek(-1, os.SEEK_END)
+        if file.read() == b"\n":
+            return
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        os.fsync(file.fileno())
 
 
 def _study_id(storage: optuna.storages.BaseStorage, name: str) -> int:

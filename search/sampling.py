@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -55,8 +56,9 @@ class Proposer:
             return self.assume(number, _quasi_random(self._space, self._seed, number))
         self._thin()
         self._study.sampler = self._rebuilt_sampler(number)
-        trial = self._study.ask()
-        params = self._space.suggest(trial)
+        with self._one_order_of_sums():
+            trial = self._study.ask()
+            params = self._space.suggest(trial)
         self._running[number] = params
         self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
         return params
@@ -74,6 +76,15 @@ class Proposer:
         self._told.append(result)
         if (trial_id := self._ids.pop(result.number, None)) is not None:
             _finish(self._storage, trial_id, result)
+
+    def _one_order_of_sums(self) -> AbstractContextManager[None]:
+        """The Gaussian process computes with torch, whose sums depend on its threads: on the processors, on a variable
+        of the environment, and on whether a trial was trained in this process before."""
+        if self._sampler != "gp":
+            return nullcontext()
+        from insects.training.threads import one_thread
+
+        return one_thread()
 
     def _rebuilt_sampler(self, number: int) -> optuna.samplers.BaseSampler:
         import optuna

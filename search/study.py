@@ -160,12 +160,11 @@ class StudyLoop:
 
     def _abandon(self) -> None:
         """Stop training; what has just ended is still kept."""
-        interrupted = self.stop.array.copy()
         self.stop.array[0] = 1
         for future in self._futures:
             future.cancel()
         wait(self._futures)
-        self.stop.array[:] = interrupted
+        self.stop.array[0] = self.stop.came
         for future in [f for f in self._futures if not f.cancelled() and f.exception() is None]:
             with suppress(StoreError):  # what made the search stop is what is told; the trial is trained again
                 self._keep(future)

@@ -8,9 +8,7 @@ N  training rows    V  validation rows    F  features    C  classes    B  rows o
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +20,7 @@ from torch.nn import functional
 from insects.mlp import Floats, unflatten
 from insects.splits import Labels, Splits
 from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order
+from insects.training.threads import one_thread
 
 EVALUATED_AT_ONCE = 8192
 """Rows of a forward pass without gradients; bounds its memory."""
@@ -36,7 +35,7 @@ def advance(
     device: str,
 ) -> TrainingState:
     """Train up to `epochs` epochs on `device`: see `insects.training.advance`."""
-    with _one_thread() if torch.device(device).type == "cpu" else nullcontext():
+    with one_thread() if torch.device(device).type == "cpu" else nullcontext():
         rows = partial(_to_device, device=device)
         train, valid = rows(splits.train_x, splits.train_y), rows(splits.valid_x, splits.valid_y)
         network = _Network(state, device)
@@ -156,26 +155,3 @@ def _total(numbers: torch.Tensor) -> float:
 def _check(interrupt: NDArray[np.uint8]) -> None:
     if interrupt[0]:
         raise TrainingInterrupted("training was interrupted before the asked epochs were done")
-
-
-_thread_lock = threading.Lock()
-_threads_before, _users = 0, 0
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One intra-op thread while any trial trains on the CPU: trials run side by side, sums have one order, and two
-    OpenMP threads on cores that are busy already are 30 times slower than one."""
-    global _threads_before, _users
-    with _thread_lock:
-        if _users == 0:
-            _threads_before = torch.get_num_threads()
-        _users += 1
-        torch.set_num_threads(1)  # by each caller: OpenMP keeps the number a thread
-    try:
-        yield
-    finally:
-        with _thread_lock:
-            _users -= 1
-            if _users == 0:
-                torch.set_num_threads(_threads_before)

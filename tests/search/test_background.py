@@ -44,6 +44,7 @@ HANDLERS = {
     "threads": lambda: [os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]],
 }
 HANDLERS["sleep"] = lambda seconds: time.sleep(seconds)
+HANDLERS["garble"] = lambda: sys._getframe(1).f_locals["answers"].write("no JSON\\n")
 HANDLERS["die in Latin-1"] = lambda: (os.write(2, "müde".encode("latin-1")), os._exit(7))
 """
 
@@ -147,9 +148,18 @@ def test_module_that_cannot_be_imported_says_so() -> None:
     background.close()
 
 
-def test_killed_process_says_how_it_ended(background: Background) -> None:
-    os.kill(background.call("pid").result(60), signal.SIGKILL)
-    with pytest.raises(InsectsError, match="a process that brings results to MLflow was ended by SIGKILL"):
+@pytest.mark.parametrize(("number", "name"), [(int(signal.SIGKILL), "SIGKILL"), (signal.SIGRTMIN + 3, r"signal \d\d")])
+def test_killed_process_says_how_it_ended(background: Background, number: int, name: str) -> None:
+    os.kill(background.call("pid").result(60), number)
+    with pytest.raises(InsectsError, match=f"^a process that brings results to MLflow was ended by {name}$"):
+        background.call("add", a=1, b=1).result(60)
+
+
+def test_answer_that_cannot_be_read_fails_all_that_waits_and_all_that_comes(background: Background) -> None:
+    for future in [background.call("garble"), background.call("add", a=1, b=1)]:
+        with pytest.raises(BackgroundError, match="JSONDecodeError"):
+            future.result(60)
+    with pytest.raises(BackgroundError, match="JSONDecodeError"):
         background.call("add", a=1, b=1).result(60)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -52,3 +54,58 @@ def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Sig
     """)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (128 + number, "still here\ncleaned up\n")
+
+
+SEVERAL = """
+import os, signal, subprocess, sys, threading
+from search.background import Background
+from search.interrupts import StopFlag, handled
+flag = StopFlag()
+flag.polled = True
+helpers = [Background("search.exporter"), Background("search.exporter")]
+for helper in helpers:
+    helper.call("warm_up").result()  # its libraries take a while to take down
+
+def kill():
+    for helper in helpers:
+        helper.kill()
+
+def signals():
+    for _ in range(60):
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(0.005)
+
+with handled(flag, kill):
+    print(*[helper._process.pid for helper in helpers], flush=True)
+    threading.Thread(target=signals).start()
+    if sys.argv[1] == "loop":
+        while True:
+            pass
+    helpers[0]._process.wait()  # as when the search ends, and closes its helpers
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["loop", "closing"])
+def test_many_signals_end_the_process_and_its_helpers(place: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", SEVERAL, place], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            said, _ = process.communicate(timeout=120)  # it hung for good
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    for pid in map(int, said.split()):
+        for _ in range(100):  # a process is killed at once, and gone a little later
+            if not alive(pid):
+                break
+            time.sleep(0.1)
+        assert not alive(pid)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return state.strip() not in ("", "Z")  # nobody may be there to bury an orphan

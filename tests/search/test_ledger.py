@@ -128,6 +128,28 @@ def test_torn_tail_is_cut_and_the_journal_goes_on(tmp_path: Path, torn: bytes) -
     assert [trial["number"] for trial in optuna_trials(tmp_path / "optuna.journal")] == [0, 1]
 
 
+@pytest.mark.parametrize("torn", [b"{", b'{"op_code": 4, "worker_', b"\x00\x00\x00"])
+def test_tail_that_another_studys_process_tears_meanwhile_is_cut_too(tmp_path: Path, torn: bytes) -> None:
+    ledger = a_ledger(tmp_path)
+    ledger.tell(a_result(0))
+    with open(tmp_path / "optuna.journal", "ab") as file:  # it had no room for more
+        file.write(torn)
+    ledger.tell(a_result(1))
+    ledger.tell(a_result(2))
+    assert [trial["number"] for trial in optuna_trials(tmp_path / "optuna.journal")] == [0, 1, 2]
+    assert a_ledger(tmp_path).told == 3
+
+
+@pytest.mark.parametrize("damage", [b"garbage\n", b'{"op_code": 99, "worker_id": "x"}\n', b"[]\n", b"{}\n", b"3\n"])
+def test_damage_that_is_done_to_the_journal_meanwhile_is_an_error_with_a_way_out(tmp_path: Path, damage: bytes) -> None:
+    ledger = a_ledger(tmp_path)
+    ledger.tell(a_result(0))
+    with open(tmp_path / "optuna.journal", "ab") as file:
+        file.write(damage)
+    with pytest.raises(StoreError, match=r"cannot read .*optuna\.journal: .* written anew from the results"):
+        ledger.tell(a_result(1))
+
+
 @pytest.mark.parametrize(
     "damage", [b"garbage\n", b'{"op_code": 99, "worker_id": "x"}\n', b"[]\n", b"{}\n", b"\xff\xfe\n", b"3\n"]
 )

@@ -88,6 +88,30 @@ def test_archive_that_is_not_the_result_is_set_aside(kind: str, folder: StudyFol
     assert [path.name for path in folder.path.iterdir()] == ["0000.npz.damaged"]
 
 
+def test_result_that_there_is_no_memory_for_is_not_set_aside(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    folder.save(a_result(0))
+    monkeypatch.setattr(np, "load", load)
+    with pytest.raises(MemoryError):
+        folder.load(0)
+    assert folder.numbers() == [0]
+
+
+def test_damaged_size_that_asks_for_more_memory_than_there_is_is_set_aside(folder: StudyFolder) -> None:
+    folder.save(a_result(0))
+    before, after = b"(3, 4), }", b"(3000000000, 4000000), }"
+    padded = before + b" " * (len(after) - len(before))
+    content = folder.file(0).read_bytes()
+    assert content.count(padded) == 1
+    folder.file(0).write_bytes(content.replace(padded, after))
+    assert folder.load(0) is None
+    assert folder.numbers() == []
+
+
 def test_damaged_result_that_cannot_be_set_aside_is_an_error_that_names_it(folder: StudyFolder) -> None:
     (folder.path / "0000.npz.damaged" / "in the way").mkdir(parents=True)
     folder.file(0).write_bytes(b"no archive")

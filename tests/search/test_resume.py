@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from insects.errors import StoreError
-from insects.trial import TrialResult
+from insects.splits import Splits
+from insects.training import TrainingInterrupted
+from insects.trial import TrialResult, TrialTask
 from search import study
-from search.interrupts import Interrupted, StopFlag
+from search.interrupts import Interrupted, StopFlag, handled
 from search.results import StudyFolder
 from tests.search.references import PLAN, TRIALS, Reference, assert_equals_reference, folder_of
-from tests.search.studies import run_study, same
+from tests.search.studies import a_failure, run_study, same
 
 
 @pytest.mark.parametrize("number", [0, 1, 5])
@@ -26,7 +32,7 @@ def test_interrupted_study_ends_equal_to_an_uninterrupted_one(
 
     def interrupt(result: TrialResult) -> None:
         if result.number >= number:
-            flag.array[0] = 1
+            flag.set(signal.SIGINT)
 
     with pytest.raises(Interrupted):
         run_study(tmp_path, PLAN, TRIALS, stop=flag, on_result=interrupt)
@@ -36,6 +42,30 @@ def test_interrupted_study_ends_equal_to_an_uninterrupted_one(
     results = run_study(tmp_path, PLAN, TRIALS, on_known=lambda result: known.append(result.number))
     assert known == kept
     assert_equals_reference(tmp_path, results, reference)
+
+
+def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = StopFlag()
+    flag.polled = True
+
+    def trained(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+        if task.number == 0:
+            return a_failure(0)
+        while not interrupt[0]:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not flag.came:  # still training: the search waits for it
+            time.sleep(0.001)
+        raise TrainingInterrupted
+
+    def fail(result: TrialResult) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(study, "run_trial", trained)
+    with handled(flag, lambda: pytest.fail("that was the first signal")), pytest.raises(Interrupted, match="SIGTERM"):
+        run_study(tmp_path, PLAN, TRIALS, stop=flag, on_result=fail)
 
 
 def test_study_killed_between_two_results_ends_equal_to_an_uninterrupted_one(
