@@ -227,12 +227,13 @@ def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monke
 
     before(monkeypatch, registry, "_log_model", lambda: registration(two, "moths"))
     registration(one, "insects-mlp")
+    registration(one, "bees")  # needs no model of its own
     client = one.client()
     sources = {(version.name, str(version.source)) for version in client.search_model_versions()}
     (trial,) = runs_of(one, "trial")
     models = {str(model.model_uri) for model in client.search_logged_models([trial.info.experiment_id])}
     assert len(models) == 2
-    assert {name for name, _ in sources} == {"insects-mlp", "moths"}
+    assert {name for name, _ in sources} == {"insects-mlp", "moths", "bees"}
     assert {source for _, source in sources} == models
 
 
