@@ -214,6 +214,10 @@ def test_store_with_fewer_trials_leaves_the_comparison_of_all(stores: tuple[Stor
     tags = runs_of(one, "search")[0].data.tags
     assert tags["insects.compared"] == study_digest(light_results(one.study(STUDY)))
     assert tags["mlflow.note.content"].startswith("Best of 3 trials")
+    one.client().delete_run(delivered.search_run_id)
+    delivered = projection(two)
+    delivered.compare()  # better than none
+    assert runs_of(one, "search")[0].data.tags["mlflow.note.content"].startswith("Best of 1 trials")
 
 
 def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch) -> None:
