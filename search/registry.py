@@ -92,7 +92,7 @@ def _settled_version(
     """The trial's version. Of several, which two stores made at once, the first stays, with its model alone.
 
     Versions are numbered in the order in which they are made, so whoever makes one and looks sees an earlier one. One
-    whose model cannot be used goes as well, once there is a better one.
+    whose model is damaged, or of a run that is no longer the trial's, goes as well, once there is a better one.
     """
     found_by = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in (STUDY_TAG, TRIAL_TAG, IDENTITY_TAG))
     versions = list(client.search_model_versions(found_by))
@@ -118,8 +118,7 @@ def _logged_models(client: MlflowClient, tags: dict[str, str], experiment_id: st
 
 
 def _usable(client: MlflowClient, models: list[LoggedModel], run_id: str) -> set[str]:
-    """URIs of those whose export reached its end, whose files are still there, and which are of the trial's run: its
-    run may be another one since, if it was deleted."""
+    """URIs of the models whose export reached its end, whose files are still there, and which are of that run."""
     from mlflow.entities import LoggedModelStatus
 
     def is_whole(model: LoggedModel) -> bool:

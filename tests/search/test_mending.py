@@ -107,6 +107,25 @@ def test_model_of_which_a_file_was_deleted_is_registered_again(name: str, store:
     assert str(version.version) == "2"
 
 
+def test_model_whose_export_did_not_reach_its_end_is_not_used(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_of(store, "s", 0)
+
+    def cut(*_: object, **__: object) -> None:
+        raise OSError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "finalize_logged_model", cut)
+        with pytest.raises(StoreError, match="cut"):
+            registered(store, folder)
+    client = own(store).client()
+    experiment = search_run(client, "s").info.experiment_id
+    (left,) = client.search_logged_models([experiment])
+    assert left.status == "PENDING"
+    assert registered(store, folder).version == "1"
+    (model,) = client.search_logged_models([experiment])
+    assert (model.status, model.model_id != left.model_id) == ("READY", True)
+
+
 def test_model_follows_its_trial_to_another_run(store: Path) -> None:
     folder = study_of(store, "s", 0)
     registered(store, folder)

@@ -214,6 +214,10 @@ def test_store_with_fewer_trials_leaves_the_comparison_of_all(stores: tuple[Stor
     tags = runs_of(one, "search")[0].data.tags
     assert tags["insects.compared"] == study_digest(light_results(one.study(STUDY)))
     assert tags["mlflow.note.content"].startswith("Best of 3 trials")
+    one.client().delete_run(delivered.search_run_id)
+    delivered = projection(two)
+    delivered.compare()  # better than none
+    assert runs_of(one, "search")[0].data.tags["mlflow.note.content"].startswith("Best of 1 trials")
 
 
 def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,12 +231,13 @@ def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monke
 
     before(monkeypatch, registry, "_log_model", lambda: registration(two, "moths"))
     registration(one, "insects-mlp")
+    registration(one, "bees")  # needs no model of its own
     client = one.client()
     sources = {(version.name, str(version.source)) for version in client.search_model_versions()}
     (trial,) = runs_of(one, "trial")
     models = {str(model.model_uri) for model in client.search_logged_models([trial.info.experiment_id])}
     assert len(models) == 2
-    assert {name for name, _ in sources} == {"insects-mlp", "moths"}
+    assert {name for name, _ in sources} == {"insects-mlp", "moths", "bees"}
     assert {source for _, source in sources} == models
 
 
