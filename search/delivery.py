@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from insects.errors import InsectsError
+from search.alias import Registered
 from search.background import Background
 from search.display import say
 from search.interrupts import Interrupted
-from search.registry import Registered
 from search.results import StudyFolder
 from search.store import Store
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
+from search.alias import ALIAS
 from search.evaluated import Rows, RowsRequest, read_rows
 from search.loading import LoadedModel, load_model
 from search.plan import json_number
-from search.registry import ALIAS
 from search.store import Store, reaching
 from search.tags import ROLE_TAG, SEARCH_RUN_TAG
 from search.temporary import temporary_folder

@@ -42,6 +42,13 @@ def study_experiment(client: MlflowClient, store: Store, folder: StudyFolder) ->
     return str(experiment.experiment_id)
 
 
+def sees_files(client: MlflowClient, store: Store, folder: StudyFolder, experiment_id: str) -> bool:
+    """Whether files of the experiment that are not there are gone: a server's, or this store's own. Those of another
+    store, with which this one shares a database, may be on another machine."""
+    location = client.get_experiment(experiment_id).artifact_location
+    return store.is_server or location == store.artifact_location(folder.name)
+
+
 def _refusal(store: Store, name: str, deleted: bool) -> str:
     return (
         f"experiment {name} at {store.shown_uri} is of something else than this study, or of other data or settings: "

@@ -11,6 +11,7 @@ import numpy as np
 from insects.mlp import Shape, parameter_count
 from insects.params import TrialParams
 from search.lock import hold
+from search.logged_models import Runs
 from search.registry import register
 from search.store import Store, insist
 
@@ -36,11 +37,10 @@ def register_best(
     """`search.registry.register`, in words that fit a line of JSON."""
     place = Store(Path(store), tracking_uri)
     folder = place.study(study)
-    experiment, search_run, run = runs
     # The process of a search that was killed may still be at it: two must not make two versions. Another study of this
     # store may be comparing itself with the best model just now.
     with hold(place.path / "register.lock", wait=LOCK_SECONDS):
-        return asdict(insist(lambda: register(place, folder, number, (experiment, search_run, run), name, again)))
+        return asdict(insist(lambda: register(place, folder, number, Runs(*runs), name, again)))
 
 
 HANDLERS = {"warm_up": warm_up, "register": register_best}

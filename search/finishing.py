@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from insects.trial import TrialResult
+from search.alias import Registered
 from search.delivery import Delivery
 from search.display import Waiting
-from search.registry import Registered
 from search.store import Store
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insects.errors import StoreError
+from search.alias import ABSENT
 from search.model_files import check_program, reading_model_files
-from search.registry import ABSENT
 from search.store import Store, reaching
 from search.tags import SEARCH_RUN_TAG
 

@@ -14,6 +14,7 @@ from insects.params import Recipe
 from insects.splits import Splits, table_digest
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
+from search.alias import Registered
 from search.compiling import start_compiling
 from search.data_request import DataRequest, SearchData, load_data
 from search.delivery import Delivery
@@ -23,7 +24,6 @@ from search.interrupts import Interrupted, StopFlag, handled
 from search.ledger import Ledger
 from search.lock import Held, hold
 from search.plan import Plan, check_identity, default_name, digest, read_configs, study_digest
-from search.registry import Registered
 from search.results import StudyFolder
 from search.sampling import Proposer, SamplerName
 from search.side_by_side import trials_at_once

@@ -18,7 +18,7 @@ from insects.errors import StoreError
 from insects.trial import TrialResult, best_of
 from search import entries
 from search.comparison import COMPARED_TAG, deliver_comparison, light_results
-from search.experiment import study_experiment
+from search.experiment import sees_files, study_experiment
 from search.plan import study_digest
 from search.results import StudyFolder
 from search.runs import PARENT_TAG, TrialRun
@@ -72,6 +72,8 @@ class Projection:
     def restore_files(self) -> None:
         """Bring files again that were deleted under runs which are whole."""
         with reaching(self._store.tracking_uri):
+            if not sees_files(self._client, self._store, self._folder, self.experiment_id):
+                return
             restore_files(self._client, self.search_run_id, self._folder)
         for number in self._folder.numbers():
             with reaching(self._store.tracking_uri):

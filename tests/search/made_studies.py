@@ -8,7 +8,8 @@ from pathlib import Path
 
 from insects.params import Recipe
 from insects.training import init
-from search import registry
+from search.alias import Registered
+from search.logged_models import Runs
 from search.registry import register
 from search.results import StudyFolder
 from search.tracking import Projection
@@ -31,8 +32,8 @@ def study_of(
     return folder
 
 
-def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp") -> registry.Registered:
+def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp") -> Registered:
     """Deliver its trial and register it, as a search does."""
     projection = Projection(own(store), folder)
-    runs = (projection.experiment_id, projection.search_run_id, projection.deliver(0))
+    runs = Runs(projection.experiment_id, projection.search_run_id, projection.deliver(0))
     return register(own(store), folder, 0, runs, name)

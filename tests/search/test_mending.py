@@ -10,7 +10,10 @@ import pytest
 from mlflow import MlflowClient
 
 from insects.errors import StoreError
-from search import registry
+from search.logged_models import Runs, TrialModels
+from search.registry import register
+from search.store import Store
+from search.tracking import Projection
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.made_studies import registered, study_of
 
@@ -152,7 +155,7 @@ def test_version_whose_model_is_gone_stays_until_there_is_a_better_one(
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(registry, "_log_model", full)
+    monkeypatch.setattr(TrialModels, "log", full)
     with pytest.raises(StoreError, match="no space left"):
         registered(store, folder)
     assert str(own(store).client().get_model_version_by_alias("insects-mlp", "best").version) == "1"
@@ -250,3 +253,16 @@ def test_run_whose_trial_was_edited_is_nobodys(
     assert len(contents(tracked, study)["runs"]["trial-0003"]) == 2
     client.delete_run(run.info.run_id)
     assert contents(tracked, study) == finished.tracked
+
+
+def test_files_of_another_store_are_not_taken_for_deleted(store: Path, tmp_path: Path) -> None:
+    """Two stores share a database but no files: this one cannot see the model of the other, which is on its machine."""
+    registered(store, study_of(store, "s", 0))
+    (store / "artifacts").rename(tmp_path / "elsewhere")
+    other = Store.at(tmp_path / "other", own(store).tracking_uri)
+    folder = study_of(other.path, "s", 0, started=1.8e9)
+    projection = Projection(other, folder)
+    runs = Runs(projection.experiment_id, projection.search_run_id, projection.settled(0))
+    projection.restore_files()
+    assert register(other, folder, 0, runs, "insects-mlp").version == "1"
+    assert not list(store.rglob("*.png"))

@@ -21,7 +21,7 @@ INSTANTS = {
     "before telling": "search.ledger:Ledger.tell:before:4",
     "told": "search.ledger:Ledger.tell:after:6",
     "trial's run created": "search.tracking:Projection._create_run:after:3",
-    "model logged": "search.registry:_log_model:after:1",
+    "model logged": "search.logged_models:TrialModels.log:after:1",
     "version created": "search.registry:_create_version:after:1",
     "search's run closed": "search.tracking:Projection.finish:after:1",
 }

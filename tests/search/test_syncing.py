@@ -53,7 +53,7 @@ def test_sync_completes_a_registration_that_ended_before_the_alias_was_moved(
     registered(store, study_of(store, "a", seed=1, loss=0.5))
     folder = study_of(store, "b", seed=2, loss=0.9, data=OTHER_DATA)
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "_move_alias", lambda *_, **__: 1 / 0)
+        patch.setattr(registry, "move_alias", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             registered(store, folder)
     assert best_version(store) == "a 1"

@@ -14,6 +14,7 @@ from mlflow.entities import ViewType
 from insects.trial import TrialState
 from search import registry
 from search.comparison import light_results
+from search.logged_models import Runs, TrialModels
 from search.plan import study_digest
 from search.registry import register
 from search.store import Store
@@ -226,10 +227,10 @@ def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monke
 
     def registration(store: Store, name: str) -> None:
         delivered = projection(store)
-        runs = (delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
+        runs = Runs(delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
         register(store, store.study(STUDY), 0, runs, name)
 
-    before(monkeypatch, registry, "_log_model", lambda: registration(two, "moths"))
+    before(monkeypatch, TrialModels, "log", lambda: registration(two, "moths"))
     registration(one, "insects-mlp")
     registration(one, "bees")  # needs no model of its own
     client = one.client()
@@ -263,20 +264,20 @@ def test_courier_that_was_refused_once_goes_on_at_once(
     assert sorted(trials_of(one)) == [("0", "FINISHED"), ("1", "FINISHED")]
 
 
-@pytest.mark.parametrize("instant", ["_log_model", "_create_version"])
+@pytest.mark.parametrize("instant", [(TrialModels, "log"), (registry, "_create_version")], ids=["export", "version"])
 def test_two_registrations_at_once_leave_one_version_with_one_model(
-    instant: str, stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+    instant: tuple[object, str], stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered = {}
 
     def registration(store: Store) -> None:
         delivered = projection(store)
-        runs = (delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
+        runs = Runs(delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
         registered[store.path.name] = register(store, store.study(STUDY), 0, runs, "insects-mlp")
 
     one, two = stores
     projection(one).deliver_missing()
-    before(monkeypatch, registry, instant, lambda: registration(two))
+    before(monkeypatch, *instant, lambda: registration(two))
     registration(one)
     assert registered["one"].version == registered["two"].version == "1"
     client = one.client()
