@@ -30,7 +30,7 @@ from search.side_by_side import trials_at_once
 from search.space import SearchSpace
 from search.stopping import StoppingRule
 from search.store import Store
-from search.study import Clock, StudyLoop
+from search.study import Clock, StudyLoop, asked_before
 from search.timing import Stopwatch, covered
 
 
@@ -177,11 +177,15 @@ class _Loop:
         workers: int,
     ) -> None:
         self._request, self._delivery, self._workers = request, delivery, workers
-        self._trials = max(request.trials, _begun(folder.numbers(), ledger.told))
+        # All that the study has, if that is more: MLflow and Optuna's journal hold the same trials, and the best one is
+        # chosen among them. The journal may lack some, and know others whose results were deleted.
+        numbers = folder.numbers()
+        told = min(ledger.told, max(numbers, default=-1) + 1)
+        self._trials = max(request.trials, told, asked_before(numbers, plan.window))
         self.new = 0
         self.training_seconds = 0.0
         self._spans: list[tuple[float, float]] = []
-        self._progress = Progress(self._trials, (n for n in folder.numbers() if n < self._trials))
+        self._progress = Progress(self._trials, (n for n in numbers if n < self._trials))
         self._parts = (plan, splits, folder, ledger, flag)
         self.clock = Clock()
 
@@ -218,9 +222,3 @@ class _Loop:
     def _known(self, result: TrialResult) -> None:
         if result.state == "complete":
             self._progress.known(result.number, result.valid_loss)
-
-
-def _begun(finished: list[int], told: int) -> int:
-    """How many trials the study has: those told, and those finished from the first one on; either may be deleted."""
-    unbroken = next((n for n, number in enumerate(finished) if n != number), len(finished))
-    return max(unbroken, min(told, max(finished, default=-1) + 1))

@@ -7,13 +7,13 @@ never stopped: a trial without a result on disk is asked again, with the same an
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
-from itertools import takewhile
 
 import numpy as np
 
@@ -63,17 +63,17 @@ class StudyLoop:
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
 
-        deadline: `time.monotonic()` after which nothing new is asked; what was asked is finished.
+        deadline: `time.monotonic()` after which nothing new is asked; what any run asked is finished.
         Raises: StudyError: too many trials in a row failed. StoreError: a result cannot be kept. Interrupted: a signal
         asked to stop; what had been finished is on disk.
         """
         try:
-            asked = 0
+            asked, begun = 0, asked_before(self.folder.numbers(), self.plan.window)
             for number in range(trials):
                 self.stop.check()
                 if number >= self.plan.window:
                     self._tell(number - self.plan.window)
-                if deadline is not None and time.monotonic() >= deadline and not self.folder.file(number).exists():
+                if deadline is not None and time.monotonic() >= deadline and number >= begun:
                     break
                 self._ask(number)
                 asked = number + 1
@@ -149,7 +149,7 @@ class StudyLoop:
 
     def _check_failures(self) -> None:
         """Stop at each `FAILURES_IN_A_ROW`th failure, once: run again, the study goes on to the next one."""
-        failed = list(takewhile(lambda result: result.state == "failed", reversed(self.proposer.told)))
+        failed = list(itertools.takewhile(lambda result: result.state == "failed", reversed(self.proposer.told)))
         if failed and len(failed) % FAILURES_IN_A_ROW == 0:
             cause = failed[0].reason.strip().rpartition("\n")[2]
             raise StudyError(
@@ -168,6 +168,17 @@ class StudyLoop:
         for future in [f for f in self._futures if not f.cancelled() and f.exception() is None]:
             with suppress(StoreError):  # what made the search stop is what is told; the trial is trained again
                 self._keep(future)
+
+
+def asked_before(finished: Sequence[int], window: int) -> int:
+    """How many trials earlier runs asked, as far as the numbers of the finished ones tell.
+
+    Those that did not end lie below others that did, which are in MLflow already: they belong to the study too. Nothing
+    was asked beyond a window from the first of them; what lies there lacks results that were deleted.
+    """
+    known = set(finished)
+    first_missing = next(number for number in itertools.count() if number not in known)
+    return min(max(finished, default=-1) + 1, first_missing + window)
 
 
 def _light(result: TrialResult) -> TrialResult:

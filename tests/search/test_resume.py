@@ -159,3 +159,19 @@ def test_deadline_stops_asking_and_the_next_run_goes_on(
 def test_deadline_that_has_passed_still_returns_every_finished_trial(copied: Path, reference: Reference) -> None:
     results = run_study(copied, PLAN, TRIALS + 5, deadline=time.monotonic() - 1)
     assert_equals_reference(copied, results, reference)
+
+
+def test_deadline_that_has_passed_still_finishes_what_an_earlier_run_asked(copied: Path, reference: Reference) -> None:
+    folder_of(copied).file(TRIALS - 3).unlink()  # it was training when the two after it had ended
+    (copied / "optuna.journal").unlink()
+    results = run_study(copied, PLAN, TRIALS + 5, deadline=time.monotonic() - 1)
+    assert_equals_reference(copied, results, reference)
+
+
+@pytest.mark.parametrize(
+    ("finished", "asked"), [([], 0), ([0, 1, 2], 3), ([0, 2], 3), ([1, 3], 4), ([1, 4, 5], 4), ([0, 1, 9], 6)]
+)
+def test_trials_of_earlier_runs_end_at_the_last_result_and_within_a_window_of_the_first_that_is_missing(
+    finished: list[int], asked: int
+) -> None:
+    assert study.asked_before(finished, window=4) == asked
