@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,10 +50,13 @@ def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_firs
 ) -> None:
     flag = StopFlag()
     flag.polled = True
+    another_trains = threading.Event()
 
     def trained(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
         if task.number == 0:
+            assert another_trains.wait(60)
             return a_failure(0)
+        another_trains.set()
         while not interrupt[0]:
             time.sleep(0.001)
         os.kill(os.getpid(), signal.SIGTERM)
