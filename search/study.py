@@ -30,6 +30,9 @@ from search.starting import starting
 
 FAILURES_IN_A_ROW = 10
 
+# Python handles a signal between two of its instructions: one that comes just before the wait is seen after it.
+_SIGNAL_SECONDS = 1.0
+
 
 @dataclass
 class Clock:
@@ -125,9 +128,9 @@ class StudyLoop:
             self._check_failures()
 
     def _collect(self, block: bool) -> None:
-        """Put the trials that have ended on disk, whatever their order; `block` waits for at least one."""
+        """Put the trials that have ended on disk, whatever their order; `block` waits for one, or some time."""
         started = time.perf_counter()
-        done, _ = wait(self._futures, timeout=None if block else 0, return_when=FIRST_COMPLETED)
+        done, _ = wait(self._futures, timeout=_SIGNAL_SECONDS if block else 0, return_when=FIRST_COMPLETED)
         self.clock.waiting += time.perf_counter() - started
         for future in sorted(done, key=self._futures.__getitem__):
             self._keep(future)
@@ -163,7 +166,8 @@ class StudyLoop:
         self.stop.array[0] = 1
         for future in self._futures:
             future.cancel()
-        wait(self._futures)
+        while wait(self._futures, _SIGNAL_SECONDS).not_done:
+            pass
         self.stop.array[0] = self.stop.came
         for future in [f for f in self._futures if not f.cancelled() and f.exception() is None]:
             with suppress(StoreError):  # what made the search stop is what is told; the trial is trained again
