@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from search.results import StudyFolder
+from search.store import Store
 from tests.search.commands import invoke
 from tests.search.disks import mounted
+from tests.search.made_studies import study_of
 from tests.search.references import PLAN, TRIALS, Reference
 from tests.search.searched_images import TINY, Searched
 from tests.search.studies import run_study
+from tests.search.two_stores import OTHER_TIME, STUDY
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for one small file, which is what `tempfile` asks of one."""
     with mounted(tmp_path / "disk", "4k") as folder:
         yield folder
+
+
+@pytest.fixture
+def stores(tmp_path: Path, empty_database: Path) -> tuple[Store, Store]:
+    """Two stores with one database, each with the same trial of the same study."""
+    shutil.copy(empty_database, tmp_path / "shared.db")
+    study_of(tmp_path / "one", STUDY, seed=0)
+    study_of(tmp_path / "two", STUDY, seed=0, started=OTHER_TIME)
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    return Store.at(tmp_path / "one", uri), Store.at(tmp_path / "two", uri)

@@ -3,69 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow.entities import ViewType
 
 from insects.trial import TrialState
-from search import registry
 from search.comparison import light_results
-from search.logged_models import Runs, TrialModels
 from search.plan import study_digest
-from search.registry import register
 from search.store import Store
-from search.tracking import Projection
 from tests.search.made_studies import study_of
-
-STUDY = "s"
-OTHER_TIME = 1.8e9  # when the second store trained the same trial
-
-
-@pytest.fixture
-def stores(tmp_path: Path, empty_database: Path) -> tuple[Store, Store]:
-    """Two stores with one database, each with the same trial of the same study."""
-    shutil.copy(empty_database, tmp_path / "shared.db")
-    study_of(tmp_path / "one", STUDY, seed=0)
-    study_of(tmp_path / "two", STUDY, seed=0, started=OTHER_TIME)
-    uri = f"sqlite:///{tmp_path / 'shared.db'}"
-    return Store.at(tmp_path / "one", uri), Store.at(tmp_path / "two", uri)
-
-
-def projection(store: Store) -> Projection:
-    return Projection(store, store.study(STUDY))
-
-
-def runs_of(store: Store, role: str, view: int = ViewType.ACTIVE_ONLY) -> list[Any]:
-    client = store.client()
-    experiment = client.get_experiment_by_name(STUDY)
-    assert experiment is not None
-    wanted = f"tags.`insects.role` = '{role}'"
-    return list(client.search_runs([experiment.experiment_id], wanted, run_view_type=view))
-
-
-def trials_of(store: Store) -> list[tuple[str, str]]:
-    """Trial and status of each of the study's runs, which must hold each metric once."""
-    runs = runs_of(store, "trial")
-    for run in runs:
-        for key in run.data.metrics:
-            assert len(store.client().get_metric_history(run.info.run_id, key)) == 1
-    return [(run.data.tags["insects.trial"], run.info.status) for run in runs]
-
-
-def before(monkeypatch: pytest.MonkeyPatch, target: object, name: str, action: Callable[[], object]) -> None:
-    """Do something once, just before a method is called the next time."""
-    method, todo = getattr(target, name), [action]
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        while todo:
-            todo.pop()()
-        return method(*arguments, **options)
-
-    monkeypatch.setattr(target, name, call)
+from tests.search.two_stores import STUDY, before, projection, runs_of, trials_of
 
 
 def test_run_that_another_store_began_is_not_written_to_and_goes(stores: tuple[Store, Store]) -> None:
@@ -221,27 +170,6 @@ def test_store_with_fewer_trials_leaves_the_comparison_of_all(stores: tuple[Stor
     assert runs_of(one, "search")[0].data.tags["mlflow.note.content"].startswith("Best of 1 trials")
 
 
-def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch) -> None:
-    one, two = stores
-    projection(one).deliver_missing()
-
-    def registration(store: Store, name: str) -> None:
-        delivered = projection(store)
-        runs = Runs(delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
-        register(store, store.study(STUDY), 0, runs, name)
-
-    before(monkeypatch, TrialModels, "log", lambda: registration(two, "moths"))
-    registration(one, "insects-mlp")
-    registration(one, "bees")  # needs no model of its own
-    client = one.client()
-    sources = {(version.name, str(version.source)) for version in client.search_model_versions()}
-    (trial,) = runs_of(one, "trial")
-    models = {str(model.model_uri) for model in client.search_logged_models([trial.info.experiment_id])}
-    assert len(models) == 2
-    assert {name for name, _ in sources} == {"insects-mlp", "moths", "bees"}
-    assert {source for _, source in sources} == models
-
-
 def test_courier_that_was_refused_once_goes_on_at_once(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,30 +190,6 @@ def test_courier_that_was_refused_once_goes_on_at_once(
     courier.deliver(1)
     courier.close()
     assert sorted(trials_of(one)) == [("0", "FINISHED"), ("1", "FINISHED")]
-
-
-@pytest.mark.parametrize("instant", [(TrialModels, "log"), (registry, "_create_version")], ids=["export", "version"])
-def test_two_registrations_at_once_leave_one_version_with_one_model(
-    instant: tuple[object, str], stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registered = {}
-
-    def registration(store: Store) -> None:
-        delivered = projection(store)
-        runs = Runs(delivered.experiment_id, delivered.search_run_id, delivered.settled(0))
-        registered[store.path.name] = register(store, store.study(STUDY), 0, runs, "insects-mlp")
-
-    one, two = stores
-    projection(one).deliver_missing()
-    before(monkeypatch, *instant, lambda: registration(two))
-    registration(one)
-    assert registered["one"].version == registered["two"].version == "1"
-    client = one.client()
-    (version,) = client.search_model_versions("name = 'insects-mlp'")
-    (trial,) = runs_of(one, "trial")
-    (model,) = client.search_logged_models([trial.info.experiment_id])
-    assert (version.source, version.run_id) == (model.model_uri, trial.info.run_id)
-    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "1"
 
 
 def test_two_comparisons_at_once_hold_the_best_figures_once(
