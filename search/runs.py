@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PARENT_TAG = "mlflow.parentRunId"
 ENDED = ("FINISHED", "KILLED", "FAILED")
 _OURS = f"tags.`{ROLE_TAG}` != ''"
+_SEARCHES = f"tags.`{ROLE_TAG}` = 'search'"
 _PAGE = 1000
 
 
@@ -83,10 +84,10 @@ class StudyRuns:
 
     def _search_run(self, create: Callable[[], object]) -> Run:
         """Of several the one with the lowest id stays, whoever looks."""
-        found = list(self._find(f"tags.`{ROLE_TAG}` = 'search'"))
+        found = list(self._find(_SEARCHES))
         if not found:
             create()
-            found = list(self._find(f"tags.`{ROLE_TAG}` = 'search'"))
+            found = list(self._find(_SEARCHES))
         kept, *others = sorted(found, key=lambda run: str(run.info.run_id))
         for other in others:
             self._client.delete_run(other.info.run_id)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search import entries
-from search.archive import StudyData
 from search.comparison import COMPARED_TAG, IMAGES, TABLE
 from search.held_out import FOLDER_TAG, HELD_OUT, HELD_OUT_IMAGES, SOURCE_TAG, save_images, save_table
 from search.results import StudyFolder
@@ -40,7 +39,11 @@ def describe_search(client: MlflowClient, run_id: str, folder: StudyFolder) -> N
     source, identity, images = folder.source(), folder.identity(), folder.images()
     dataset = Dataset(source, identity["data"]["digest"][:_DIGEST_LENGTH], "local", source)
     with temporary_folder() as local:
-        _save_held_out(folder, folder.data(), local)
+        held_out = folder.data().held_out
+        if images is None:
+            save_table(held_out, local / HELD_OUT)
+        else:
+            save_images(images, held_out, local / HELD_OUT_IMAGES)
         with reaching(client.tracking_uri):
             client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
             for key, value in {FOLDER_TAG: images.folder, SOURCE_TAG: source}.items() if images else ():
@@ -59,11 +62,3 @@ def restore_files(client: MlflowClient, run_id: str, folder: StudyFolder) -> Non
     compared = {"trials.csv", "optimization_history.png", IMAGES if of_images else TABLE}
     if COMPARED_TAG in tags and not compared <= files:
         client.delete_tag(run_id, COMPARED_TAG)
-
-
-def _save_held_out(folder: StudyFolder, data: StudyData, local: Any) -> None:
-    images = folder.images()
-    if images is None:
-        save_table(data.held_out, local / HELD_OUT)
-    else:
-        save_images(images, data.held_out, local / HELD_OUT_IMAGES)

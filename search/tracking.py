@@ -82,11 +82,12 @@ class Projection:
             result = self._folder.load(number)
             if run is None or result is None:  # deleted or damaged meanwhile: told by whoever delivers it
                 continue
+            if found >= _file_names(result):
+                continue
             with temporary_folder() as folder:
-                if not found >= _file_names(result):
-                    self._draw(result, folder)
-                    with reaching(self._store.tracking_uri):
-                        self._files_of(run).log_artifacts(str(folder))
+                self._draw(result, folder)
+                with reaching(self._store.tracking_uri):
+                    self._files_of(run).log_artifacts(str(folder))
 
     def compare(self) -> None:
         """Bring the figures of the best trial, and those that compare all trials, to the search's run."""

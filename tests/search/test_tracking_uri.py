@@ -71,6 +71,8 @@ def test_what_is_refused_mlflow_refuses_too(uri: str) -> None:
 
 
 def test_folder_that_mlflow_was_told_to_keep_runs_in_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError, match="a folder, in which MLflow no longer keeps runs"):
+        check_uri("file:///srv/runs")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     check_uri("file:///srv/runs")
 

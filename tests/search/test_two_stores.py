@@ -13,6 +13,7 @@ from insects.trial import TrialState
 from search.comparison import light_results
 from search.plan import study_digest
 from search.store import Store
+from search.tracking import Projection
 from tests.search.made_studies import study_of
 from tests.search.two_stores import STUDY, before, projection, runs_of, trials_of
 
@@ -62,32 +63,33 @@ def test_run_that_became_whole_while_this_one_was_made_is_kept(
     assert trials_of(one) == [("0", "FINISHED")]
 
 
+def both_written(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Projection, Projection, str, str]:
+    """Both have written trial 0, and neither saw the other's run when it looked; the ids of both runs, ascending."""
+    first, second = (projection(store) for store in stores)
+    before(monkeypatch, first._client, "set_terminated", lambda: second.deliver(0))
+    first.deliver(0)
+    lower, higher = sorted(str(run.info.run_id) for run in runs_of(stores[0], "trial"))
+    return first, second, lower, higher
+
+
 def test_two_whole_runs_become_the_one_that_all_choose(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither saw the other's run when it looked."""
-    one, two = stores
-    first, second = projection(one), projection(two)
-    before(monkeypatch, first._client, "set_terminated", lambda: second.deliver(0))
-    first.deliver(0)
-    both = [run.info.run_id for run in runs_of(one, "trial")]
-    assert len(both) == 2
+    first, second, lower, _ = both_written(stores, monkeypatch)
     first.deliver_missing()
-    assert [run.info.run_id for run in runs_of(one, "trial")] == [min(both)]
-    assert (first.settled(0), second.settled(0)) == (min(both), min(both))
+    assert [run.info.run_id for run in runs_of(stores[0], "trial")] == [lower]
+    assert (first.settled(0), second.settled(0)) == (lower, lower)
 
 
 def test_trial_whose_run_each_deleted_for_the_others_is_delivered_again(
     stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = stores
-    first, second = projection(one), projection(two)
-    before(monkeypatch, first._client, "set_terminated", lambda: second.deliver(0))
-    first.deliver(0)
-    higher, lower = sorted((run.info.run_id for run in runs_of(one, "trial")), reverse=True)
+    first, second, lower, higher = both_written(stores, monkeypatch)
     before(monkeypatch, first._client, "delete_run", lambda: second._client.delete_run(lower))
     assert first.settled(0) not in (higher, lower)
-    assert trials_of(one) == [("0", "FINISHED")]
+    assert trials_of(stores[0]) == [("0", "FINISHED")]
 
 
 def test_searchs_run_that_another_store_replaces_is_found_again(stores: tuple[Store, Store]) -> None:
