@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from insects import mlp
 from insects.spiral import ARMS, spiral
-from search.results import StudyFolder
+from search.store.study_folder import StudyFolder
 
 DRAWS, PER_CLASS = 100_000, 300
 SPIRALS = -(-DRAWS // (ARMS * PER_CLASS))

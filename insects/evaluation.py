@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.layout import NAME_LENGTH, aligned, counted, cut, shortened
+from insects.text import NAME_LENGTH, aligned, counted, cut, shortened
 
 CONFIDENCE = 0.95
 MATRIX_CLASSES = 20

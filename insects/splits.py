@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.errors import DataError
-from insects.messages import listed, shown
 from insects.mlp import Floats, Shape
+from insects.text import listed, shown
 
 Labels = NDArray[np.int32]
 Hashes = NDArray[np.uint64]
@@ -89,7 +89,7 @@ def split(
     Args: test_fraction: of the table's rows. valid_fraction: of what is left after that. Both in (0, 1).
     Returns: the splits, rows in order of their hashes, and the held-out rows, not standardized (`test` if given).
     Raises: DataError: a fraction out of bounds, a class with too few rows, a column too spread for float32.
-    ValueError: `test` has other features or classes (`insects.data.read_rows_like` makes one that has not).
+    ValueError: `test` has other features or classes (`insects.tables.labelled.read_rows_like` makes one that has not).
     """
     for name, fraction in (("test", test_fraction), ("validation", valid_fraction)):
         if not 0 < fraction < 1:

@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables without content: making them takes seconds, copying them does not."""
-    from search.store import Store
+    from search.store.store import Store
 
     database = tmp_path_factory.mktemp("empty") / "mlflow.db"
     Store.at(database.parent, f"sqlite:///{database}").client().search_experiments(max_results=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,10 +35,71 @@ def importers(*forbidden: str, among: list[Path]) -> list[str]:
     ]
 
 
-def files(*names: str) -> list[Path]:
-    found = [ROOT / "search" / f"{name}.py" for name in names]
-    assert all(path.exists() for path in found)
-    return found
+WINGS = {
+    "system": (),
+    "store": ("system",),
+    "study": ("store", "system"),
+    "reports": ("study", "store", "system"),
+    "tracking": ("reports", "study", "store", "system"),
+    "registry": ("tracking", "reports", "study", "store", "system"),
+    "upload": ("registry", "tracking", "reports", "study", "store", "system"),
+    "commands": ("upload", "registry", "tracking", "reports", "study", "store", "system"),
+    "cli": ("commands", "upload", "registry", "tracking", "reports", "study", "store", "system"),
+}
+"""Each folder of `search/` and the folders that it may import."""
+
+LIBRARIES = {
+    "mlflow": ("tracking", "registry", "upload", "commands"),
+    "optuna": ("study", "reports"),
+    "click": ("cli", "system"),
+}
+"""Each library and the folders of `search/` that may import it."""
+
+
+def wing_of(path: Path) -> str:
+    return path.relative_to(ROOT / "search").parts[0]
+
+
+def search_files() -> list[Path]:
+    return [path for path in SOURCES if path.is_relative_to(ROOT / "search") and path.parent != ROOT / "search"]
+
+
+def test_search_holds_its_wings_and_nothing_else() -> None:
+    assert [path.name for path in SOURCES if path.parent == ROOT / "search"] == ["__init__.py"]
+    assert {wing_of(path) for path in search_files()} == set(WINGS)
+
+
+def test_each_wing_imports_only_the_wings_below_it() -> None:
+    refused = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in search_files()
+        for name in imported(path)
+        if name.startswith("search.") and name.split(".")[1] not in (wing_of(path), *WINGS[wing_of(path)])
+    ]
+    assert refused == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_each_library_is_imported_by_its_wings_alone(library: str) -> None:
+    among = [path for path in search_files() if wing_of(path) not in LIBRARIES[library]]
+    assert importers(library, among=among) == []
+
+
+def _modules(names: Iterable[str], modules: Collection[str]) -> Iterator[str]:
+    """The modules among imported names; of `from package import module` the module alone."""
+    found = [name for name in names if name in modules]
+    return (name for name in found if not any(other.startswith(f"{name}.") for other in found))
+
+
+@pytest.mark.parametrize("package", ["insects", "search"])
+def test_no_file_imports_itself_by_way_of_others(package: str) -> None:
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items() if name.startswith(package)}
+    graph = {name: set(_modules(imported(path), modules)) for name, path in modules.items()}
+    while leaves := [name for name, others in graph.items() if not others & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert graph == {}, "these files import each other in a circle"
 
 
 def test_the_core_knows_neither_the_search_nor_its_libraries() -> None:
@@ -47,25 +108,9 @@ def test_the_core_knows_neither_the_search_nor_its_libraries() -> None:
     assert importers("search", "optuna", "mlflow", "click", among=core) == []
 
 
-def test_the_loop_and_what_it_stands_on_never_import_mlflow() -> None:
-    loop = files("study", "sampling", "space", "stopping", "ledger", "results", "plan", "interrupts", "session")
-    loop += files("data_request", "image_data", "image_record", "timing")
-    assert importers("mlflow", among=loop) == []
-
-
-def test_what_writes_to_mlflow_never_imports_optuna() -> None:
-    among = files("tracking", "registry", "store", "courier", "exporter", "evaluating", "evaluated", "evaluated_images")
-    among += files("program")
-    assert importers("optuna", among=among) == []
-
-
-def test_nothing_imports_the_commands() -> None:
-    assert importers("search.cli", among=SOURCES) == []
-
-
 def test_only_the_space_suggests() -> None:
     among = [path for path in SOURCES if "suggest_" in path.read_text(encoding="utf-8")]
-    assert among == files("space")
+    assert among == [ROOT / "search" / "study" / "space.py"]
 
 
 def test_no_file_can_write_or_load_a_pickle() -> None:
@@ -85,7 +130,9 @@ def test_no_file_can_write_or_load_a_pickle() -> None:
                 assert safe[name] in keywords, f"{path}:{node.lineno}"
 
 
-@pytest.mark.parametrize("statement", ["import search.cli", "import search.cli, insects.errors, insects.params"])
+@pytest.mark.parametrize(
+    "statement", ["import search.cli.main", "import search.cli.main, insects.errors, insects.params"]
+)
 def test_importing_the_commands_loads_nothing_heavy(statement: str) -> None:
     script = f"import sys; {statement}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()

@@ -1,6 +1,6 @@
 """Kills the process at a named instant: put this folder on PYTHONPATH and set FAULT.
 
-FAULT is `module:function:before|after:count`, for example `search.ledger:Ledger.tell:after:3`: when that function is
+FAULT is `module:function:before|after:count`, for example `search.study.journal:Ledger.tell:after:3`: when that function is
 entered, or left, for the count-th time in a process, the process dies as by a power cut, and with it the search that
 started it. FAULT_SEEN names a file that is written first, so that a test can tell that the instant was reached.
 """
@@ -25,7 +25,7 @@ MODULE, FUNCTION, WHEN, COUNT = os.environ.get("FAULT", ":::0").split(":")
 def die() -> None:
     """As by SIGKILL to the whole program."""
     Path(os.environ["FAULT_SEEN"]).write_text(str(os.getpid()))
-    if "search.background" in sys.orig_argv:
+    if "search.upload.worker_process" in sys.orig_argv:
         os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -18,11 +18,11 @@ from typing import TextIO
 
 import numpy as np
 
-from insects.csv_reader import checked_name, open_csv, read_header
-from insects.data import ordered_classes
 from insects.errors import DataError
-from insects.messages import listed, shown
 from insects.splits import Labels
+from insects.tables.csv_reader import checked_name, open_csv, read_header
+from insects.tables.labelled import ordered_classes
+from insects.text import listed, shown
 
 _OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:")  # how an absolute name begins, on any system
 _UP = re.compile(r"(^|[/\\])\.\.([/\\]|$)")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from insects.errors import DataError
-from insects.messages import listed, shown
+from insects.text import listed, shown
 
 # With torchvision's weights it scales the input of these anew, and leaves out the heads that help in training alone.
 _SCALED_ANEW = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from insects.images.features import ImageSet
-from insects.layout import aligned, counted, cut, share, shortened
+from insects.text import aligned, counted, cut, share, shortened
 
 _CLASSES, _GROUPS, _SIZES, _BAD = 20, 20, 8, 10
 

@@ -160,8 +160,8 @@ class _CachedBackbone:
         self._module = None if self._path.exists() else self._make()
 
     def _make(self) -> torch.nn.Module:
-        from insects.image_model import ImageFeatures
         from insects.images.backbone import load_backbone
+        from insects.model import ImageFeatures
 
         backbone = load_backbone(self._name, self._recipe.weights)
         backbone.check_size(self._recipe.size)

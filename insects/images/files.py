@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from insects.messages import shown
+from insects.text import shown
 
 OnImage = Callable[[int, int], None]
 """Called with the images done and the images in all, from the calling thread."""

@@ -57,7 +57,7 @@ def decode(data: bytes, size: int) -> Pixels:
 
     Turned upright by its EXIF orientation. Transparent pixels become white, 16 bits become 8, and of a moving picture
     the first frame is taken. Cropped, not squeezed or padded: on specimens never seen, of drawn insects 4 to 3, that
-    was right for 77 % of the images, squeezing for 67 %, padding for 61 %. `insects.image_model` does the same to raw
+    was right for 77 % of the images, squeezing for 67 %, padding for 61 %. `insects.model` does the same to raw
     images.
     Raises: ValueError: with the reason: the content is no image, not whole, or too large. Unreadable: the memory does
     not suffice.

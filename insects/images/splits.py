@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from insects.errors import DataError
 from insects.images.features import ImageSet
-from insects.messages import listed, shown
 from insects.splits import Splits, Table, digest_of, moments, standardize
+from insects.text import listed, shown
 
 TRAIN, VALID, TEST = range(3)
 _PARTS = ("training", "validation", "test")

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from insects.layout import shortened
+from insects.text import shortened
 
 # A user's matplotlibrc is for the user's own figures: here it could ask for LaTeX, and one study would be drawn in two
 # ways.

@@ -14,8 +14,6 @@ from matplotlib.patches import StepPatch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from insects.associations import anova_f, most_telling
-from insects.layout import counted
 from insects.plots.boundary import POINTS, dot_size
 from insects.plots.plane import LARGEST, plane_for, robust_limits, sample_index
 from insects.plots.style import (
@@ -31,7 +29,9 @@ from insects.plots.style import (
     new_figure,
     write_heading,
 )
-from insects.raw_table import RawTable
+from insects.tables.associations import anova_f, most_telling
+from insects.tables.raw import RawTable
+from insects.text import counted
 
 HISTOGRAMS, PAIRED = 6, 4
 """Most features in a figure; of more, those that tell the classes apart best alone."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insects import csv_reader
 from insects.spiral import ARMS, FEATURES, spiral
 from insects.splits import Splits, Table, split
+from insects.tables import csv_reader
 from tests.insects.csv_cases import Write
 
 MakeSplits = Callable[..., Splits]

@@ -15,10 +15,10 @@ from random import Random
 import numpy as np
 from hypothesis import strategies as st
 
-from insects.data import read_table
 from insects.errors import DataError
 from insects.params import Recipe, TrialParams
 from insects.splits import split
+from insects.tables.labelled import read_table
 from insects.training import advance, init
 
 Grid = list[list[str]]

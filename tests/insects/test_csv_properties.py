@@ -7,7 +7,7 @@ from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 
-from insects import csv_reader
+from insects.tables import csv_reader
 from tests.insects.csv_strategies import csv_files, refusal
 
 CI = settings(

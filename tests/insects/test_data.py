@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insects import csv_reader
-from insects.data import read_rows_like, read_table
 from insects.splits import table_digest
+from insects.tables import csv_reader
+from insects.tables.labelled import read_rows_like, read_table
 from tests.insects.csv_cases import GOOD, Write, message_of
 
 
@@ -152,7 +152,7 @@ def test_pandas_reads_what_cell_by_cell_reads(tmp_path: Path, monkeypatch: pytes
 
 
 def test_import_and_small_files_need_no_pandas(write: Write) -> None:
-    code = "import sys; from insects.data import read_table; read_table('t.csv'); print('pandas' in sys.modules)"
+    code = "import sys; from insects.tables.labelled import read_table; read_table('t.csv'); print('pandas' in sys.modules)"
     path = write(GOOD)
     done = subprocess.run(
         [sys.executable, "-c", code],

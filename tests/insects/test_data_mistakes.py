@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from insects.data import read_rows_like, read_table
+from insects.tables.labelled import read_rows_like, read_table
 from tests.insects.csv_cases import GOOD, Write, message_of
 
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.feature_selection import f_classif
 
-from insects.associations import anova_f, correlations, most_telling
-from insects.describe import CORRELATED, FIGURES, WIDTH, Description, describe
 from insects.errors import DataError
-from insects.raw_table import UNLABELLED, RawTable, raw, read_raw_table
 from insects.spiral import builtin_tables
+from insects.tables.associations import anova_f, correlations, most_telling
+from insects.tables.describe import CORRELATED, FIGURES, WIDTH, Description, describe
+from insects.tables.raw import UNLABELLED, RawTable, raw, read_raw_table
 from tests.insects.csv_strategies import csv_files
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "insects_train.csv"

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from insects.evaluation import Report, cross_entropy, evaluate, wilson_interval
-from insects.layout import shortened
+from insects.text import shortened
 
 
 def report_of(confusion: list[list[int]], classes: tuple[str, ...]) -> Report:

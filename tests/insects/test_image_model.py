@@ -12,13 +12,12 @@ import torch
 from PIL import Image
 
 from insects.errors import DataError
-from insects.image_model import ImageFeatures, ImageMLP
 from insects.images.annotations import read_annotations
 from insects.images.backbone import Backbone, load_backbone, weights_digest
 from insects.images.features import FeatureRecipe, load_images
 from insects.images.reading import decode
 from insects.mlp import Floats, Shape, parameter_count
-from insects.model import StandardizedMLP, build_module
+from insects.model import ImageFeatures, ImageMLP, StandardizedMLP, build_module
 from insects.params import TrialParams
 
 PARAMS = TrialParams(depth=1, width=4, lr=0.1, batch_size=1)

@@ -15,7 +15,7 @@ from insects.plots import figure_png
 from insects.plots.boundary import POINTS
 from insects.plots.style import class_colours, drawable
 from insects.plots.table import HISTOGRAMS, PAIRED, table_figures
-from insects.raw_table import UNLABELLED, RawTable
+from insects.tables.raw import UNLABELLED, RawTable
 from tests.insects.plot_cases import decoded, texts
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insects.data import read_table
 from insects.spiral import ARMS, FEATURES, builtin_tables, spiral, write
+from insects.tables.labelled import read_table
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT.parent / "shared" / "data" / "insects_train.csv"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from insects import splits as splits_module
-from insects.data import read_rows_like, read_table
 from insects.spiral import builtin_tables
 from insects.splits import Table, moments, split, table_digest
+from insects.tables.labelled import read_rows_like, read_table
 from tests.insects.split_cases import a_table, counts, raw, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data"

@@ -20,10 +20,11 @@ from click.testing import CliRunner, Result
 
 from insects.errors import InsectsError
 from insects.training.compiled import warm_up
-from search import cli, delivery
-from search.background import BackgroundError
-from search.results import StudyFolder
-from search.store import Store
+from search.cli import main
+from search.store.store import Store
+from search.store.study_folder import StudyFolder
+from search.upload import uploader
+from search.upload.worker_process import BackgroundError
 from tests.search.studies import DIVERGING, PARAMS, UNTRAINABLE, as_dict
 
 BIN = Path(sys.executable).parent
@@ -126,9 +127,9 @@ def own(path: Path) -> Store:
 
 def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> Result:
     """Run a command in this process, its two helpers too. An exception that is a bug is raised here."""
-    monkeypatch.setattr(delivery, "Background", InlineBackground)
+    monkeypatch.setattr(uploader, "Background", InlineBackground)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # `mlflow.set_tracking_uri` sets it
-    result = CliRunner().invoke(getattr(cli, name), list(arguments))
+    result = CliRunner().invoke(getattr(main, name), list(arguments))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.results import StudyFolder
-from search.store import Store
+from search.store.store import Store
+from search.store.study_folder import StudyFolder
 from tests.search.commands import invoke
 from tests.search.disks import mounted
 from tests.search.made_studies import study_of

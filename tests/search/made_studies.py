@@ -8,11 +8,11 @@ from pathlib import Path
 
 from insects.params import Recipe
 from insects.training import init
-from search.alias import Registered
-from search.logged_models import Runs
-from search.registry import register
-from search.results import StudyFolder
-from search.tracking import Projection
+from search.registry.alias import Registered
+from search.registry.logged_models import Runs
+from search.registry.versions import register
+from search.store.study_folder import StudyFolder
+from search.tracking.trial_runs import Projection
 from tests.search.commands import own
 from tests.search.studies import PARAMS, a_plan, a_result, begun_folder, builtin_splits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from insects.trial import TrialResult
-from search.results import StudyFolder
+from search.store.study_folder import StudyFolder
 from tests.search.studies import DIVERGING, PARAMS, UNTRAINABLE, a_plan, optuna_trials, same
 
 TRIALS = 12

@@ -10,7 +10,7 @@ import numpy as np
 
 from insects import mlp
 from insects.images.reading import read_pixels
-from search.results import StudyFolder
+from search.store.study_folder import StudyFolder
 from tests.search.commands import own
 
 TINY = ("--trials", "2", "--epochs", "8", "--width", "8:16", "--depth", "1", "--lr", "1e-3:3e-3", "--image-size", "16")

@@ -18,14 +18,14 @@ from insects.spiral import builtin_tables
 from insects.splits import Splits, Table, split, table_digest
 from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
-from search.interrupts import StopFlag
-from search.ledger import Ledger
-from search.plan import Plan, digest, study_digest
-from search.results import StudyFolder
-from search.sampling import Proposer, SamplerName
-from search.space import SearchSpace
-from search.stopping import StoppingRule
-from search.study import StudyLoop
+from search.store.study_folder import StudyFolder
+from search.study.config import Plan, digest, study_digest
+from search.study.journal import Ledger
+from search.study.loop import StudyLoop
+from search.study.pruner import StoppingRule
+from search.study.sampler import Proposer, SamplerName
+from search.study.space import SearchSpace
+from search.system.signals import StopFlag
 
 SPACE = SearchSpace(depth=(1, 2), width=(8, 16), batch_size=(16, 32, 64))
 PARAMS = TrialParams(depth=1, width=8, lr=0.01, batch_size=32)

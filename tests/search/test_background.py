@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from insects.errors import InsectsError, StoreError
-from search.background import Background, BackgroundError, serve
+from search.upload.worker_process import Background, BackgroundError, serve
 
 HANDLERS_SOURCE = """
 import os, subprocess, sys, time
@@ -138,7 +138,7 @@ def test_encoding_of_the_terminal_does_not_matter(
 def test_without_a_folder_for_temporary_files_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(StoreError, match=r"temporary files cannot be written \(.*/none.*\): make room, or set TMPDIR"):
-        Background("search.courier")
+        Background("search.upload.runs_worker")
 
 
 def test_module_that_cannot_be_imported_says_so() -> None:

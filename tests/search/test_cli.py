@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from search import options
-from search.plan import study_digest
+from search.cli import options
+from search.study.config import study_digest
 from tests.search.commands import SMALL, Finished, command, contents, invoke, searching
 from tests.search.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
 
@@ -39,7 +39,7 @@ def test_terminal_without_our_characters_shows_question_marks(name: str) -> None
 def test_options_spell_out_what_their_sources_hold() -> None:
     from insects.devices import DEVICES
     from insects.training import ENGINES
-    from search.sampling import SAMPLERS
+    from search.study.sampler import SAMPLERS
 
     assert (options.SAMPLERS, options.ENGINES, options.DEVICES) == (SAMPLERS, ENGINES, DEVICES)
 
@@ -157,7 +157,7 @@ def test_study_goes_on_only_as_it_began(store: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_study_that_is_being_searched_is_refused_with_its_holder(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from search.lock import hold
+    from search.system.lock import hold
 
     arguments = (*SMALL, "--trials", "1", "--store", str(store), "--study", "mine")
     (store / "trials" / "mine").mkdir(parents=True)
@@ -235,7 +235,7 @@ def test_refused_study_leaves_nothing_of_itself(store: Path, monkeypatch: pytest
 
 
 def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    monkeypatch.setattr("search.store.store._ATTEMPTS", 1)
     away = ("--tracking-uri", "http://127.0.0.1:9")
     done = invoke(monkeypatch, "search", *SMALL, "--trials", "2", "--store", str(tmp_path), *away)
     assert done.exit_code == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from search import cli
+from search.cli import main
 from tests.search.commands import SMALL, command, invoke
 
 BAD_USAGE = [
@@ -72,7 +72,7 @@ def test_empty_text_is_refused_by_the_name_of_its_option(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = getattr(cli, name)
+    command = getattr(main, name)
     options = [option.opts[0] for option in command.params if not option.is_flag]
     assert {"--store", "--tracking-uri"} < set(options)
     for option in options:
@@ -84,7 +84,7 @@ def test_empty_text_is_refused_by_the_name_of_its_option(
 
 def test_size_that_no_memory_holds_is_refused_by_the_name_of_its_option() -> None:
     for option, most in (("--depth", "1000"), ("--width", "1000000"), ("--epochs", "1000000")):
-        done = CliRunner().invoke(cli.search, [option, "1" + 30 * "0"])
+        done = CliRunner().invoke(main.search, [option, "1" + 30 * "0"])
         assert done.exit_code == 2
         last = done.stderr.splitlines()[-1]
         assert last.startswith(f"Error: Invalid value for '{option}': ")
@@ -141,7 +141,7 @@ def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tests.search.commands.InlineBackground.call", lambda *_, **__: None)
-    monkeypatch.setattr("search.files.Path.mkdir", refused)
+    monkeypatch.setattr("search.system.files.Path.mkdir", refused)
     done = invoke(monkeypatch, "search", *SMALL, "--store", str(tmp_path / "store"))
     monkeypatch.undo()
     assert done.exit_code == 1
@@ -159,6 +159,6 @@ def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_option_that_would_be_ignored_is_a_usage_error(options: tuple[str, ...], complaint: str) -> None:
-    result = CliRunner().invoke(cli.search, list(options))
+    result = CliRunner().invoke(main.search, list(options))
     assert result.exit_code == 2
     assert complaint in result.stderr

@@ -19,7 +19,7 @@ ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 def test_tracebacks_that_did_not_get_to_mlflow_are_said_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    monkeypatch.setattr("search.store.store._ATTEMPTS", 1)
     configs = tmp_path / "configs.json"
     configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 10))
     away = ("--tracking-uri", "http://127.0.0.1:9")
@@ -55,7 +55,7 @@ def test_full_stdout_is_one_line_and_loses_no_result(line: str, store: Path) -> 
         assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
 
 
-@pytest.mark.parametrize("module", ["search.courier", "search.exporter"])
+@pytest.mark.parametrize("module", ["search.upload.runs_worker", "search.upload.model_worker"])
 def test_killed_helper_does_not_end_the_search(module: str, store: Path) -> None:
     arguments = [*SMALL, "--trials", "30", "--study", "s", "--store", str(store), "--json"]
     with searching(*arguments, MPLBACKEND="module://a_notebooks_own") as process:
@@ -70,7 +70,7 @@ def test_killed_helper_does_not_end_the_search(module: str, store: Path) -> None
 
 
 def test_password_in_a_tracking_uri_is_not_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    monkeypatch.setattr("search.store.store._ATTEMPTS", 1)
     away = ("--tracking-uri", "http://bob:S3cret@127.0.0.1:9")
     done = invoke(monkeypatch, "search", *SMALL, "--trials", "1", "--store", str(tmp_path), *away)
     assert done.exit_code == 0

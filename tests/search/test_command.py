@@ -8,7 +8,7 @@ from pathlib import Path
 
 SCRIPT = """
 import os, subprocess, sys
-from search.command import _open_closed_streams
+from search.cli.command import _open_closed_streams
 _open_closed_streams()
 print("nowhere")
 print("nowhere", file=sys.stderr)

@@ -17,10 +17,10 @@ from insects import mlp
 from insects.params import TrialParams
 from insects.splits import Splits
 from insects.trial import TrialResult
-from search import comparison
-from search.comparison import COMPARED_TAG, light_results, sample_table, write_comparison
-from search.results import StudyFolder
-from search.tracking import Projection
+from search.reports import comparison
+from search.reports.comparison import COMPARED_TAG, light_results, sample_table, write_comparison
+from search.store.study_folder import StudyFolder
+from search.tracking.trial_runs import Projection
 from tests.search.commands import Finished, own
 from tests.search.studies import a_failure, a_plan, a_result, begun_folder, builtin_splits
 
@@ -155,5 +155,5 @@ def test_wide_samples_are_cut_and_it_is_said(tmp_path: Path) -> None:
 
 
 def test_modules_of_the_comparison_do_without_optuna_until_they_are_used() -> None:
-    code = "import sys, search.comparison, search.importance, search.tracking; print('optuna' in sys.modules)"
+    code = "import sys, search.reports.comparison, search.reports.importance, search.tracking.trial_runs; print('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -10,8 +10,9 @@ from typing import Any
 import mlflow
 import pytest
 
-from search import database, delivery
-from search.database import create_database, empty_database
+from search.tracking import database
+from search.tracking.database import create_database, empty_database
+from search.upload import uploader
 from tests.search.commands import InlineBackground, command, own
 
 
@@ -60,11 +61,11 @@ def test_second_database_has_the_tables_of_the_first_and_no_experiment_of_its(
 def test_only_what_takes_seconds_is_said(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(delivery, "Background", InlineBackground)
+    monkeypatch.setattr(uploader, "Background", InlineBackground)
     monkeypatch.setattr(InlineBackground, "call", lambda *_, **__: None)
     for store, said in (("a", "Creating MLflow's database meanwhile: some seconds, once a machine\n"), ("b", "")):
         place = own(tmp_path / store)
-        bringing = delivery.Delivery(place)
+        bringing = uploader.Delivery(place)
         for study in ("one", "two"):
             bringing.open(place.study(study))
         assert capsys.readouterr().err == said

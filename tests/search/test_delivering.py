@@ -12,11 +12,12 @@ import pytest
 from insects.errors import StoreError
 from insects.mlp import parameter_count
 from insects.training import METRICS
-from search import courier, entries
-from search.courier import Courier
-from search.lock import hold
-from search.store import Store
-from search.tracking import Projection
+from search.store.store import Store
+from search.system.lock import hold
+from search.tracking import run_values
+from search.tracking.trial_runs import Projection
+from search.upload import runs_worker
+from search.upload.runs_worker import Courier
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.studies import builtin_splits
 
@@ -48,7 +49,9 @@ def test_half_written_run_is_completed(projection: Projection, untracked: Path, 
     assert second is not None
     bare = projection._create_run(first).run_id
     some = projection._create_run(second).run_id
-    projection._client.log_batch(some, metrics=entries.best_metrics(second, entries.ended(second), second.best_epoch))
+    projection._client.log_batch(
+        some, metrics=run_values.best_metrics(second, run_values.ended(second), second.best_epoch)
+    )
     restarted = Projection(own(untracked), own(untracked).study(study))
     assert (restarted.deliver(0), restarted.deliver(1)) == (bare, some)
     runs = contents(untracked, study)["runs"]
@@ -131,8 +134,8 @@ def test_histories_longer_than_a_batch_are_delivered_whole(store: Path) -> None:
 def test_courier_without_the_studys_lock_delivers_nothing(
     untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "LOCK_SECONDS", 0.0)
-    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    monkeypatch.setattr(runs_worker, "LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("search.store.store._ATTEMPTS", 1)
     store = own(untracked)
     study = finished.answer["study"]
     late = Courier()

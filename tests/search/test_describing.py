@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search import describing
+from search.commands import describe
 from tests.search.commands import command, invoke, own
 
 FLOWERS = "species,width,colour\nrose,1.5,red\niris,,blue\nrose,2.5,\niris,3.5,blue\n"
@@ -109,9 +109,9 @@ def test_run_of_a_description_that_was_killed_is_completed(
 
 def test_run_with_tags_alone_is_completed(monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path) -> None:
     client = own(store).client()
-    experiment_id = client.create_experiment(describing.EXPERIMENT)
-    digest = describing.read(flowers, None, "species", None, store).digest
-    half = client.create_run(experiment_id, tags={describing.DIGEST_TAG["table"]: digest})
+    experiment_id = client.create_experiment(describe.EXPERIMENT)
+    digest = describe.read(flowers, None, "species", None, store).digest
+    half = client.create_run(experiment_id, tags={describe.DIGEST_TAG["table"]: digest})
     done = invoke(
         monkeypatch, "describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"
     )

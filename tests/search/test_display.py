@@ -13,11 +13,11 @@ import termios
 
 import pytest
 
-from search.display import Progress, ReadingProgress
+from search.system.terminal import Progress, ReadingProgress
 
 SCRIPT = """
 import time
-from search.display import Progress
+from search.system.terminal import Progress
 progress = Progress(total=3, done=[0])
 progress.known(0, 0.5)
 progress.say("Study s")
@@ -30,7 +30,7 @@ progress.close()
 
 READING = """
 import time
-from search.display import ReadingProgress
+from search.system.terminal import ReadingProgress
 with ReadingProgress() as progress:
     for done in (1, 2, 4):
         time.sleep(0.2)

@@ -175,7 +175,7 @@ def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(
 
     client = own(finished.store).client()
     before = runs()
-    monkeypatch.setattr("search.evaluating.Path.write_bytes", refused)
+    monkeypatch.setattr("search.commands.evaluate.Path.write_bytes", refused)
     done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store))
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: temporary files cannot be written ([Errno 28] No space left on device: ")

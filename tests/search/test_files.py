@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search import files
+from search.system import files
 
 
 def test_every_folder_that_is_made_is_on_the_disk_with_the_one_that_it_is_in(

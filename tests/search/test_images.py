@@ -17,9 +17,10 @@ from insects.errors import StoreError
 from insects.images.features import FeatureRecipe
 from insects.images.reading import read_pixels
 from insects.mlp import Floats
-from search import image_data, program
-from search.data_request import DataRequest, ImageRequest
-from search.results import StudyFolder
+from search.registry import export
+from search.store.study_folder import StudyFolder
+from search.study import image_data
+from search.study.data import DataRequest, ImageRequest
 from tests.search.commands import digests, invoke
 from tests.search.searched_images import TINY, Searched
 
@@ -55,12 +56,12 @@ def test_identity_names_the_recipe_and_its_run_carries_the_figures(searched: Sea
 def test_input_example_is_of_the_stated_size_but_never_large(searched: Searched) -> None:
     record = searched.folder.images()
     assert record is not None
-    usual = program._image_example(record)
+    usual = export._image_example(record)
     assert usual.shape == (8, 3, 16, 16)
     names = [name for name, _ in record.test[:8]]
     assert (usual == read_pixels(searched.demo / "images", names, 16)[0]).all()
     # MLflow writes it out as text, twice: 8 images of 1024 by 1024 would be 240 MB.
-    assert program._image_example(replace(record, size=1024)).shape == (8, 3, 224, 224)
+    assert export._image_example(replace(record, size=1024)).shape == (8, 3, 224, 224)
 
 
 def test_kept_names_are_those_of_the_kept_rows(searched: Searched) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from insects.params import TrialParams
-from search.importance import importances
-from search.space import SearchSpace, as_dict
+from search.reports.importance import importances
+from search.study.space import SearchSpace, as_dict
 
 SPACES = {
     "default": SearchSpace(),

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from search.interrupts import Interrupted, StopFlag, handled
+from search.system.signals import Interrupted, StopFlag, handled
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -43,7 +43,7 @@ def test_handlers_of_before_come_back() -> None:
 def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Signals) -> None:
     script = textwrap.dedent(f"""
         import signal
-        from search.interrupts import StopFlag, handled
+        from search.system.signals import StopFlag, handled
         flag = StopFlag()
         flag.polled = True
         with handled(flag, lambda: print("cleaned up", flush=True)):
@@ -58,11 +58,11 @@ def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Sig
 
 SEVERAL = """
 import os, signal, subprocess, sys, threading
-from search.background import Background
-from search.interrupts import StopFlag, handled
+from search.upload.worker_process import Background
+from search.system.signals import StopFlag, handled
 flag = StopFlag()
 flag.polled = True
-helpers = [Background("search.exporter"), Background("search.exporter")]
+helpers = [Background("search.upload.model_worker"), Background("search.upload.model_worker")]
 for helper in helpers:
     helper.call("warm_up").result()  # its libraries take a while to take down
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from insects.errors import StoreError
-from search.kinds import check_kinds
-from search.results import StudyFolder
+from search.store.schema import check_kinds
+from search.store.study_folder import StudyFolder
 from tests.search.searched_images import Searched
 from tests.search.studies import a_plan, begun_folder
 

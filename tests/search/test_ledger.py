@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from insects.errors import StoreError, StudyError
 from insects.params import TrialParams
-from search.ledger import Ledger
+from search.study.journal import Ledger
 from tests.search.studies import PARAMS, SPACE, a_failure, a_result, optuna_trials
 
 

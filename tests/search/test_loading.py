@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from insects.errors import StoreError
-from search.loading import load_model
-from search.store import Store
+from search.registry.load import load_model
+from search.store.store import Store
 from tests.search.commands import Finished, invoke, own
 from tests.search.made_studies import registered, study_of
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from insects.errors import StoreError
-from search.lock import Held, hold
+from search.system.lock import Held, hold
 
 HOLDER = re.compile(r"process \d+ on \S+ since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from search.lock import hold
+from search.system.lock import hold
 held = hold(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)

@@ -10,10 +10,10 @@ import pytest
 from mlflow import MlflowClient
 
 from insects.errors import StoreError
-from search.logged_models import Runs, TrialModels
-from search.registry import register
-from search.store import Store
-from search.tracking import Projection
+from search.registry.logged_models import Runs, TrialModels
+from search.registry.versions import register
+from search.store.store import Store
+from search.tracking.trial_runs import Projection
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.made_studies import registered, study_of
 

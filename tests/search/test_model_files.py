@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from insects.errors import StoreError
-from search.loading import load_model
+from search.registry.load import load_model
 from tests.search.commands import invoke, own
 from tests.search.made_studies import registered, study_of
 from tests.search.test_loading import URI

@@ -18,9 +18,9 @@ from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import Recipe, TrialParams
 from insects.splits import table_digest
-from search.plan import Plan, check_identity, default_name, json_number, read_configs, study_digest
-from search.space import SearchSpace
-from search.stopping import StoppingRule
+from search.study.config import Plan, check_identity, default_name, json_number, read_configs, study_digest
+from search.study.pruner import StoppingRule
+from search.study.space import SearchSpace
 from tests.search.studies import PARAMS, a_failure, a_plan, a_result, builtin_splits
 
 
@@ -69,7 +69,7 @@ def test_library_versions_are_in_the_identity(library: str) -> None:
 def test_processor_that_numba_is_told_of_is_in_the_identity(setting: str, value: str) -> None:
     script = """
 from insects.devices import Choice
-from search.plan import _processor
+from search.study.config import _processor
 for engine in ("compiled", "torch"):
     print(_processor(Choice("cpu", engine, "as asked")))
 """

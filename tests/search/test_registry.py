@@ -11,9 +11,10 @@ import pytest
 
 from insects import mlp
 from insects.errors import StoreError
-from search import exporter, registry
-from search.lock import Held, hold
-from search.tracking import Projection
+from search.registry import versions
+from search.system.lock import Held, hold
+from search.tracking.trial_runs import Projection
+from search.upload import model_worker
 from tests.search.commands import Finished, digests, own
 from tests.search.made_studies import registered, study_of
 from tests.search.studies import builtin_splits
@@ -47,7 +48,7 @@ def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> No
     assert version["run"] == f"trial-{best['number']:04d}"
     assert version["search"] == f"search {finished.answer['study']}"
     assert float(version["tags"]["insects.valid_loss"]) == best["valid_loss"]
-    assert version["tags"]["insects.data"] == builtin_splits()[0].digest
+    assert version["tags"]["insects.tables.labelled"] == builtin_splits()[0].digest
     assert finished.answer["model"] == {
         "name": "insects-mlp",
         "version": "1",
@@ -123,7 +124,7 @@ def test_interrupted_registration_is_completed_with_the_model_that_is_there(
     def cut(*_: object) -> None:
         raise ConnectionError("away")
 
-    monkeypatch.setattr(registry, "_create_version", cut)
+    monkeypatch.setattr(versions, "_create_version", cut)
     with pytest.raises(StoreError, match="away"):
         registered(store, folder)
     monkeypatch.undo()
@@ -162,9 +163,9 @@ def test_version_of_another_study_of_that_name_is_not_taken_for_this_ones(store:
 def test_two_studies_of_a_store_are_not_compared_with_the_best_model_at_once(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter, "LOCK_SECONDS", 0.0)
+    monkeypatch.setattr(model_worker, "LOCK_SECONDS", 0.0)
     with hold(store / "register.lock"), pytest.raises(Held, match=r"register\.lock is held by process"):
-        exporter.register_best(str(store), own(store).tracking_uri, "s", 0, ["1", "2", "3"], "insects-mlp", True)
+        model_worker.register_best(str(store), own(store).tracking_uri, "s", 0, ["1", "2", "3"], "insects-mlp", True)
 
 
 def test_models_of_another_name_have_their_own_versions_and_alias(store: Path) -> None:

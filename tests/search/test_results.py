@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from insects.errors import StoreError
 from insects.params import TrialParams
-from search import archive
-from search.results import StudyFolder
+from search.store import serialization
+from search.store.study_folder import StudyFolder
 from tests.search.stored import CI, assert_equal
 from tests.search.studies import PARAMS, a_failure, a_plan, a_result, begun_folder, builtin_splits
 
@@ -66,7 +66,7 @@ def test_no_file_holds_a_pickle(tmp_path: Path) -> None:
 
 def test_object_array_is_never_written() -> None:
     with pytest.raises(ValueError, match="pickle"):
-        archive._pack({}, history=np.array([{}], dtype=object))
+        serialization._pack({}, history=np.array([{}], dtype=object))
 
 
 def test_absent_result_is_none(folder: StudyFolder) -> None:

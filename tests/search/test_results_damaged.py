@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insects.errors import StoreError
-from search import archive
-from search.results import StudyFolder
+from search.store import serialization
+from search.store.study_folder import StudyFolder
 from tests.search.stored import CI, assert_equal
 from tests.search.studies import a_plan, a_result, begun_folder
 
@@ -50,14 +50,14 @@ def test_damaged_result_is_equal_or_set_aside(folder: StudyFolder, place: float,
 
 def packed(changes: dict[str, object]) -> bytes:
     """The bytes of result 0, whole as an archive, with other values in it; None leaves one out."""
-    meta, arrays = archive._unpack(archive.pack_result(a_result(0)))
+    meta, arrays = serialization._unpack(serialization.pack_result(a_result(0)))
     for name, value in changes.items():
         entries = arrays if name in ("history", "weights", "extra") else meta
         if value is None:
             del entries[name]
         else:
             entries[name] = value
-    return archive._pack(meta, **arrays)
+    return serialization._pack(meta, **arrays)
 
 
 NOT_A_RESULT: dict[str, dict[str, object]] = {
@@ -154,13 +154,13 @@ OTHER_DATA: dict[str, dict[str, object]] = {
 def test_archive_that_is_not_the_data_is_an_error_that_names_the_file(kind: str, tmp_path: Path) -> None:
     folder = begun_folder(tmp_path, a_plan())
     path = folder.path / "data.npz"
-    meta, arrays = archive._unpack(path.read_bytes())
+    meta, arrays = serialization._unpack(path.read_bytes())
     for name, value in OTHER_DATA[kind].items():
         entries = meta if name == "classes" else arrays
         entries[name] = value
         if value is None:
             del entries[name]
-    path.write_bytes(archive._pack(meta, **arrays))
+    path.write_bytes(serialization._pack(meta, **arrays))
     with pytest.raises(StoreError, match=r"cannot read .*data\.npz: it is damaged .*restore the file") as caught:
         folder.data()
     assert "\n" not in str(caught.value)

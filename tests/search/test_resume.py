@@ -18,9 +18,9 @@ from insects.errors import StoreError
 from insects.splits import Splits
 from insects.training import TrainingInterrupted
 from insects.trial import TrialResult, TrialTask
-from search import study
-from search.interrupts import Interrupted, StopFlag, handled
-from search.results import StudyFolder
+from search.store.study_folder import StudyFolder
+from search.study import loop
+from search.system.signals import Interrupted, StopFlag, handled
 from tests.search.references import PLAN, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.search.studies import a_failure, run_study, same
 
@@ -68,7 +68,7 @@ def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_firs
     def fail(result: TrialResult) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(study, "run_trial", trained)
+    monkeypatch.setattr(loop, "run_trial", trained)
     with handled(flag, lambda: pytest.fail("that was the first signal")), pytest.raises(Interrupted, match="SIGTERM"):
         run_study(tmp_path, PLAN, TRIALS, stop=flag, on_result=fail)
 
@@ -155,7 +155,7 @@ def test_deadline_stops_asking_and_the_next_run_goes_on(
 ) -> None:
     ticks = itertools.count()
     clock = SimpleNamespace(monotonic=lambda: next(ticks), perf_counter=time.perf_counter)
-    monkeypatch.setattr(study, "time", clock)
+    monkeypatch.setattr(loop, "time", clock)
     some = run_study(tmp_path, PLAN, TRIALS, deadline=7)
     assert [result.number for result in some] == folder_of(tmp_path).numbers() == list(range(7))
     assert_equals_reference(tmp_path, run_study(tmp_path, PLAN, TRIALS), reference)
@@ -179,4 +179,4 @@ def test_deadline_that_has_passed_still_finishes_what_an_earlier_run_asked(copie
 def test_trials_of_earlier_runs_end_at_the_last_result_and_within_a_window_of_the_first_that_is_missing(
     finished: list[int], asked: int
 ) -> None:
-    assert study.asked_before(finished, window=4) == asked
+    assert loop.asked_before(finished, window=4) == asked

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from insects.params import TrialParams
 from insects.trial import TrialResult
-from search.options import SAMPLERS as OPTION_SAMPLERS
-from search.sampling import BEST, BLOCK, SAMPLERS, THINNED, Proposer, SamplerName
-from search.space import SearchSpace
+from search.cli.options import SAMPLERS as OPTION_SAMPLERS
+from search.study.sampler import BEST, BLOCK, SAMPLERS, THINNED, Proposer, SamplerName
+from search.study.space import SearchSpace
 from tests.search.studies import SPACE, a_failure, a_result, loss_of
 
 WINDOW = 4

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 PROPOSALS = """
 import math
 import numpy as np
-from search.sampling import Proposer
-from search.space import SearchSpace
+from search.study.sampler import Proposer
+from search.study.space import SearchSpace
 from tests.search.studies import a_result
 space = SearchSpace()
 proposer, asked = Proposer(space, "gp", 0), []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.results import StudyFolder
+from search.store.study_folder import StudyFolder
 from tests.search.commands import Finished, invoke
 from tests.search.studies import optuna_trials
 

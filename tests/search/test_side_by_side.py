@@ -12,7 +12,7 @@ from insects import memory
 from insects.devices import Choice
 from insects.errors import StudyError
 from insects.params import TrialParams
-from search.side_by_side import trials_at_once
+from search.study.workers import trials_at_once
 from tests.search.commands import SMALL, invoke
 from tests.search.studies import SPACE, UNTRAINABLE, a_plan, builtin_splits
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insects.params import TrialParams
-from search.space import SearchSpace, as_dict
+from search.study.space import SearchSpace, as_dict
 
 SPACE = SearchSpace(depth=(1, 4), width=(16, 256), lr=(1e-4, 1e-1), batch_size=(4, 8, 16))
 CORNER = TrialParams(depth=4, width=256, lr=1e-1, batch_size=16)

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from insects.errors import StoreError
-from search import cli
-from search.starting import starting
+from search.cli import main
+from search.system.spawn import starting
 from tests.search.commands import SMALL
 
 HINT = "end other programs or raise their limit (ulimit -u), then run the same command again"
@@ -25,7 +25,7 @@ def test_process_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatch:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(subprocess, "Popen", refused)
-    done = CliRunner().invoke(cli.search, [*SMALL, "--store", str(tmp_path)])
+    done = CliRunner().invoke(main.search, [*SMALL, "--store", str(tmp_path)])
     monkeypatch.undo()
     assert (done.exit_code, done.stdout) == (1, "")
     cause = "Resource temporarily unavailable"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insects.trial import TrialResult
-from search.stopping import STARTUP_TRIALS, StoppingRule
+from search.study.pruner import STARTUP_TRIALS, StoppingRule
 from tests.search.studies import a_failure, a_result
 
 EPOCHS = 5

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from insects.errors import StoreError
-from search import database
-from search.database import database_file
-from search.store import Store, reaching
+from search.store.store import Store, reaching
+from search.tracking import database
+from search.tracking.database import database_file
 from tests.search.commands import command, invoke, own
 from tests.search.studies import a_plan, a_result, begun_folder
 
@@ -171,7 +171,7 @@ def test_file_of_a_tracking_uri(uri: str) -> None:
 
 
 def test_own_uri_is_read_without_sqlalchemy(tmp_path: Path) -> None:
-    script = f"import sys; from search.database import database_file; print(database_file('sqlite:///{tmp_path}/x.db'))"
+    script = f"import sys; from search.tracking.database import database_file; print(database_file('sqlite:///{tmp_path}/x.db'))"
     script += "; print('sqlalchemy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{tmp_path}/x.db\nFalse\n"

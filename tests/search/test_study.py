@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from insects.errors import StoreError, StudyError
 from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask
-from search import study
-from search.ledger import Ledger
-from search.plan import Plan, study_digest
-from search.results import StudyFolder
-from search.sampling import Proposer
+from search.store.study_folder import StudyFolder
+from search.study import loop
+from search.study.config import Plan, study_digest
+from search.study.journal import Ledger
+from search.study.sampler import Proposer
 from tests.search.references import PLAN, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.search.studies import (
     DIVERGING,
@@ -110,7 +110,7 @@ def test_what_is_told_before_each_ask_is_fixed(tmp_path: Path, monkeypatch: pyte
         return a_result(task.number, task.params, [loss_of(task.params)])
 
     monkeypatch.setattr(Proposer, "ask", spied)
-    monkeypatch.setattr(study, "run_trial", shuffled)
+    monkeypatch.setattr(loop, "run_trial", shuffled)
     run_study(tmp_path, a_plan(window=5), 20, workers=4)
     assert told == {number: list(range(max(0, number - 4))) for number in range(20)}
 
@@ -128,7 +128,7 @@ def test_at_most_the_window_is_in_flight(tmp_path: Path, monkeypatch: pytest.Mon
             running -= 1
         return a_result(task.number, task.params)
 
-    monkeypatch.setattr(study, "run_trial", counted)
+    monkeypatch.setattr(loop, "run_trial", counted)
     run_study(tmp_path, a_plan(window=3), 12, workers=8)
     assert most == 3
 
@@ -141,7 +141,7 @@ def failing(fails: Callable[[int], bool]) -> Callable[..., TrialResult]:
 
 
 def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "run_trial", failing(lambda number: number >= 3))
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number >= 3))
     message = r"10 trials in a row failed, the last \(trial 12\) with: RuntimeError: boom"
     with pytest.raises(StudyError, match=message):
         run_study(tmp_path, a_plan(), 40)
@@ -149,7 +149,7 @@ def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pyte
 
 
 def test_stopped_search_goes_on_when_it_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "run_trial", failing(lambda number: number < 25))
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number < 25))
     for last in (9, 19):
         message = rf"{last + 1} trials in a row failed, the last \(trial {last}\) with: RuntimeError: boom; .*again"
         with pytest.raises(StudyError, match=message):
@@ -158,7 +158,7 @@ def test_stopped_search_goes_on_when_it_is_run_again(tmp_path: Path, monkeypatch
 
 
 def test_interrupted_search_stops_at_the_same_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "run_trial", failing(lambda number: True))
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
     assert len(run_study(tmp_path, a_plan(), 6)) == 6
     with pytest.raises(StudyError, match=r"10 trials in a row failed, the last \(trial 9\)"):
         run_study(tmp_path, a_plan(), 40)
@@ -169,7 +169,7 @@ def test_killed_search_stops_at_the_same_failure(tmp_path: Path, monkeypatch: py
         if result.number == 12:  # of 16 in flight: the tenth failure is on disk, and not yet told
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "run_trial", failing(lambda number: True))
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
     with pytest.raises(KeyboardInterrupt):
         run_study(tmp_path, a_plan(window=16), 40, workers=1, on_result=killed)
     assert 9 in folder_of(tmp_path).numbers()
@@ -193,7 +193,7 @@ def test_disk_that_is_full_is_told_once_and_what_fits_is_kept(tmp_path: Path, mo
         return a_result(task.number, task.params)
 
     monkeypatch.setattr(StudyFolder, "save", full)
-    monkeypatch.setattr(study, "run_trial", together)
+    monkeypatch.setattr(loop, "run_trial", together)
     with pytest.raises(StoreError, match=r"no room for trial [13]"):
         run_study(tmp_path, a_plan(), 4, workers=4)
     assert folder_of(tmp_path).numbers() == [0, 2]
@@ -207,7 +207,7 @@ def test_results_that_were_deleted_do_not_come_back_for_the_journals_sake(copied
 
 
 def test_nine_failures_in_a_row_do_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "run_trial", failing(lambda number: number % 10 != 9))
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number % 10 != 9))
     assert len(run_study(tmp_path, a_plan(), 30)) == 30
 
 
@@ -238,7 +238,7 @@ def test_other_plan_gives_other_results(tmp_path: Path, reference: Reference) ->
 DIGEST_SCRIPT = """
 import sys
 from pathlib import Path
-from search.plan import study_digest
+from search.study.config import study_digest
 from tests.search.studies import run_study
 from tests.search.references import PLAN, TRIALS
 print(study_digest(run_study(Path(sys.argv[1]), PLAN, TRIALS)))

@@ -11,19 +11,19 @@ import pytest
 from benchmarks import chaos
 
 INSTANTS = {
-    "import": "search.session:load_data:before:1",
-    "ask": "search.sampling:Proposer.ask:before:6",
+    "import": "search.commands.search:load_data:before:1",
+    "ask": "search.study.sampler:Proposer.ask:before:6",
     "between the params of one ask": "optuna.trial:Trial.suggest_float:before:5",
-    "stop decision": "search.stopping:StoppingRule.thresholds:after:9",
+    "stop decision": "search.study.pruner:StoppingRule.thresholds:after:9",
     "train": "insects.trial:run_trial:before:7",
-    "trained but not on disk": "search.results:StudyFolder.save:before:5",
-    "result file in place": "search.results:StudyFolder.save:after:8",
-    "before telling": "search.ledger:Ledger.tell:before:4",
-    "told": "search.ledger:Ledger.tell:after:6",
-    "trial's run created": "search.tracking:Projection._create_run:after:3",
-    "model logged": "search.logged_models:TrialModels.log:after:1",
-    "version created": "search.registry:_create_version:after:1",
-    "search's run closed": "search.tracking:Projection.finish:after:1",
+    "trained but not on disk": "search.store.study_folder:StudyFolder.save:before:5",
+    "result file in place": "search.store.study_folder:StudyFolder.save:after:8",
+    "before telling": "search.study.journal:Ledger.tell:before:4",
+    "told": "search.study.journal:Ledger.tell:after:6",
+    "trial's run created": "search.tracking.trial_runs:Projection._create_run:after:3",
+    "model logged": "search.registry.logged_models:TrialModels.log:after:1",
+    "version created": "search.registry.versions:_create_version:after:1",
+    "search's run closed": "search.tracking.trial_runs:Projection.finish:after:1",
 }
 
 

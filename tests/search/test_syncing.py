@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from search import exporter
-from search.delivery import Delivery
-from search.results import StudyFolder
+from search.store.study_folder import StudyFolder
+from search.upload import model_worker
+from search.upload.uploader import Delivery
 from tests.search.commands import Finished, contents, invoke, own
 from tests.search.made_studies import registered, study_of
 
@@ -48,12 +48,12 @@ def test_sync_leaves_the_alias_where_it_is(store: Path, monkeypatch: pytest.Monk
 def test_sync_completes_a_registration_that_ended_before_the_alias_was_moved(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search import registry
+    from search.registry import versions
 
     registered(store, study_of(store, "a", seed=1, loss=0.5))
     folder = study_of(store, "b", seed=2, loss=0.9, data=OTHER_DATA)
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "move_alias", lambda *_, **__: 1 / 0)
+        patch.setattr(versions, "move_alias", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             registered(store, folder)
     assert best_version(store) == "a 1"
@@ -100,7 +100,7 @@ def test_study_that_cannot_be_read_holds_up_no_other(
 def test_mlflow_that_is_away_is_exit_code_1(
     untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.store._ATTEMPTS", 1)
+    monkeypatch.setattr("search.store.store._ATTEMPTS", 1)
     code, out, errors = sync(monkeypatch, untracked, "--tracking-uri", "http://127.0.0.1:9")
     assert (code, out) == (1, "")
     assert errors.startswith(f"Error: study {finished.answer['study']}: MLflow at http://127.0.0.1:9 does not answer")
@@ -150,7 +150,7 @@ def test_model_that_cannot_be_registered_holds_up_nothing_else(
         raise StoreError("the registry is away")
 
     study = finished.answer["study"]
-    monkeypatch.setitem(exporter.HANDLERS, "register", away)
+    monkeypatch.setitem(model_worker.HANDLERS, "register", away)
     assert sync(monkeypatch, untracked) == (1, "", f"Error: study {study}: the registry is away")
     assert contents(untracked, study)["runs"] == finished.tracked["runs"]
     monkeypatch.undo()

@@ -12,9 +12,9 @@ import pytest
 from insects.errors import InsectsError
 from insects.params import Recipe, TrialParams
 from insects.training import init
-from search import delivery
-from search.background import Background
-from search.tracking import Projection
+from search.tracking.trial_runs import Projection
+from search.upload import uploader
+from search.upload.worker_process import Background
 from tests.search.commands import SMALL, Finished, InlineBackground, command, contents, invoke, own
 from tests.search.studies import a_failure, a_plan, a_result, begun_folder, builtin_splits
 
@@ -28,9 +28,9 @@ def absent(tmp_path: Path) -> str:
 def test_trial_that_could_not_be_drawn_is_delivered_later(
     absent: str, untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "Background", InlineBackground)
+    monkeypatch.setattr(uploader, "Background", InlineBackground)
     store = own(untracked)
-    bringing = delivery.Delivery(store)
+    bringing = uploader.Delivery(store)
     bringing.open(store.study(finished.answer["study"]))
     bringing.deliver(1)
     with monkeypatch.context() as patch:
@@ -93,7 +93,7 @@ def test_model_is_not_exported_where_there_is_no_room_for_it(
     runs = [projection.experiment_id, projection.search_run_id, projection.deliver(0)]
     place = {"store": str(store), "tracking_uri": own(store).tracking_uri, "study": "s"}
     monkeypatch.setenv("TMPDIR", str(small_disk))
-    exporter = Background("search.exporter")
+    exporter = Background("search.upload.model_worker")
     with pytest.raises(InsectsError, match=r"temporary files cannot be written \(\[Errno 28\] No space left"):
         exporter.call("register", **place, number=0, runs=runs, name="insects-mlp", again=True).result(120)
     exporter.close()

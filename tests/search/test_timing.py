@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.timing import covered
+from search.commands.timing import covered
 
 
 def test_time_that_several_trials_trained_in_counts_once() -> None:

@@ -11,8 +11,8 @@ from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 from sqlalchemy.exc import ArgumentError
 
 from insects.errors import StoreError
-from search import tracking_uri
-from search.tracking_uri import DATABASES, SERVERS, check_uri
+from search.store import tracking_uri
+from search.store.tracking_uri import DATABASES, SERVERS, check_uri
 from tests.search.commands import SMALL, invoke
 
 HINT = "name a server, http://HOST:PORT, or a database, sqlite:///FILE, postgresql://…, mysql://… or mssql://…"

@@ -10,10 +10,10 @@ import pytest
 from mlflow.entities import ViewType
 
 from insects.trial import TrialState
-from search.comparison import light_results
-from search.plan import study_digest
-from search.store import Store
-from search.tracking import Projection
+from search.reports.comparison import light_results
+from search.store.store import Store
+from search.study.config import study_digest
+from search.tracking.trial_runs import Projection
 from tests.search.made_studies import study_of
 from tests.search.two_stores import STUDY, before, projection, runs_of, trials_of
 
@@ -93,7 +93,7 @@ def test_trial_whose_run_each_deleted_for_the_others_is_delivered_again(
 
 
 def test_searchs_run_that_another_store_replaces_is_found_again(stores: tuple[Store, Store]) -> None:
-    from search.courier import Courier
+    from search.upload.runs_worker import Courier
 
     one, two = stores
     couriers = Courier(), Courier()
@@ -178,7 +178,7 @@ def test_courier_that_was_refused_once_goes_on_at_once(
     """Two make the experiment at once, and the server refuses one of them."""
     from mlflow import MlflowClient
 
-    from search.courier import Courier
+    from search.upload.runs_worker import Courier
 
     one, two = stores
     result = one.study(STUDY).load(0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from search import registry
-from search.logged_models import Runs, TrialModels
-from search.registry import register
-from search.store import Store
+from search.registry import versions
+from search.registry.logged_models import Runs, TrialModels
+from search.registry.versions import register
+from search.store.store import Store
 from tests.search.two_stores import STUDY, before, projection, runs_of
 
 
@@ -32,7 +32,7 @@ def test_model_that_another_name_uses_is_left(stores: tuple[Store, Store], monke
     assert {source for _, source in sources} == models
 
 
-@pytest.mark.parametrize("instant", [(TrialModels, "log"), (registry, "_create_version")], ids=["export", "version"])
+@pytest.mark.parametrize("instant", [(TrialModels, "log"), (versions, "_create_version")], ids=["export", "version"])
 def test_two_registrations_at_once_leave_one_version_with_one_model(
     instant: tuple[object, str], stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mlflow.entities import ViewType
 
-from search.store import Store
-from search.tracking import Projection
+from search.store.store import Store
+from search.tracking.trial_runs import Projection
 
 STUDY = "s"
 OTHER_TIME = 1.8e9  # when the second store trained the same trial

@@ -1,0 +1,172 @@
+"""Proposals: a pure function of the seed, the trial's number and what has been told, whenever it is asked."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from insects.params import TrialParams
+from insects.trial import TrialResult
+from search.study.space import SearchSpace, as_dict
+
+if TYPE_CHECKING:
+    import optuna
+
+SamplerName = Literal["tpe", "random", "gp", "qmc"]
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+# TPE compares the 25 best trials at most with all others, and its time grows with both. Beyond THINNED + BLOCK told
+# trials it sees the BEST ones, an even sample of the rest up to THINNED in all, and what was told since the last block.
+BEST, THINNED, BLOCK = 25, 128, 128
+
+
+class Proposer:
+    """Asks Optuna's samplers through a study in memory that holds just what the sampler may know.
+
+    Nothing of it outlives the process: told the same results in the same order it proposes the same.
+    """
+
+    def __init__(
+        self, space: SearchSpace, sampler: SamplerName, seed: int, configs: Sequence[TrialParams] = ()
+    ) -> None:
+        import optuna
+
+        self._space, self._sampler, self._seed, self._configs = space, sampler, seed, tuple(configs)
+        self._told: list[TrialResult] = []
+        self._running: dict[int, TrialParams] = {}
+        self._ids: dict[int, int] = {}
+        self._seen = 0
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._storage, self._study = _empty_study()
+
+    @property
+    def told(self) -> Sequence[TrialResult]:
+        """Results told so far, in order."""
+        return self._told
+
+    def ask(self, number: int) -> TrialParams:
+        """The parameters of trial `number`, which from then on counts as running."""
+        if number < len(self._configs):
+            return self.assume(number, self._configs[number])
+        if self._sampler == "qmc":
+            return self.assume(number, _quasi_random(self._space, self._seed, number))
+        self._thin()
+        self._study.sampler = self._rebuilt_sampler(number)
+        with self._one_order_of_sums():
+            trial = self._study.ask()
+            params = self._space.suggest(trial)
+        self._running[number] = params
+        self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        return params
+
+    def assume(self, number: int, params: TrialParams) -> TrialParams:
+        """Let trial `number` run with given parameters; what lies outside the space is kept from the sampler."""
+        self._running[number] = params
+        if params in self._space:
+            self._ids[number] = self._add(params, None)
+        return params
+
+    def tell(self, result: TrialResult) -> None:
+        """Let the sampler know how a running trial ended."""
+        del self._running[result.number]
+        self._told.append(result)
+        if (trial_id := self._ids.pop(result.number, None)) is not None:
+            _finish(self._storage, trial_id, result)
+
+    def _one_order_of_sums(self) -> AbstractContextManager[None]:
+        """The Gaussian process computes with torch, whose sums depend on its threads: on the processors, on a variable
+        of the environment, and on whether a trial was trained in this process before."""
+        if self._sampler != "gp":
+            return nullcontext()
+        from insects.training.threads import one_thread
+
+        return one_thread()
+
+    def _rebuilt_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        import optuna
+
+        seed = int(np.random.SeedSequence(self._seed, spawn_key=(number,)).generate_state(1)[0])
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        sampler: optuna.samplers.BaseSampler
+        if self._sampler == "gp":
+            # It takes a diverged trial's infinite loss for the worst finite one, as it should.
+            warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
+            sampler = optuna.samplers.GPSampler(seed=seed)
+        else:
+            sampler = optuna.samplers.TPESampler(seed=seed)
+        # All trials share one space; to find that out from each of them would be half of TPE's time.
+        distributions = {name: d for name, d in self._space.distributions().items() if not d.single()}
+        sampler.infer_relative_search_space = lambda study, trial: distributions  # type: ignore[method-assign]
+        return sampler
+
+    def _thin(self) -> None:
+        block = len(self._told) // BLOCK * BLOCK
+        if block == self._seen or block < THINNED + BLOCK:
+            return
+        self._seen = block
+        known = [result for result in self._told[:block] if result.params in self._space]
+        chosen = _even_sample(known) + [result for result in self._told[block:] if result.params in self._space]
+        self._storage, self._study = _empty_study()
+        for result in chosen:
+            self._add(result.params, result)
+        running = {number: params for number, params in self._running.items() if params in self._space}
+        self._ids = {number: self._add(params, None) for number, params in running.items()}
+
+    @property
+    def _study_id(self) -> int:
+        return self._storage.get_study_id_from_name(self._study.study_name)
+
+    def _add(self, params: TrialParams, result: TrialResult | None) -> int:
+        import optuna
+
+        trial = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=as_dict(params),
+            distributions=self._space.distributions(),
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
+        if result is not None:
+            _finish(self._storage, trial_id, result)
+        return trial_id
+
+
+def _empty_study() -> tuple[optuna.storages.BaseStorage, optuna.Study]:
+    import optuna
+
+    storage = optuna.storages.InMemoryStorage()
+    return storage, optuna.create_study(storage=storage)
+
+
+def _finish(storage: optuna.storages.BaseStorage, trial_id: int, result: TrialResult) -> None:
+    from optuna.trial import TrialState
+
+    if result.state == "complete":
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [result.valid_loss])
+    elif result.state == "pruned":
+        for epoch, loss in enumerate(result.valid_losses, start=1):
+            storage.set_trial_intermediate_value(trial_id, epoch, float(loss))
+        storage.set_trial_state_values(trial_id, TrialState.PRUNED, [float(result.valid_losses[-1])])
+    else:
+        storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
+
+def _even_sample(results: Sequence[TrialResult]) -> list[TrialResult]:
+    by_loss = sorted(results, key=lambda result: (result.valid_loss, result.number))
+    rest = sorted(by_loss[BEST:], key=lambda result: result.number)
+    places = np.linspace(0, len(rest) - 1, min(len(rest), THINNED - BEST)).round().astype(int)
+    chosen = by_loss[:BEST] + [rest[place] for place in places]
+    return sorted(chosen, key=lambda result: result.number)
+
+
+def _quasi_random(space: SearchSpace, seed: int, number: int) -> TrialParams:
+    from scipy.stats import qmc
+
+    sobol = qmc.Sobol(d=4, scramble=True, rng=seed)
+    if number:  # SciPy cannot skip nothing
+        sobol.fast_forward(number)
+    return space.from_unit_cube(*sobol.random()[0])

@@ -1,0 +1,80 @@
+"""How MLflow's pages show a study: its trials, best first, with the parameters side by side and their curves below.
+
+MLflow keeps a view that somebody shares as a tag of the experiment, in the pages' own terms (`ExperimentPageUIState` in
+its sources). A version of the pages that does not know a part of it leaves that part out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from insects.params import TrialParams
+from insects.training import METRICS
+from search.tracking.run_values import BEST_METRICS
+from search.tracking.tags import ROLE_TAG
+
+_KEY = "insects"
+VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
+
+_PARAMETERS = [field.name for field in fields(TrialParams)]
+_OBJECTIVE = BEST_METRICS[0]
+_CURVES = sorted(METRICS, key=lambda name: not name.startswith("valid"))  # what decides comes first
+
+
+def study_view() -> str:
+    """The view, as the value of the experiment's tag `VIEW_TAG`."""
+    columns = [f"params.`{name}`" for name in _PARAMETERS] + [f"metrics.`{name}`" for name in BEST_METRICS]
+    view = {
+        "searchFilter": f"tags.`{ROLE_TAG}` = 'trial'",
+        "orderByKey": f"metrics.`{_OBJECTIVE}`",
+        "orderByAsc": True,
+        "selectedColumns": columns,
+        "runsHiddenMode": "FIRST_10_RUNS",
+        "isAccordionReordered": True,
+        "compareRunSections": [
+            _section("trials", "All trials", columns=1, cardHeight=420),
+            _section("curves", "Learning curves of the best", columns=2),
+        ],
+        "compareRunCharts": [_parallel_coordinates("trials"), *(_curve("curves", metric) for metric in _CURVES)],
+    }
+    return json.dumps(view, separators=(",", ":"))
+
+
+def comparison_link(address: str, experiment_id: str) -> str:
+    """Where the pages at `address` show the view, among the pages for training and not those for language models."""
+    mode = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={_KEY}"
+    return f"{address}/#/experiments/{experiment_id}/runs?{mode}"
+
+
+def _section(uuid: str, name: str, **layout: int) -> dict[str, Any]:
+    kept = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+    return {"uuid": uuid, "name": name, **kept, **layout}
+
+
+def _parallel_coordinates(section: str) -> dict[str, Any]:
+    axes = {"selectedParams": _PARAMETERS, "selectedMetrics": [_OBJECTIVE]}
+    return {**_chart("parallel", "PARALLEL", section), **axes, "showAllRuns": True}
+
+
+def _curve(section: str, metric: str) -> dict[str, Any]:
+    return {
+        **_chart(metric, "LINE", section),
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "xAxisKey": "step",
+        "scaleType": "log" if metric.endswith("loss") else "linear",
+        "lineSmoothness": 0,
+    }
+
+
+def _chart(uuid: str, kind: str, section: str) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "type": kind,
+        "metricSectionId": section,
+        "deleted": False,
+        "isGenerated": False,
+        "runsCountToCompare": 10,
+    }
