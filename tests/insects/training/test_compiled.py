@@ -17,7 +17,7 @@ from insects.params import Recipe, Schedule, TrialParams
 from insects.splits import Splits
 from insects.training import advance, compiled, init, kernel
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def test_golden_history(spiral_splits: Splits) -> None:

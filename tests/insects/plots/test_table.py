@@ -16,7 +16,7 @@ from insects.plots.boundary import POINTS
 from insects.plots.style import class_colours, drawable
 from insects.plots.table import HISTOGRAMS, PAIRED, table_figures
 from insects.tables.raw import UNLABELLED, RawTable
-from tests.insects.plot_cases import decoded, texts
+from tests.support.plot_cases import decoded, texts
 
 
 def a_table(x_NF: NDArray[np.float64], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> RawTable:

@@ -15,7 +15,7 @@ from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import ENGINES, Engine, TrainingInterrupted, TrainingState, advance, init
 from tests.insects.conftest import MakeSplits
-from tests.insects.training_oracle import one_epoch
+from tests.support.training_oracle import one_epoch
 
 PARAMS = TrialParams(depth=2, width=24, lr=1e-2, batch_size=16)
 both_engines = pytest.mark.parametrize("engine", ENGINES)

@@ -10,7 +10,7 @@ import pytest
 from insects.mlp import Floats
 from insects.plots import TrialFigures, evaluation_boundary, figure_png
 from insects.plots.principal import principal_plane
-from tests.insects.plot_cases import TITLE, decoded, linear, random_splits
+from tests.support.plot_cases import TITLE, decoded, linear, random_splits
 
 AT_ONCE = "insects.plots.principal.AT_ONCE"
 

@@ -13,7 +13,7 @@ from numba.core import config
 
 from insects.training import cache
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 KERNEL = """
 from pathlib import Path
 from numba import njit

@@ -17,7 +17,7 @@ from insects.plots.curves import LossCurves, summary
 from insects.plots.heading import Heading
 from insects.plots.style import class_colours
 from insects.splits import Splits
-from tests.insects.plot_cases import (
+from tests.support.plot_cases import (
     TITLE,
     by_sign,
     decoded,

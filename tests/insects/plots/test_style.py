@@ -14,7 +14,7 @@ from insects.plots.plane import robust_limits
 from insects.plots.principal import principal_plane
 from insects.plots.style import class_colours, drawable, png
 from insects.plots.ticks import label, logarithmic_ticks, rounded_down, rounded_up
-from tests.insects.plot_cases import (
+from tests.support.plot_cases import (
     decoded,
 )
 

@@ -20,7 +20,7 @@ from insects.plots import (
 from insects.plots.style import LARGE, LEGEND_ROOM, SMALLEST, new_figure, write_heading
 from insects.plots.ticks import FLOOR
 from insects.splits import Splits
-from tests.insects.plot_cases import (
+from tests.support.plot_cases import (
     Predict,
     by_sign,
     decoded,

@@ -20,7 +20,7 @@ from insects.plots.ticks import FLOOR
 from insects.plots.trial_axes import LABELS, best_trial, losses, varying_axes
 from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
-from tests.insects.plot_cases import decoded, texts
+from tests.support.plot_cases import decoded, texts
 
 BOUNDS = {"depth": (1, 4), "width": (16, 256), "lr": (1e-4, 1e-1), "batch_size": (4, 8, 16, 32, 64, 128)}
 NAMES = ["lr", "width", "depth", "batch_size"]
