@@ -1,30 +1,28 @@
-"""Figures of an evaluation and of a study: their texts, marks and pixels."""
+"""Decision boundaries with rows on them, of a trial and of an evaluation. N: rows, F: features."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from insects.evaluation import Report, evaluate
+from insects.mlp import Floats
 from insects.plots import (
     TrialFigures,
-    boundary_atlas,
-    confusion_figure,
     evaluation_boundary,
     figure_png,
-    optimization_history,
 )
-from insects.plots.style import LARGE, LEGEND_ROOM, SMALLEST, new_figure, write_heading
-from insects.plots.ticks import FLOOR
+from insects.plots.heading import Heading
+from insects.plots.style import LEGEND_ROOM, class_colours
 from insects.splits import Splits
 from tests.support.plot_cases import (
+    TITLE,
     Predict,
     by_sign,
     decoded,
     linear,
+    make_splits,
     quadrant_splits,
     random_splits,
     texts,
@@ -34,6 +32,61 @@ from tests.support.plot_cases import (
 @pytest.fixture(scope="module")
 def quadrants() -> Splits:
     return quadrant_splits()
+
+
+def test_regions_have_the_colour_of_the_class_decided_there(quadrants: Splits) -> None:
+    pixels = decoded(TrialFigures(quadrants).decision_boundary(by_sign, TITLE))
+    colours = class_colours(2).astype(int)
+    # The axes are from column 80 to 528; the median of a region is its background, not the rows on it.
+    for class_index, columns in ((0, slice(90, 290)), (1, slice(320, 520))):
+        region = np.median(pixels[80:430, columns].reshape(-1, 3), axis=0)
+        np.testing.assert_allclose(region, 255 - (255 - colours[class_index]) * 0.62, atol=1.5)
+
+
+def test_uncertain_regions_are_paler(quadrants: Splits) -> None:
+    figures = TrialFigures(quadrants)
+    sure, unsure = figures.thumbnail(by_sign), figures.thumbnail(lambda x: by_sign(x * np.float32(0.01)))
+    assert unsure.astype(int).sum() > sure.astype(int).sum()
+    assert (unsure.astype(int) >= sure).mean() > 0.95
+
+
+def test_wrong_validation_rows_are_marked_where_they_are() -> None:
+    x = np.random.default_rng(0).uniform(-1, 0, size=(400, 2))
+    x[3], x[7] = (0.4, 0.4), (0.4, 0.2)  # both validation rows, alone in their corner
+    splits = make_splits(x, np.zeros(400, int), ("only", "other"))
+    figures = TrialFigures(splits)
+    corner = np.array(splits.valid_x[0])
+
+    def wrong_in_the_corner(x_NF: Floats) -> Floats:
+        wrong = np.abs(x_NF - corner).max(axis=1) < 1e-4
+        return np.where(wrong[:, None], [[0, 20]], [[20, 0]]).astype(np.float32)
+
+    right = decoded(
+        figures.decision_boundary(lambda x_NF: np.tile(np.array([20, 0], np.float32), (len(x_NF), 1)), TITLE)
+    )
+    marked = decoded(figures.decision_boundary(wrong_in_the_corner, TITLE))
+    changed = np.argwhere((right != marked).any(axis=2)[70:444])  # below the heading, which counts them
+    black = np.argwhere((marked.sum(axis=2) < 60)[70:440, 90:528])
+    assert len(changed) > 50
+    assert np.ptp(changed, axis=0).max() <= 20  # one ring, not two
+    assert changed[:, 1].min() > 470
+    assert changed[:, 0].max() < 60
+    assert len(black) > 20
+
+
+def test_subtitle_of_a_projection_says_that_the_ground_is_not_what_the_rows_got(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(Heading, "write", lambda self, pixels, title, subtitle: written.append(subtitle))
+    splits = random_splits(9, 3)
+    for unit in ("row", "image"):
+        figures = TrialFigures(splits, unit)
+        figures.decision_boundary(lambda x_NF: np.tile(np.array([1, 0, 0], np.float32), (len(x_NF), 1)), TITLE)
+        assert figures.plane.xlabel.startswith("PC 1 of 9 features (")
+    wrong = int((splits.valid_y != 0).sum())
+    ground = "ground: model on this plane, points lie off it"
+    assert written == [f"{ground}; {wrong} of 100 validation {unit} wrong" for unit in ("rows", "images")]
 
 
 def evaluated(splits: Splits, predict: Predict) -> Figure:
@@ -141,131 +194,3 @@ def test_names_are_drawn_as_they_are_and_fit() -> None:
     assert drawn[3].get_text().startswith("WWW")
     assert all(text.get_window_extent().width <= LEGEND_ROOM for text in drawn)
     assert decoded(figure_png(figure)).shape == (500, 700, 3)
-
-
-def report_with(classes: int) -> Report:
-    labels = np.arange(classes * 3) % classes
-    logits = np.eye(classes)[np.where(np.arange(classes * 3) == 0, 1, labels)]
-    return evaluate(logits, labels, tuple(f"species {c}" for c in range(classes)))
-
-
-@pytest.mark.parametrize("classes", [2, 5, 30, 31, 200])
-def test_confusion_matrix_names_classes_and_numbers_cells_up_to_30_classes(classes: int) -> None:
-    figure = confusion_figure(report_with(classes))
-    cells = [text.get_text() for text in figure.axes[0].texts]
-    assert cells == (["2", "1", *["3"] * (classes - 1)] if classes <= 30 else [])
-    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert (names[0], names[-1]) == ("species 0", f"species {classes - 1}")
-    assert len(names) == (classes if classes <= 30 else 20)
-    assert decoded(figure_png(figure)).shape[2] == 3
-
-
-@pytest.mark.parametrize("classes", [2, 8, 30])
-def test_no_text_of_a_confusion_matrix_is_cut_off(classes: int) -> None:
-    report = evaluate(np.eye(classes), np.arange(classes), tuple(f"{c} Carabus violaceus" for c in range(classes)))
-    figure = confusion_figure(report)
-    figure_png(figure)
-    width, height = figure.get_size_inches() * 100
-    for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        if text.get_text() and text.get_visible():
-            box = text.get_window_extent()
-            assert box.x0 >= 0, text
-            assert box.y0 >= 0, text
-            assert box.x1 <= width, text
-            assert box.y1 <= height, text
-
-
-def test_atlas_shows_every_map_under_its_title() -> None:
-    maps = [np.full((64, 64, 3), (index, 0, 200), np.uint8) for index in range(53)]
-    figure = boundary_atlas(maps, [f"title {index}" for index in range(53)])
-    pixels = decoded(figure_png(figure))
-    for index in range(53):
-        assert (pixels == (index, 0, 200)).all(axis=2).sum() > 60 * 60
-    shown = texts(figure)
-    assert "decision boundaries of all 53 trials" in shown
-    assert {f"title {index}" for index in range(53)} <= set(shown)
-
-
-def test_atlas_names_classes_and_axes_once() -> None:
-    splits = random_splits(9, 3)
-    plane = TrialFigures(splits).plane
-    maps = [np.zeros((64, 64, 3), np.uint8)] * 9
-    shown = texts(boundary_atlas(maps, ["title"] * 9, 4, None, splits.classes, plane))
-    for name in (*splits.classes, "PC 1 of 9 features", "PC 2 of 9 features"):
-        assert shown.count(name) == 1
-    assert "best first, row by row; models on this plane, rows lie off it" in shown
-
-
-@pytest.mark.parametrize(("count", "least"), [(1, 0.2), (3, 0.25), (9, 0.4), (50, 0.5)])
-def test_atlas_of_any_number_of_trials_is_mostly_maps(count: int, least: float) -> None:
-    figure = boundary_atlas([np.full((64, 64, 3), 7, np.uint8)] * count, ["t"] * count, 4 + 2 * (count > 9))
-    assert (decoded(figure_png(figure)) == 7).all(axis=2).mean() > least
-
-
-def test_what_all_long_names_begin_with_is_said_once() -> None:
-    names = ("Coleoptera Carabidae Carabus violaceus", "Coleoptera Carabidae Poecilus cupreus")
-    figure = confusion_figure(evaluate(np.eye(2), np.arange(2), names))
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["Carabus violaceus", "Poecilus cupreus"]
-    assert figure.axes[0].get_xlabel() == "predicted class (Coleoptera Carabidae …)"
-    same = confusion_figure(evaluate(np.eye(2), np.arange(2), ("genus one", "genus two")))
-    assert [text.get_text() for text in same.axes[0].get_yticklabels()] == ["genus one", "genus two"]
-
-
-def test_atlas_of_more_than_100_trials_shows_the_first_and_says_so() -> None:
-    figure = boundary_atlas([np.zeros((64, 64, 3), np.uint8)] * 1120, [f"title {index}" for index in range(1120)])
-    shown = texts(figure)
-    assert "decision boundaries of the best 100 of 1,120 trials" in shown
-    assert "title 99" in shown
-    assert "title 100" not in shown
-
-
-@pytest.mark.parametrize(("maps", "titles"), [(0, 0), (2, 1)])
-def test_atlas_without_a_title_for_each_map_is_refused(maps: int, titles: int) -> None:
-    with pytest.raises(ValueError, match="as many titles"):
-        boundary_atlas([np.zeros((64, 64, 3), np.uint8)] * maps, ["title"] * titles)
-
-
-def test_history_of_a_study_follows_the_best_complete_trial() -> None:
-    figure = optimization_history(
-        [3, 0, 1, 2, 4], [0.5, 2.0, np.inf, 0.1, 0.7], ["complete", "complete", "failed", "pruned", "complete"]
-    )
-    trial, pruned, failed, best = figure.axes[0].lines
-    assert np.asarray(trial.get_xydata()).tolist() == [[0, 2.0], [3, 0.5], [4, 0.7]]
-    assert np.asarray(pruned.get_xydata()).tolist() == [[2, 0.1]]
-    assert np.asarray(failed.get_xdata()).tolist() == [1]
-    assert np.asarray(best.get_ydata()).tolist() == [2.0, 2.0, 2.0, 0.5, 0.5]
-    assert "best: trial 3, 0.5 nats" in texts(figure)
-    assert decoded(figure_png(figure)).shape == (500, 700, 3)
-
-
-def test_loss_of_zero_is_the_best_of_a_history_and_drawn_at_the_floor() -> None:
-    figure = optimization_history([0, 1, 2], [0.5, 0.0, 1e-8], ["complete"] * 3)
-    trial, best = figure.axes[0].lines
-    assert np.asarray(trial.get_ydata()).tolist() == [0.5, FLOOR, FLOOR]
-    assert np.asarray(best.get_ydata()).tolist() == [0.5, FLOOR, FLOOR]
-    assert "best: trial 1, 0 nats; losses below 1e-6 are drawn there" in texts(figure)
-
-
-def test_only_failed_trials_are_called_failed_in_a_history() -> None:
-    figure = optimization_history([0, 1, 2], [np.inf, 0.2, np.nan], ["complete", "failed", "pruned"])
-    marks = {str(line.get_label()): np.asarray(line.get_xdata()).tolist() for line in figure.axes[0].lines}
-    assert marks == {"trial": [], "diverged": [0, 2], "failed": [1], "best so far": []}
-
-
-def test_a_heading_that_is_too_long_is_smaller() -> None:
-    figure = new_figure()
-    write_heading(figure, "short", "a long subtitle " * 6)
-    assert [text.get_fontsize() for text in figure.texts] == [LARGE, SMALLEST]
-    assert all(text.get_window_extent().x1 < 700 for text in figure.texts)
-
-
-def test_history_of_a_study_without_a_complete_trial_says_so() -> None:
-    figure = optimization_history([0, 1], [np.nan, np.inf], ["failed", "failed"])
-    assert "no trial has finished" in texts(figure)
-    assert decoded(figure_png(figure)).shape == (500, 700, 3)
-
-
-def test_history_of_a_study_wants_a_value_and_a_state_a_trial() -> None:
-    with pytest.raises(ValueError, match="found 2, 1 and 2"):
-        optimization_history([0, 1], [0.5], ["complete", "complete"])

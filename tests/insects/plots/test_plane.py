@@ -1,4 +1,4 @@
-"""Figures of rows with very many features: block by block, with the same pixels. Images have millions."""
+"""Planes of the data: their limits and maps, also of very many features (images have millions)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 
 from insects.mlp import Floats
-from insects.plots import TrialFigures, evaluation_boundary, figure_png
-from insects.plots.principal import principal_plane
-from tests.support.plot_cases import TITLE, decoded, linear, random_splits
+from insects.plots import (
+    TrialFigures,
+    evaluation_boundary,
+    figure_png,
+)
+from insects.plots.plane import robust_limits
+from insects.plots.style import class_colours
+from tests.support.plot_cases import (
+    TITLE,
+    decoded,
+    linear,
+    make_splits,
+    random_splits,
+)
 
 AT_ONCE = "insects.plots.principal.AT_ONCE"
-
-
-def test_principal_plane_in_blocks_is_the_one_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    x_NF = np.random.default_rng(0).normal(size=(20, 333)).astype(np.float32)
-    centre, directions, shares = principal_plane(x_NF)
-    monkeypatch.setattr(AT_ONCE, 20 * 50)  # columns: six blocks of 50 and one of 33
-    in_blocks = principal_plane(x_NF)
-    np.testing.assert_array_equal(in_blocks[0], centre)
-    np.testing.assert_allclose(in_blocks[1], directions, atol=1e-6)
-    assert in_blocks[2] == pytest.approx(shares)
 
 
 def test_map_painted_in_blocks_is_the_one_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +60,25 @@ def test_figures_of_many_features_take_a_small_multiple_of_the_rows(monkeypatch:
         assert tracemalloc.get_traced_memory()[1] < 5 * rows
     finally:
         tracemalloc.stop()
+
+
+def test_limits_hold_all_values_unless_a_few_lie_far_out() -> None:
+    values = np.linspace(0, 1, 1001, dtype=np.float32)
+    assert robust_limits(values) == pytest.approx((-0.05, 1.05))
+    low, high = robust_limits(np.append(values, np.float32(1000)))
+    assert low == pytest.approx(-0.08, abs=0.04)
+    assert 1 < high < 2
+    assert robust_limits(np.full(5, 3, np.float32)) == (2.0, 4.0)
+    low, high = robust_limits(np.full(5, 1e20, np.float32))
+    assert low < 1e20 < high
+    largest = float(np.finfo(np.float32).max)
+    assert robust_limits(np.array([-largest, largest], np.float32)) == (-largest, largest)
+
+
+def test_probabilities_of_one_feature_stack_from_the_first_class_below() -> None:
+    splits = make_splits(np.linspace(-1, 1, 400)[:, None], np.arange(400) // 200, ("low", "high"))
+    pixels = TrialFigures(splits).thumbnail(lambda x: np.tile(np.log(np.array([0.25, 0.75], np.float32)), (len(x), 1)))
+    low, high = (255 - (255 - class_colours(2).astype(float)) * 0.37).round()
+    column = pixels[:50, 32]  # above the strip of rows
+    assert (np.abs(column - high).max(axis=1) < 2).sum() == pytest.approx(37.5, abs=1)
+    assert (np.abs(column[-10:] - low) < 2).all()

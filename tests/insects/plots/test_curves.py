@@ -1,0 +1,103 @@
+"""Loss and accuracy curves of a trial. E: epochs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from insects.plots import (
+    TrialFigures,
+)
+from insects.plots.curves import LossCurves, summary
+from insects.splits import Splits
+from tests.support.plot_cases import (
+    TITLE,
+    decoded,
+    quadrant_splits,
+)
+
+
+@pytest.fixture(scope="module")
+def quadrants() -> Splits:
+    return quadrant_splits()
+
+
+def history(epochs: int) -> NDArray[np.float64]:
+    loss = np.geomspace(1.5, 0.1, epochs)
+    return np.stack([loss, 1 - loss / 2, loss * 1.1, 1 - loss / 1.9], axis=1)
+
+
+def test_still_layers_that_were_dropped_are_drawn_again_the_same(quadrants: Splits) -> None:
+    figures = TrialFigures(quadrants)
+    first = figures.loss_curves(history(20), 20, TITLE)
+    for epochs in range(1, 16):
+        figures.loss_curves(history(epochs), 1, TITLE)
+    assert figures.loss_curves(history(20), 20, TITLE) == first
+
+
+@pytest.mark.parametrize(
+    "history_E4",
+    [
+        np.array([[1.5, 0.3, 1.4, 0.35]]),
+        np.array([[1.5, 0.3, 1.4, 0.35], [np.inf, 0.2, np.nan, 0.2]]),
+        np.full((3, 4), np.nan),
+        np.zeros((3, 4)),
+        np.array([[1e300, 0.2, 1e-300, 1.0]]),
+        history(500),
+    ],
+    ids=["one epoch", "diverged", "no number", "zero loss", "extreme", "500 epochs"],
+)
+@pytest.mark.parametrize("best_epoch", [0, 1])
+def test_every_history_can_be_drawn(quadrants: Splits, history_E4: NDArray[np.float64], best_epoch: int) -> None:
+    assert decoded(TrialFigures(quadrants).loss_curves(history_E4, best_epoch, TITLE)).shape == (500, 700, 3)
+
+
+def test_curves_have_their_colours_and_the_best_epoch_is_ruled(quadrants: Splits) -> None:
+    pixels = decoded(TrialFigures(quadrants).loss_curves(history(20), 10, TITLE))
+    panel = pixels[75:260, 97:680]
+    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
+        assert (np.abs(panel - colour).max(axis=2) < 12).sum() > 300
+    dark = (panel.sum(axis=2) < 200).sum(axis=0)
+    assert dark.max() > 60  # a dashed line from bottom to top
+    assert abs(int(dark.argmax()) + 97 - (94.5 + 588 * 9.5 / 20)) < 8
+
+
+def test_markers_at_the_upper_edge_of_the_losses_are_whole(quadrants: Splits) -> None:
+    history_E4 = np.stack([np.geomspace(0.95, 1e-5, 10), *np.full((3, 10), 0.5)], axis=1)[:, [1, 2, 0, 3]]
+    pixels = decoded(TrialFigures(quadrants).loss_curves(history_E4, 10, TITLE))
+    above = pixels[65:69, 85:140]  # the axes begin at row 70
+    assert (np.abs(above - (0xD5, 0x5E, 0x00)).max(axis=2) < 12).sum() >= 8
+
+
+@pytest.mark.parametrize(
+    ("losses", "best_epoch", "said"),
+    [
+        ([1.0, 0.5], 2, "best epoch 2: validation loss 0.5, accuracy 75.0 %"),
+        ([1.0, 0.0], 2, "best epoch 2: validation loss 0, accuracy 75.0 %; losses below 1e-6 are drawn there"),
+        ([0.5, np.inf], 1, "best epoch 1: validation loss 0.5, accuracy 75.0 %; loss not finite in epoch 2"),
+        (
+            [0.0, np.inf],
+            1,
+            "best epoch 1: validation loss 0; loss not finite in epoch 2; losses below 1e-6 are drawn there",
+        ),
+        ([np.nan, np.nan], 0, "no epoch with a finite validation loss (2 trained)"),
+    ],
+)
+def test_summary_of_a_history_names_the_best_epoch_and_what_is_not_drawn_as_it_is(
+    losses: list[float], best_epoch: int, said: str
+) -> None:
+    history_E4 = np.array([[0.5, 0.5, loss, 0.75] for loss in losses])
+    lost_E = np.flatnonzero(~np.isfinite(history_E4[:, 2])) + 1
+    assert summary(history_E4, best_epoch, lost_E) == said
+
+
+def test_curves_of_a_study_of_images_speak_of_images() -> None:
+    legend = LossCurves("image")._loss.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["validation images", "training images", "best epoch"]
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (5, 3), (4,)])
+def test_a_history_of_another_shape_is_refused(quadrants: Splits, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(E, 4\)"):
+        TrialFigures(quadrants).loss_curves(np.zeros(shape), 1, TITLE)
