@@ -23,6 +23,7 @@ from insects.plots.style import (
     class_legend,
     clean_axes,
     copy_rgb,
+    default_settings,
     new_figure,
     png,
     write_heading,
@@ -144,6 +145,7 @@ class Overlay:
         pixels[self._rows, self._columns, :3] = (under * self._under + self._ink) // 255
 
 
+@default_settings()
 def evaluation_boundary(
     features: tuple[str, ...],
     classes: tuple[str, ...],

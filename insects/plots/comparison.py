@@ -22,11 +22,13 @@ from insects.plots.style import (
     TRAIN,
     VALID,
     clean_axes,
+    default_settings,
     new_figure,
+    text_width,
     write_heading,
 )
 from insects.plots.ticks import label as number_label
-from insects.plots.ticks import rounded_down, rounded_up, set_logarithmic
+from insects.plots.ticks import logarithmic_ticks, rounded_down, rounded_up, set_logarithmic
 from insects.plots.trial_axes import (
     LABELS,
     LOSS_COLOURS,
@@ -51,9 +53,12 @@ LINES = 500
 RELIABLE = 50
 """Trials from which on importances are more than a rough guess, as their authors say."""
 
+_LABEL_AT, _RIGHT = 0.018, 0.985  # of the width of the slices: centre of the y label, end of the panels
+
 _ORDER = LinearSegmentedColormap.from_list("order", ["#c3dcee", TRAIN, "#022b4a"])
 
 
+@default_settings()
 def importance_figure(shares: Mapping[str, float], trials: int, top: float) -> Figure:
     """Bars of the parameters' importances, in the order given; `trials` were compared, `top` of them as the best."""
     figure = new_figure()
@@ -75,6 +80,7 @@ def importance_figure(shares: Mapping[str, float], trials: int, top: float) -> F
     return figure
 
 
+@default_settings()
 def slice_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | None:
     """The loss against each parameter that varies, later trials darker; None where there is nothing to draw."""
     panels, loss_N = varying_axes(results, bounds), losses(results)
@@ -86,10 +92,11 @@ def slice_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | Non
     order_N = np.argsort(np.argsort([result.number for result in results]))
     figure = new_figure()
     columns, rows = min(len(panels), 2), 1 + (len(panels) > 2)
+    left = _room_for_losses(figure, limits)
+    width, height = (_RIGHT - left) / columns, 0.87 / rows
     for place, parameter in enumerate(panels):
         row, column = divmod(place, columns)
-        width, height = 0.885 / columns, 0.87 / rows
-        box = (0.1 + column * width, 1.0 - 0.13 - (row + 1) * height + 0.115, width - 0.03, height - 0.125)
+        box = (left + column * width, 1.0 - 0.13 - (row + 1) * height + 0.115, width - 0.03, height - 0.125)
         axes: Any = figure.add_axes(box)
         at_N = parameter.spread(best)
         axes.scatter(
@@ -108,13 +115,22 @@ def slice_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | Non
         parameter.set(axes, "x")
         _quiet(axes)
         axes.tick_params(labelleft=column == 0)
-    figure.text(0.018, 0.48, LOSS_LABEL, rotation=90, va="center", ha="center", fontsize=NORMAL, color=INK)
+    figure.text(_LABEL_AT, 0.48, LOSS_LABEL, rotation=90, va="center", ha="center", fontsize=NORMAL, color=INK)
     lost = "" if finite_N.all() else "crosses: no finite loss"
     notes = filter(None, ("later trials darker", "ringed: the best", lost, spread_note(panels)))
     write_heading(figure, "loss by parameter", "; ".join(notes))
     return figure
 
 
+def _room_for_losses(figure: Figure, limits: tuple[float, float]) -> float:
+    """Share of the figure's width left of the panels: at least a tenth, more where the tick labels are wide."""
+    labels = [number_label(tick) for tick in logarithmic_ticks(*limits)]
+    # The y label is centred at _LABEL_AT: 10 pixels are its half, 6 are between the two, 9 are tick and padding.
+    pixels = 10 + 6 + max(text_width(figure, label, SMALL) for label in labels) + 9
+    return max(0.1, _LABEL_AT + pixels / figure.bbox.width)
+
+
+@default_settings()
 def parallel_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | None:
     """A line a trial through its parameters to its loss; None where there is nothing to draw."""
     parameters, loss_N = varying_axes(results, bounds), losses(results)

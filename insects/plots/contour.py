@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from insects.plots.style import INK, MUTED, SMALL, clean_axes, new_figure, write_heading
+from insects.plots.style import INK, MUTED, SMALL, clean_axes, default_settings, new_figure, write_heading
 from insects.plots.ticks import label as number_label
 from insects.plots.trial_axes import (
     LOSS_COLOURS,
@@ -39,6 +39,7 @@ FEWEST_SMOOTHED = 12
 _GRID = 61
 
 
+@default_settings()
 def contour_figure(results: Sequence[TrialResult], names: Sequence[str], bounds: Bounds) -> Figure | None:
     """The loss over the first two of the parameters `names` that vary; None where fewer do, or with too few trials."""
     finite = [result for result in results if np.isfinite(result.valid_loss)]

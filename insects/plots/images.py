@@ -13,7 +13,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from insects.plots.style import INK, LARGE, SMALL, VALID, Pixels, drawable, fit, new_figure, write_heading
+from insects.plots.style import (
+    INK,
+    LARGE,
+    SMALL,
+    VALID,
+    Pixels,
+    default_settings,
+    drawable,
+    fit,
+    new_figure,
+    write_heading,
+)
 
 MOST_CLASSES, MOST_MISTAKES = 12, 25
 
@@ -21,6 +32,7 @@ _TILE, _GAP, _MARGIN, _HEAD, _LINE = 136, 6, 14, 68, 20  # pixels, a hundred to 
 _COLUMNS = 5
 
 
+@default_settings()
 def sample_grid(
     pixels_M3SS: Pixels, y_M: NDArray[np.integer], y_N: NDArray[np.integer], classes: Sequence[str]
 ) -> Figure:
@@ -44,6 +56,7 @@ def sample_grid(
     return figure
 
 
+@default_settings()
 def mistakes_grid(
     read: Callable[[NDArray[np.intp]], Pixels],
     y_N: NDArray[np.integer],

@@ -12,7 +12,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from insects.evaluation import Report
-from insects.plots.style import GRID, INK, MUTED, NORMAL, SMALL, clean_axes, drawable, new_figure, write_heading
+from insects.plots.style import (
+    GRID,
+    INK,
+    MUTED,
+    NORMAL,
+    SMALL,
+    clean_axes,
+    default_settings,
+    drawable,
+    new_figure,
+    write_heading,
+)
 
 NUMBERED_CLASSES = 30
 """With more classes than this the cells hold no numbers and not every class is named."""
@@ -21,6 +32,7 @@ _LONGEST_NAME = 24  # characters
 _BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#0072B2", "#03355c"])
 
 
+@default_settings()
 def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     """Counts of true by predicted class; a cell's colour is its share of the true class."""
     count = len(report.classes)

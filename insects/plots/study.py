@@ -22,6 +22,7 @@ from insects.plots.style import (
     Pixels,
     class_legend,
     clean_axes,
+    default_settings,
     fit,
     new_figure,
     write_heading,
@@ -36,6 +37,7 @@ _NARROWEST, _HEAD = 5.0, 0.7  # inches: of the page for its title, and above the
 State = Literal["complete", "pruned", "failed"]
 
 
+@default_settings()
 def boundary_atlas(
     maps: Sequence[Pixels],
     titles: Sequence[str],
@@ -100,6 +102,7 @@ def _axis_name(figure: Figure, name: str, at: tuple[float, float], room: float, 
     text.set_rotation(rotation)
 
 
+@default_settings()
 def optimization_history(numbers: Sequence[int], values: Sequence[float], states: Sequence[State]) -> Figure:
     """Each trial's lowest validation loss by its number, and the best so far.
 

@@ -25,6 +25,7 @@ from insects.plots.style import (
     class_colours,
     class_legend,
     clean_axes,
+    default_settings,
     drawable,
     new_figure,
     write_heading,
@@ -40,6 +41,7 @@ _PAIRED_POINTS = 600  # in each of the panels
 _BOTTOM, _LEFT, _WIDTH, _HEIGHT = 0.115, 0.115, 0.64, 0.745  # of the figure; the rest is for heading and legend
 
 
+@default_settings()
 def table_figures(table: RawTable) -> dict[str, Figure]:
     """Figures by file name, as far as the table has something to draw: rows with a label, features with numbers."""
     labelled = table.y >= 0

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from insects.plots.boundary import POINTS, TrialBoundary
 from insects.plots.curves import LossCurves
 from insects.plots.plane import Predict, plane_for, sample
-from insects.plots.style import Pixels
+from insects.plots.style import Pixels, default_settings
 from insects.splits import Splits
 
 THUMBNAIL = 64
@@ -20,6 +20,7 @@ class TrialFigures:
     A figure depends on the splits and the arguments alone, not on what was drawn before.
     """
 
+    @default_settings()
     def __init__(self, splits: Splits, unit: str = "row") -> None:
         """unit: what a row is to the user: the figures speak of `training images` for `image`."""
         drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
@@ -29,6 +30,7 @@ class TrialFigures:
             self.plane, splits.classes, (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y), unit
         )
 
+    @default_settings()
     def loss_curves(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
         """PNG of loss (logarithmic) and accuracy by epoch, 700 x 500 pixels.
 
@@ -38,6 +40,7 @@ class TrialFigures:
         """
         return self._curves.draw(history_E4, best_epoch, title)
 
+    @default_settings()
     def decision_boundary(self, predict: Predict, title: str) -> bytes:
         """PNG of the model's decision with the rows on it, wrong validation rows marked, 700 x 500 pixels.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from insects.mlp import Floats
+from insects.plots import figure_png
 from insects.splits import Splits
 
 Predict = Callable[[Floats], Floats]
@@ -63,3 +65,13 @@ def decoded(data: bytes) -> NDArray[np.int_]:
 def texts(figure: Figure) -> list[str]:
     """Every text of a figure."""
     return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
+
+
+def colliding_texts(figure: Figure) -> list[str]:
+    """Texts of a drawn figure that overlap another one or run out of the figure."""
+    figure_png(figure)
+    shown = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
+    boxes = {text: text.get_window_extent() for text in shown if text.get_visible()}
+    outside = [text for text, box in boxes.items() if not figure.bbox.contains(*box.min) or box.x1 > figure.bbox.x1]
+    overlapping = [one for one, other in combinations(boxes, 2) if boxes[one].overlaps(boxes[other])]
+    return [text.get_text() for text in (*outside, *overlapping)]

@@ -8,11 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from insects.mlp import Floats
-from insects.plots import (
-    TrialFigures,
-    evaluation_boundary,
-    figure_png,
-)
+from insects.plots import TrialFigures, evaluation_boundary, figure_png
 from insects.plots.heading import Heading
 from insects.plots.style import LEGEND_ROOM, class_colours
 from insects.splits import Splits

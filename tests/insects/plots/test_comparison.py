@@ -8,17 +8,12 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from insects.plots import (
-    figure_png,
-)
+from insects.plots import figure_png
 from insects.plots.comparison import LINES, importance_figure, parallel_figure, slice_figure
 from insects.plots.contour import contour_figure
 from insects.plots.trial_axes import LABELS, losses
-from tests.support.plot_cases import (
-    decoded,
-    texts,
-)
-from tests.support.trial_cases import BOUNDS, NAMES, odd, trials
+from tests.support.plot_cases import colliding_texts, decoded, texts
+from tests.support.trial_cases import BOUNDS, NAMES, a_trial, odd, trials
 
 
 def offsets(figure: Figure, panel: int = 0) -> NDArray[np.float64]:
@@ -49,6 +44,26 @@ def test_slices_show_each_parameter_that_varies_against_the_loss() -> None:
     np.testing.assert_allclose(10 ** offsets(figure, 1)[:, 0], [result.params.lr for result in results])
     assert all(axes.get_yscale() == "log" for axes in figure.axes)
     assert "lowest validation loss (nats)" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "fixed"),
+    [
+        (0.00011, 0.00018, []),
+        (0.00011, 0.00018, ["depth", "width", "lr"]),
+        (0.0012, 0.0035, []),
+        (2e-6, 0.4, ["depth"]),
+        (1.1e5, 1.9e5, []),
+    ],
+)
+def test_texts_of_the_slices_do_not_overlap_however_wide_the_tick_labels(
+    low: float, high: float, fixed: list[str]
+) -> None:
+    losses_N = np.geomspace(low, high, 20)
+    results = [a_trial(n, result.params, losses_N[n]) for n, result in enumerate(trials(20, fixed))]
+    figure = slice_figure(results, BOUNDS)
+    assert figure is not None
+    assert colliding_texts(figure) == []
 
 
 def test_trials_without_a_finite_loss_are_crosses_at_the_upper_edge() -> None:

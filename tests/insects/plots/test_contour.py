@@ -10,15 +10,10 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from insects.plots import (
-    figure_png,
-)
+from insects.plots import figure_png
 from insects.plots.contour import contour_figure
 from insects.plots.trial_axes import LABELS
-from tests.support.plot_cases import (
-    decoded,
-    texts,
-)
+from tests.support.plot_cases import decoded, texts
 from tests.support.trial_cases import BOUNDS, NAMES, trials
 
 

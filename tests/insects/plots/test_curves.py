@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insects.plots import (
-    TrialFigures,
-)
+from insects.plots import TrialFigures
 from insects.plots.curves import LossCurves, summary
 from insects.splits import Splits
-from tests.support.plot_cases import (
-    TITLE,
-    decoded,
-    quadrant_splits,
-)
+from tests.support.plot_cases import TITLE, colliding_texts, decoded, quadrant_splits
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +62,14 @@ def test_markers_at_the_upper_edge_of_the_losses_are_whole(quadrants: Splits) ->
     pixels = decoded(TrialFigures(quadrants).loss_curves(history_E4, 10, TITLE))
     above = pixels[65:69, 85:140]  # the axes begin at row 70
     assert (np.abs(above - (0xD5, 0x5E, 0x00)).max(axis=2) < 12).sum() >= 8
+
+
+@pytest.mark.parametrize(("low", "high"), [(8e-5, 2.4e-4), (1.1e-4, 1.8e-4), (1.1e5, 1.9e5)])
+def test_texts_of_the_curves_do_not_overlap_however_wide_the_tick_labels(low: float, high: float) -> None:
+    curves = LossCurves("row")
+    loss_E = np.geomspace(high, low, 20)
+    curves.draw(np.stack([loss_E, loss_E / high, loss_E, loss_E / high], axis=1), 20, TITLE)
+    assert colliding_texts(curves._loss.figure) == []
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from insects.mlp import Floats
-from insects.plots import (
-    TrialFigures,
-)
+from insects.plots import TrialFigures
 from insects.plots.painter import finer, stretched
 from insects.splits import Splits
-from tests.support.plot_cases import (
-    quadrant_splits,
-)
+from tests.support.plot_cases import quadrant_splits
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,8 @@ import pytest
 from matplotlib.text import Text
 
 from insects.evaluation import Report, evaluate
-from insects.plots import (
-    confusion_figure,
-    figure_png,
-)
-from tests.support.plot_cases import (
-    decoded,
-)
+from insects.plots import confusion_figure, figure_png
+from tests.support.plot_cases import decoded
 
 
 def report_with(classes: int) -> Report:

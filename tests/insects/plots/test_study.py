@@ -5,18 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insects.plots import (
-    TrialFigures,
-    boundary_atlas,
-    figure_png,
-    optimization_history,
-)
+from insects.plots import TrialFigures, boundary_atlas, figure_png, optimization_history
 from insects.plots.ticks import FLOOR
-from tests.support.plot_cases import (
-    decoded,
-    random_splits,
-    texts,
-)
+from tests.support.plot_cases import decoded, random_splits, texts
 
 
 def test_atlas_shows_every_map_under_its_title() -> None:

@@ -1,47 +1,126 @@
-"""Parts that all figures share: colours, names, headings, settings and PNG."""
+"""What all figures share: colours, names, headings, settings and PNG."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from insects.plots.style import LARGE, SMALLEST, class_colours, drawable, new_figure, png, write_heading
-from tests.support.plot_cases import (
-    decoded,
+from insects.evaluation import evaluate
+from insects.plots import (
+    TrialFigures,
+    boundary_atlas,
+    confusion_figure,
+    evaluation_boundary,
+    figure_png,
+    optimization_history,
 )
+from insects.plots.comparison import importance_figure, parallel_figure, slice_figure
+from insects.plots.contour import contour_figure
+from insects.plots.images import mistakes_grid, sample_grid
+from insects.plots.painter import STRONGEST
+from insects.plots.style import LARGE, SMALLEST, class_colours, drawable, new_figure, png, write_heading
+from insects.plots.table import table_figures
+from insects.tables.raw import RawTable
+from tests.support.plot_cases import TITLE, decoded, linear, random_splits
+from tests.support.trial_cases import BOUNDS, NAMES, trials
 
 
-@pytest.mark.parametrize("count", [2, 5, 8, 9, 12, 100])
+@pytest.mark.parametrize("count", [2, 5, 8, 9, 12, 20, 21, 100, 300])
 def test_colours_of_classes_differ(count: int) -> None:
     colours = class_colours(count)
     assert colours.shape == (count, 3)
     assert len(np.unique(colours, axis=0)) == count
 
 
-def test_figure_does_not_follow_the_users_matplotlibrc(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", range(9, 21))
+def test_any_two_of_up_to_20_classes_can_be_told_apart(count: int) -> None:
+    colours = class_colours(count).astype(float)
+    assert smallest_distance(colours) > 26  # of viridis 16 for 9 classes, 7 for 20
+    in_a_map = 255 - (255 - colours) * STRONGEST
+    assert smallest_distance(in_a_map) > 15.9  # of viridis 13 and 5
+
+
+def smallest_distance(rgb_C3: NDArray[np.float64]) -> float:
+    """CIE76: the Euclidean distance in CIELAB under D65; some 2.3 can just be seen."""
+    share_C3 = rgb_C3 / 255
+    linear_C3 = np.where(share_C3 <= 0.04045, share_C3 / 12.92, ((share_C3 + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz_C3 = linear_C3 @ to_xyz.T / to_xyz.sum(axis=1)
+    x, y, z = np.where(xyz_C3 > 216 / 24389, np.cbrt(xyz_C3), (24389 / 27 * xyz_C3 + 16) / 116).T
+    lab_C3 = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    return min(float(np.linalg.norm(one - other)) for one, other in combinations(lab_C3, 2))
+
+
+STRANGE = {"text.usetex": True, "axes.facecolor": "red", "font.size": 30, "lines.linewidth": 9, "font.family": "serif"}
+
+
+def every_figure() -> list[bytes]:
+    """One PNG by each function that makes or draws a figure."""
+    splits, predict, results = random_splits(2, 3, rows=60), linear(2, 3), trials(12)
+    codes = np.arange(9) % 3
+    logits_NC = np.eye(3)[(codes + codes // 2) % 3]
+    images = np.zeros((9, 3, 8, 8), np.uint8)
+    of_a_trial = TrialFigures(splits)
+    y = np.arange(60, dtype=np.int32) % 3
+    table = RawTable(splits.features, "y", splits.classes, np.linspace(0, 1, 120).reshape(60, 2), y, 0 * y, 0 * y, "")
+    figures = [
+        slice_figure(results, BOUNDS),
+        parallel_figure(results, BOUNDS),
+        contour_figure(results, NAMES, BOUNDS),
+        importance_figure({"lr": 0.7, "depth": 0.3}, 30, 0.1),
+        boundary_atlas([of_a_trial.thumbnail(predict)], ["title"], classes=splits.classes, plane=of_a_trial.plane),
+        optimization_history([0, 1], [0.5, np.inf], ["complete", "failed"]),
+        confusion_figure(evaluate(logits_NC, codes, splits.classes)),
+        evaluation_boundary(splits.features, splits.classes, predict, splits.valid_x, splits.valid_y),
+        sample_grid(images, codes, codes, splits.classes),
+        mistakes_grid(images.__getitem__, codes, logits_NC, splits.classes, "wrong"),
+        *table_figures(table).values(),
+    ]
+    drawn = [figure_png(figure) for figure in figures if figure is not None]
+    assert len(drawn) == len(figures)
+    return [
+        *drawn,
+        of_a_trial.loss_curves(np.full((3, 4), 0.5), 1, TITLE),
+        of_a_trial.decision_boundary(predict, TITLE),
+    ]
+
+
+@pytest.mark.slow
+def test_figures_do_not_follow_the_users_settings_and_leave_them_as_they_are() -> None:
+    expected = every_figure()
+    with mpl.rc_context(STRANGE):
+        before = dict(mpl.rcParams.copy())
+        assert every_figure() == expected
+        with pytest.raises(ValueError, match="as many titles"):
+            boundary_atlas([], [])
+        with pytest.raises(ValueError, match="with at least one epoch"):
+            TrialFigures(random_splits(2, 3, rows=60)).loss_curves(np.zeros((0, 4)), 0, TITLE)
+        assert dict(mpl.rcParams.copy()) == before
+
+
+def test_importing_changes_no_setting_and_a_matplotlibrc_no_figure(tmp_path: Path) -> None:
     script = """
-import sys
-from insects.plots.style import class_legend, clean_axes, figure_png, new_figure, write_heading
-figure = new_figure()
-axes = figure.add_axes((0.1, 0.1, 0.6, 0.6))
-axes.plot([1, 2], [3, 4], label="line")
-axes.set_title("a title")
-clean_axes(axes)
-class_legend(figure, ["a", "b"])
-write_heading(figure, "Title", "subtitle")
-sys.stdout.buffer.write(figure_png(figure))
+import importlib, pkgutil, sys
+import matplotlib as mpl
+before = dict(mpl.rcParams.copy())
+import insects.plots
+for module in pkgutil.iter_modules(insects.plots.__path__, "insects.plots."):
+    importlib.import_module(module.name)
+assert dict(mpl.rcParams.copy()) == before
+assert mpl.rcParams["text.usetex"], "the matplotlibrc was not read"
+figure = insects.plots.optimization_history([0, 1], [0.5, 0.4], ["complete", "complete"])
+sys.stdout.buffer.write(insects.plots.figure_png(figure))
 """
-
-    def drawn(settings: str) -> bytes:
-        (tmp_path / "matplotlibrc").write_text(settings)
-        return subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path)
-
-    users = "text.usetex: True\naxes.facecolor: red\nfont.size: 30\nlines.linewidth: 9\nfont.family: serif\n"
-    assert drawn(users) == drawn("")
+    (tmp_path / "matplotlibrc").write_text("".join(f"{name}: {value}\n" for name, value in STRANGE.items()))
+    drawn = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path)
+    assert drawn == figure_png(optimization_history([0, 1], [0.5, 0.4], ["complete", "complete"]))
 
 
 def test_png_decodes_to_the_pixels_that_went_in() -> None:

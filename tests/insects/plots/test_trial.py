@@ -9,18 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insects.plots import (
-    TrialFigures,
-)
+from insects.plots import TrialFigures
 from insects.splits import Splits
-from tests.support.plot_cases import (
-    TITLE,
-    by_sign,
-    decoded,
-    linear,
-    quadrant_splits,
-    random_splits,
-)
+from tests.support.plot_cases import TITLE, by_sign, decoded, linear, quadrant_splits, random_splits
 
 
 @pytest.fixture(scope="module")

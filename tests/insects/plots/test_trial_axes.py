@@ -10,9 +10,7 @@ from insects.plots.comparison import slice_figure
 from insects.plots.contour import contour_figure
 from insects.plots.ticks import FLOOR
 from insects.plots.trial_axes import best_trial, losses, varying_axes
-from tests.support.plot_cases import (
-    texts,
-)
+from tests.support.plot_cases import texts
 from tests.support.trial_cases import BOUNDS, a_trial, odd, trials
 
 
