@@ -1,1 +1,4 @@
-"""The search: Optuna proposes, `insects` trains, MLflow records, Click commands."""
+"""The search: Optuna proposes, `insects` trains, MLflow tracks, Click commands.
+
+Imports go down this list only: cli, commands, upload, registry, tracking, reports, study, store, system.
+"""

@@ -1,4 +1,4 @@
-"""The command line: options become a request, an outcome becomes text or JSON."""
+"""The command line: options become requests, outcomes become text or JSON. Imports every other wing."""
 
 from search.cli.main import describe, evaluate, search, ui
 

@@ -1,61 +1,59 @@
-"""What every command has around it: its streams, and how an expected error is told."""
+"""The Click command class of all commands: expected errors are one line on stderr, bugs keep their traceback."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-import traceback
 from typing import Any
 
 import click
 
 from insects.errors import InsectsError
-from search.system.terminal import lead_nowhere, say
+from search.system.terminal import discard_output
 
 INTERRUPTED_BY_CTRL_C = 130
 
 
 class Command(click.Command):
-    """A command whose expected errors are a line on stderr and exit code 1; a bug keeps its traceback."""
+    """A command whose expected errors are a line on stderr and exit code 1."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """See `click.Command`."""
-        _open_closed_streams()
-        os.environ["MPLBACKEND"] = "agg"  # no figure is shown; a notebook's own would have to be installed here
+        """Run the command; see `click.Command`."""
+        os.environ["MPLBACKEND"] = "agg"  # a notebook's own backend may not be installed here
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # what the terminal's encoding lacks is a question mark
-        try:
-            return super().main(*args, **kwargs)
-        except OSError as error:
-            if not _is_of_printing(error):
-                raise
-            lead_nowhere(sys.stdout)  # or leaving Python would try to print the rest, and fail again
-            say(f"Error: cannot print: {error.strerror}; what was done is kept: make room, or print to another place")
-            raise SystemExit(1) from None
+                stream.reconfigure(errors="replace")  # a terminal whose encoding lacks a character shows a "?"
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """See `click.Command`."""
+        """Run the command's function; see `click.Command`."""
         try:
             return super().invoke(ctx)
         except InsectsError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {error}{self._hint(error.parameter)}", err=True)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED_BY_CTRL_C) from None
 
+    def _hint(self, parameter: str | None) -> str:
+        """Return the option of a parameter that an error of the core names."""
+        options = {param.name: param.opts[0] for param in self.params}
+        return f" ({options[parameter]})" if parameter in options else ""
 
-def _is_of_printing(error: OSError) -> bool:
-    """Whether it was raised where a command prints, as on a full disk, and not at some other file."""
-    return any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
 
+def show(text: str) -> None:
+    """Print the result of a command to stdout.
 
-def _open_closed_streams() -> None:
-    """Let what was closed (`2>&-`) lead nowhere. Its number would go to the next file that is opened, a database say,
-    and what is printed into that file."""
-    for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
-        if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(nowhere, True)  # it is the lowest number that is free, so the stream's own
-            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    Raises:
+        InsectsError: The text cannot be printed, as on a full disk.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise  # Click ends quietly
+    except OSError as error:
+        discard_output(sys.stdout)  # else Python would try to print the rest at its exit, and fail again
+        raise InsectsError(
+            f"cannot print: {error.strerror}; all results are kept: make room, or print to another place"
+        ) from error

@@ -1,21 +1,29 @@
-"""The options of both commands, as named values."""
+"""The options of all commands, as named values, and the options that each command has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
-from search.cli.param_types import Bounds, Choices, FilePath, FiniteRange, Names, Pruner, StudyName, Text
+from search.cli.param_types import Bounds, Choices, FilePath, FiniteRange, Names, NonEmptyText, Pruner, StudyName
 
-# Spelled out rather than imported: `--help` must not wait for numpy. A test holds them to their sources.
+# Written out, since importing them would make `--help` wait for numpy. A test compares them with their sources.
 SAMPLERS = ("tpe", "random", "gp", "qmc")
 ENGINES = ("compiled", "torch")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-CSV_FILE = FilePath(path_type=Path)
+DEMO = Path("demo")
+
+PATH = FilePath(path_type=Path)
+FOLDER = FilePath(path_type=Path, file_okay=False)
+TEXT = NonEmptyText()
 SEED = click.IntRange(0, 2**32 - 1)
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 trials = click.option(
     "--trials",
@@ -40,19 +48,56 @@ schedule = click.option(
 )
 train = click.option(
     "--train",
-    type=CSV_FILE,
+    type=PATH,
     metavar="CSV",
     help="Training table; validation rows are taken from it.  [default: the built-in insects table]",
 )
 target = click.option(
     "--target",
-    type=Text(),
+    type=TEXT,
     metavar="COL",
     help="Label column, text or whole numbers.  [default: labels; species with --images]",
 )
 features = click.option("--features", type=Names(), help="Input columns.  [default: every column but the target]")
 test = click.option(
-    "--test", type=CSV_FILE, metavar="CSV", help="Held-out rows for insects-evaluate; never part of the search."
+    "--test", type=PATH, metavar="CSV", help="Held-out rows for insects-evaluate; never part of the search."
+)
+images = click.option(
+    "--images",
+    type=PATH,
+    metavar="CSV|demo",
+    help="Labelled image files in place of a table; demo: a small drawn set.",
+)
+image_dir = click.option("--image-dir", type=PATH, metavar="DIR", help="The folder that the file names are in.")
+group = click.option(
+    "--group",
+    type=TEXT,
+    metavar="COL",
+    help="Column of what several images show, a specimen: it is never split.  [default: none]",
+)
+filename = click.option(
+    "--filename",
+    type=TEXT,
+    metavar="COL",
+    help="Column of the file names, as paths inside DIR.  [default: filename]",
+)
+image_size = click.option(
+    "--image-size",
+    type=click.IntRange(8, 1024),
+    metavar="PIXELS",
+    help="Side to which images are cropped and scaled.  [default: 32; 224 with --backbone]",
+)
+backbone = click.option(
+    "--backbone",
+    type=TEXT,
+    metavar="NAME",
+    help="Search on the features of this torchvision network, frozen.  [default: on the pixels]",
+)
+weights = click.option(
+    "--weights", type=PATH, metavar="FILE", help="State dict of the backbone.  [default: torchvision's download]"
+)
+skip_bad_images = click.option(
+    "--skip-bad-images", is_flag=True, help="Leave out, and count, image files that cannot be read."
 )
 test_fraction = click.option(
     "--test-fraction",
@@ -83,7 +128,7 @@ batch_size = click.option(
     "--batch-size", type=Choices(), default="4,8,16,32,64,128", show_default=True, help="Rows a step."
 )
 configs = click.option(
-    "--configs", type=CSV_FILE, metavar="JSON", help="Train exactly these configurations before any sampled one."
+    "--configs", type=PATH, metavar="JSON", help="Train exactly these configurations before any sampled one."
 )
 sampler = click.option(
     "--sampler", type=click.Choice(SAMPLERS), default="tpe", show_default=True, help="What proposes configurations."
@@ -100,7 +145,7 @@ window = click.option(
     type=click.IntRange(1),
     default=16,
     show_default=True,
-    help="Trials in flight; part of the study's identity.",
+    help="Trials in flight; another window is another study.",
 )
 seed = click.option(
     "--seed",
@@ -115,7 +160,7 @@ study = click.option(
 )
 store = click.option(
     "--store",
-    type=FilePath(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     default="mlruns",
     show_default=True,
@@ -123,7 +168,7 @@ store = click.option(
 )
 tracking_uri = click.option(
     "--tracking-uri",
-    type=Text(),
+    type=TEXT,
     metavar="URI",
     help="MLflow's tracking server or database; MLFLOW_TRACKING_URI counts too.  [default: sqlite:///DIR/mlflow.db]",
 )
@@ -135,7 +180,7 @@ device = click.option(
     help="Where trials are trained; auto says which and why.",
 )
 engine = click.option("--engine", type=click.Choice(ENGINES), help="compiled (cpu) or torch.  [default: by device]")
-sync = click.option("--sync", is_flag=True, help="Deliver to MLflow what is not there yet; search nothing.")
+sync = click.option("--sync", is_flag=True, help="Upload to MLflow what is not there yet; search nothing.")
 workers = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -153,20 +198,48 @@ as_json = click.option(
 )
 best = click.option("--best", is_flag=True, help="Evaluate the registered model with the alias best.")
 model = click.option(
-    "--model", type=Text(), metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3."
+    "--model", type=TEXT, metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3."
 )
-test_rows = click.option(
+evaluated_rows = click.option(
     "--test",
-    type=CSV_FILE,
+    type=PATH,
     metavar="CSV",
     help="Labelled rows.  [default: the held-out rows of the model's own search]",
 )
-out = click.option(
-    "--out",
-    type=FilePath(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Write the description and its figures there.",
+evaluated_images = click.option(
+    "--images",
+    type=PATH,
+    metavar="CSV",
+    help="Labelled image files.  [default: the held-out images of the model's own search]",
 )
+out = click.option("--out", type=FOLDER, metavar="DIR", help="Write the description and its figures there.")
 log = click.option("--log", is_flag=True, help="Log the description and its figures to MLflow.")
 port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")
 shown_study = click.option("--study", type=StudyName(), help="The study to show.  [default: the one begun last]")
+
+_STORE = (store, tracking_uri)
+
+OF_SEARCH = (
+    trials, epochs, schedule, train, target, features, test,
+    images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
+    test_fraction, split_seed, model_name, depth, width, lr, batch_size,
+    configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
+)  # fmt: skip
+OF_EVALUATE = (
+    best, model, model_name, evaluated_rows, target,
+    evaluated_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
+)  # fmt: skip
+OF_DESCRIBE = (train, target, features, images, image_dir, group, filename, out, log, *_STORE)
+OF_UI = (shown_study, port, *_STORE)
+
+
+def options(of_command: tuple[Callable[[_Command], _Command], ...]) -> Callable[[_Command], _Command]:
+    """Return a decorator that gives a command its options, and `--version`."""
+
+    def decorate(command: _Command) -> _Command:
+        command = click.version_option(package_name="insects-search")(command)
+        for option in reversed(of_command):
+            command = option(command)
+        return command
+
+    return decorate

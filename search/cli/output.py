@@ -1,23 +1,31 @@
-"""The end of a search, for a person and for a program."""
+"""Outcomes of the commands as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from insects.trial import TrialResult
-from search.commands.search import Outcome
-from search.store.store import Store
-from search.study.config import json_number
+from search.store.tracking_uri import without_password
 
-ROWS = 5
-MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
-BACKGROUND = ("training", "figures", "tracking")
+if TYPE_CHECKING:
+    from insects.trial import TrialResult
+    from search.commands.evaluate import Evaluation
+    from search.commands.search import SearchOutcome
+    from search.commands.sync import SyncedStudy
+    from search.store.store import Store
+
+SHOWN_TRIALS = 5
+_MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
+_BACKGROUND = ("training", "figures", "tracking")
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The object that `insects-search --json` prints."""
+def search_json(outcome: SearchOutcome) -> dict[str, Any]:
+    """Return the object that `insects-search --json` prints."""
     model = outcome.model
     return {
         "study": outcome.study,
@@ -28,22 +36,28 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "best": None if outcome.best is None else _trial(outcome.best),
         "model": None if model is None else asdict(model),
         "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
-        "trouble": outcome.trouble or None,
+        "upload_error": outcome.upload_error or None,
     }
 
 
-def as_text(outcome: Outcome, store: Store, store_option: str) -> str:
-    """Several lines: the best trials, the model, where the time went, what to type next."""
+def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str:
+    """Return the end of a search: the best trials, the model, where the time went, what to type next.
+
+    Args:
+        outcome: The outcome.
+        store: The store.
+        store_options: The options by which the next command finds the store.
+    """
     states = Counter(result.state for result in outcome.results)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     lines = [f"Study {outcome.study}: {len(outcome.results)} trials ({counted}), {outcome.new} of them in this run", ""]
-    lines += _table(outcome.results)
+    lines += _trial_table(outcome.results)
     lines += ["", _model_line(outcome), "", *_time_lines(outcome.seconds)]
-    if outcome.trouble:
+    if outcome.upload_error:
         lines += [
             "",
-            f"Not all is in MLflow yet: {outcome.trouble}",
-            f"Deliver it with: insects-search --sync{store_option}",
+            f"Not all is in MLflow yet: {outcome.upload_error}",
+            f"Upload it with: insects-search --sync{store_options}",
         ]
     if len(outcome.results) < outcome.wanted:
         lines += ["", f"Out of time after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
@@ -52,9 +66,51 @@ def as_text(outcome: Outcome, store: Store, store_option: str) -> str:
     lines += ["", "Next:"]
     if outcome.model:
         named = "" if outcome.model.name == "insects-mlp" else f" --model-name {outcome.model.name}"
-        lines.append(f"  insects-evaluate --best{named}{store_option}")
-    lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_option}")
+        lines.append(f"  insects-evaluate --best{named}{store_options}")
+    lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_options}")
     return "\n".join(lines)
+
+
+def sync_json(studies: Sequence[SyncedStudy]) -> dict[str, Any]:
+    """Return the object that `insects-search --sync --json` prints."""
+    return {"studies": [{"study": s.study, "upload_error": s.upload_error or None} for s in studies]}
+
+
+def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the object that `insects-evaluate --json` prints."""
+    return {
+        **evaluation.report.as_dict(),
+        "loss": _json_number(evaluation.report.loss),
+        "model": evaluation.model,
+        "test": evaluation.source,
+        "test_looks": evaluation.test_looks,
+    }
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """Return the report with its headline, and a word of caution at a second evaluation on the same data."""
+    name, version = evaluation.model["name"], evaluation.model["version"]
+    lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.report.text()]
+    lines += ["", f"Report and figures are in MLflow: run '{evaluation.run_name}' of the model's study"]
+    if evaluation.test_looks > 1:
+        lines += [
+            "",
+            f"Evaluation {evaluation.test_looks} on these rows: a model that is chosen by them needs others to be "
+            "tested on.",
+        ]
+    return "\n".join(lines)
+
+
+def store_options(store: Path, tracking_uri: str | None) -> str:
+    """Return the options by which the next command finds the same store, each after a blank.
+
+    Args:
+        store: The store's folder as it was given.
+        tracking_uri: The tracking URI as it was given.
+    """
+    parts = ["--store", str(store)] if str(store) != "mlruns" else []
+    parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
+    return "".join(f" {shlex.quote(part)}" for part in parts)
 
 
 def _trial(result: TrialResult) -> dict[str, Any]:
@@ -63,32 +119,41 @@ def _trial(result: TrialResult) -> dict[str, Any]:
         "state": result.state,
         "params": asdict(result.params),
         "valid_accuracy": result.valid_accuracy,
-        "valid_loss": json_number(result.valid_loss),
+        "valid_loss": _json_number(result.valid_loss),
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,
         "seconds": round(result.seconds, 4),
     }
 
 
-def _table(results: list[TrialResult]) -> list[str]:
+def _json_number(value: float) -> float | None:
+    """Return a number for JSON, which has none for infinity and not-a-number."""
+    return value if math.isfinite(value) else None
+
+
+def _trial_table(results: Sequence[TrialResult]) -> list[str]:
     ranked = sorted(results, key=lambda result: (result.state == "failed", result.valid_loss, result.number))
     head = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}{'epoch':>7}{'loss':>10}{'accuracy':>10}"
     rows = [
         f"{r.number:>7}{r.params.depth:>7}{r.params.width:>7}{r.params.lr:>10.2g}{r.params.batch_size:>7}"
         f"{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
-        for r in ranked[:ROWS]
+        for r in ranked[:SHOWN_TRIALS]
     ]
-    more = [f"{'':>7}… and {len(results) - ROWS} more"] if len(results) > ROWS else []
+    more = [f"{'':>7}… and {len(results) - SHOWN_TRIALS} more"] if len(results) > SHOWN_TRIALS else []
     return ["Best by validation loss, in their best epochs:", head, *rows, *more]
 
 
-def _model_line(outcome: Outcome) -> str:
-    if outcome.model is None:
-        return "No model was registered." if outcome.trouble else "No trial ended with a finite loss: no model."
-    return f"Model {outcome.model.name}: {outcome.model.note}; load it as {outcome.model.uri}"
+def _model_line(outcome: SearchOutcome) -> str:
+    if outcome.model is not None:
+        return f"Model {outcome.model.name}: {outcome.model.note}; load it as {outcome.model.uri}"
+    if outcome.upload_error:
+        return "No model was registered."
+    if outcome.best is None:
+        return "No trial ended with a finite loss: no model."
+    return f"The model of trial {outcome.best.number} was deleted in MLflow and is not registered again."
 
 
 def _time_lines(seconds: dict[str, float]) -> list[str]:
-    main = ", ".join(f"{name} {seconds[name]:.1f}" for name in MAIN_THREAD)
-    background = ", ".join(f"{name} {seconds[name]:.1f}" for name in BACKGROUND)
+    main = ", ".join(f"{name} {seconds[name]:.1f}" for name in _MAIN_THREAD)
+    background = ", ".join(f"{name} {seconds[name]:.1f}" for name in _BACKGROUND)
     return [f"Time {seconds['total']:.1f} s: {main}; meanwhile: {background}"]

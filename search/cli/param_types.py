@@ -1,4 +1,4 @@
-"""What an option's text may be, and what becomes of it."""
+"""Types of options: what their text may be, and the value that it becomes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ else:  # it takes no type argument at run time before Click 8.4
     _ParamType = click.ParamType
 
 
-class Text(_ParamType):
-    """Anything but nothing: an empty text is most often a variable of a shell that was never set."""
+class NonEmptyText(_ParamType):
+    """Any text but an empty one, which is most often a shell variable that was never set."""
 
     name = "TEXT"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text as it is."""
+        """Return the text."""
         if value == "":
             self.fail("it must not be empty", param, ctx)
         return value
 
 
 class FilePath(click.Path):
-    """A path, which an empty text is not: it would be the working directory."""
+    """A path. An empty text, which Click takes for the working directory, is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.Path`."""
@@ -37,7 +37,12 @@ class FilePath(click.Path):
 
 
 class Bounds(_ParamType):
-    """`LO:HI`, or one value for both. most: the largest HI."""
+    """`LO:HI`, or one value for both.
+
+    Args:
+        number: The type of both.
+        most: The largest `HI`.
+    """
 
     name = "LO:HI"
 
@@ -45,7 +50,7 @@ class Bounds(_ParamType):
         self._number, self._most = number, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """`(low, high)`, both above 0."""
+        """Return `(low, high)`, both above 0."""
         if isinstance(value, tuple):
             return value
         low, colon, high = value.partition(":")
@@ -61,10 +66,10 @@ class Bounds(_ParamType):
 
 
 class FiniteRange(click.FloatRange):
-    """A range without not-a-number, which no comparison with its ends refuses."""
+    """A range that refuses not-a-number, which passes every comparison with the bounds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """Return the number."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
@@ -77,7 +82,7 @@ class Choices(_ParamType):
     name = "A,B,…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The numbers, in the order given."""
+        """Return the numbers, in the order given."""
         if isinstance(value, tuple):
             return value
         try:
@@ -95,7 +100,7 @@ class Names(_ParamType):
     name = "A,B,…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The names, in the order given."""
+        """Return the names, in the order given."""
         if isinstance(value, tuple):
             return value
         names = tuple(part.strip() for part in value.split(","))
@@ -110,7 +115,7 @@ class Pruner(_ParamType):
     name = "none|median|percentile:P"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The percentile of completed trials that is kept, or None. Boxed, since click takes None for 'not given'."""
+        """Return `(percentile,)` or `(None,)`, as a tuple because Click takes None for an option that is not given."""
         if isinstance(value, tuple):
             return value
         if value in ("none", "median"):
@@ -126,12 +131,12 @@ class Pruner(_ParamType):
 
 
 class StudyName(_ParamType):
-    """A name that is also a folder's."""
+    """A name that can also be that of a folder."""
 
     name = "NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The name as it is."""
+        """Return the name."""
         allowed = all(char.isalnum() or char in "-_." for char in value) and value.isascii()
         if not allowed or not value[:1].isalnum() or len(value) > 100:
             self.fail(

@@ -1,48 +1,167 @@
-"""The options of `insects-search`, held against each other, as one request."""
+"""Options as one frozen request a command. Options that contradict each other are refused here, and only here."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from insects.params import Recipe
-from search.cli import image_options
-from search.commands.search import SearchRequest
-from search.study.data import DataRequest
-from search.study.pruner import StoppingRule
-from search.study.space import SearchSpace
+from search.cli.options import DEMO
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from search.commands.describe import DescribeRequest
+    from search.commands.evaluation_data import EvaluationRequest
+    from search.commands.search import SearchRequest
+    from search.study.data import ImageRequest
+
+_Request = TypeVar("_Request", bound="DataclassInstance")
+
+Options = Mapping[str, Any]
+"""The values of a command's options, by the names of its parameters."""
+
+_OF_SYNC = ("sync", "study", "store", "tracking_uri", "as_json")
+_OF_IMAGES = ("image_dir", "group", "filename", "image_size", "backbone", "weights", "skip_bad_images")
+_OF_TABLES = ("train", "features", "test")
 
 
-def search_request(options: dict[str, Any]) -> SearchRequest:
-    """What the options of `insects-search` ask for. Takes them out of `options`.
+def search_request(options: Options) -> SearchRequest:
+    """Return what the options of `insects-search` ask for.
 
-    Raises: click.UsageError: options that do not go together, or one that would be ignored.
+    Raises:
+        click.UsageError: Options contradict each other, or one would be ignored.
     """
-    images = image_options.pop_request(options)
+    images = _image_request(options)
     if images is None:
-        _check_table_options(options)
-    options["target"] = options["target"] or ("labels" if images is None else "species")
-    data = {name: options.pop(name) for name in ("train", "target", "features", "test", "test_fraction", "split_seed")}
-    space = {name: options.pop(name) for name in ("depth", "width", "lr", "batch_size")}
-    return SearchRequest(
-        data=DataRequest(**data, images=images),
-        space=SearchSpace(**space),
-        recipe=Recipe(options.pop("epochs"), options.pop("schedule")),
-        stopping=StoppingRule(*options.pop("pruner")),
-        **options,
+        _check_table(options)
+    from insects.params import Recipe
+    from search.commands.search import SearchRequest
+    from search.study.data import IMAGE_TARGET, TABLE_TARGET, DataRequest
+    from search.study.pruner import PercentilePruner
+    from search.study.space import SearchSpace
+
+    target = options["target"] or (TABLE_TARGET if images is None else IMAGE_TARGET)
+    groups = {
+        "data": _build(DataRequest, {**options, "images": images, "target": target}),
+        "space": _build(SearchSpace, options),
+        "recipe": _build(Recipe, options),
+        "pruner": PercentilePruner(*options["pruner"]),
+    }
+    return _build(SearchRequest, {**options, **groups})
+
+
+def check_sync(options: Iterable[str]) -> None:
+    """Check that `insects-search --sync` has no options of a search.
+
+    Raises:
+        click.UsageError: It has.
+    """
+    for name in options:
+        if name not in _OF_SYNC and is_given(name):
+            raise click.UsageError(f"--sync searches nothing: leave out {_option(name)}.")
+
+
+def evaluation_request(options: Options) -> EvaluationRequest:
+    """Return the test data that the options of `insects-evaluate` ask for.
+
+    Raises:
+        click.UsageError: Options contradict each other, or one would be ignored.
+    """
+    if options["best"] == (options["model"] is not None):
+        raise click.UsageError("Say which model: --best, or --model URI.")
+    if options["model"] is not None and is_given("model_name"):
+        raise click.UsageError("--model-name is about --best, and --model names its model itself: leave one out.")
+    test, images = options["test"], options["images"]
+    of_images = [_option(name) for name in ("image_dir", "filename", "skip_bad_images") if options[name]]
+    if test and images:
+        raise click.UsageError("--test brings rows and --images brings images: leave one out.")
+    if test and of_images:
+        raise click.UsageError(f"{of_images[0]} is about images, and --test brings rows of a table: leave one out.")
+    if images and not options["image_dir"]:
+        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
+    if options["target"] and not (test or images):
+        raise click.UsageError("--target is about a file of your own: add --test or --images.")
+    if options["filename"] and not images:
+        raise click.UsageError("--filename is about a file of your own: add --images.")
+    from search.commands.evaluation_data import EvaluationRequest
+
+    return _build(EvaluationRequest, options)
+
+
+def describe_request(options: Options) -> DescribeRequest:
+    """Return the data that the options of `insects-describe` ask for.
+
+    Raises:
+        click.UsageError: Options contradict each other, or one would be ignored.
+    """
+    images = _image_request(options)
+    for name in ("features", "target"):
+        if options[name] and images is None and options["train"] is None:
+            raise click.UsageError(f"--{name} is about your own table: add --train.")
+    cached = images is not None  # images are cached in the store
+    if not options["log"] and (options["tracking_uri"] or (is_given("store") and not cached)):
+        raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
+    from search.commands.describe import DescribeRequest
+
+    return _build(DescribeRequest, {**options, "images": images})
+
+
+def is_given(name: str) -> bool:
+    """Tell whether an option of the running command was given, by its parameter's name."""
+    return click.get_current_context().get_parameter_source(name) != ParameterSource.DEFAULT
+
+
+def _image_request(options: Options) -> ImageRequest | None:
+    """Return the images asked for; None if a table is."""
+    csv: Path | None = options["images"]
+    values = {name: options.get(name) for name in _OF_IMAGES}  # insects-describe has some of them
+    given = [name for name in _OF_IMAGES if values[name]]
+    if csv is None:
+        if given:
+            raise click.UsageError(f"{_option(given[0])} is about images: add --images.")
+        return None
+    for name in _OF_TABLES:
+        if options.get(name) is not None:
+            raise click.UsageError(f"--{name} is about a table, and --images takes the place of one: leave one out.")
+    own = [name for name in ("image_dir", "group", "filename", "target") if options.get(name)]
+    if csv == DEMO and own:
+        raise click.UsageError(f"--images demo has its own folder, species and specimens: leave out {_option(own[0])}.")
+    if csv != DEMO and values["image_dir"] is None:
+        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
+    from insects.images.features import BACKBONE_SIZE, PIXEL_SIZE, FeatureRecipe
+    from search.study.data import ImageRequest
+
+    size = values["image_size"] or (BACKBONE_SIZE if values["backbone"] else PIXEL_SIZE)
+    return ImageRequest(
+        csv=None if csv == DEMO else csv,
+        folder=values["image_dir"],
+        group=values["group"],
+        filename=values["filename"] or "filename",
+        recipe=FeatureRecipe(size, values["backbone"], values["weights"]),
+        skip_bad=bool(values["skip_bad_images"]),
     )
 
 
-def _check_table_options(values: dict[str, Any]) -> None:
-    """Raises: click.UsageError: an option that would be ignored."""
-    asked = click.get_current_context().get_parameter_source
-    fraction_given = asked("test_fraction") != ParameterSource.DEFAULT
-    if fraction_given and values["test"] is not None:
+def _check_table(options: Options) -> None:
+    fraction_is_given = is_given("test_fraction")
+    if fraction_is_given and options["test"] is not None:
         raise click.UsageError("--test-fraction holds rows of the table out, and --test gives them: leave one out.")
-    if values["train"] is None:
-        given = {"--features": values["features"], "--test-fraction": fraction_given}
-        given["--target"] = values["target"] and values["test"] is None
-        for name in (name for name, is_given in given.items() if is_given):
-            raise click.UsageError(f"{name} is about your own table: add --train.")
+    if options["train"] is None:
+        given = {"--features": options["features"], "--test-fraction": fraction_is_given}
+        given["--target"] = options["target"] and options["test"] is None
+        for option in (option for option, value in given.items() if value):
+            raise click.UsageError(f"{option} is about your own table: add --train.")
+
+
+def _build(request: type[_Request], values: Options) -> _Request:
+    """Build a dataclass from the values that have the names of its fields."""
+    return request(**{field.name: values[field.name] for field in fields(request)})
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

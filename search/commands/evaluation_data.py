@@ -1,10 +1,14 @@
-"""What a model is evaluated on: the rows of a table, from a file or from the model's own search."""
+"""The rows or images that a model is evaluated on: a file of the user's, or the test data of the model's own search.
+
+Shapes: N rows or images, F features, S image size, C classes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,12 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.errors import DataError, StoreError
+from insects.images.annotations import Annotations, read_annotations
+from insects.images.features import check_faults
+from insects.images.files import read_files
+from insects.images.footprint import images_at_once
+from insects.images.reading import Pixels, read_pixels
+from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
 from insects.splits import Labels, Table, table_digest
 from search.registry.load import LoadedModel
-from search.store.store import Store, reaching
-from search.system.temporary import temporary_folder
-from search.tracking.held_out import HELD_OUT, load_table
+from search.store.store import Store
+from search.study.data import IMAGE_TARGET, TABLE_TARGET
+from search.system.files import temporary_folder
+from search.tracking.client import mlflow_errors
+from search.tracking.held_out import GROUP, LABEL, TEST_IMAGES, TEST_ROWS, load_digests, load_table
+from search.tracking.tags import IMAGE_FOLDER_TAG, IMAGE_SOURCE_TAG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,9 +40,17 @@ ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
-class RowsRequest:
-    """Which rows, as asked for on the command line; the names are the options', and the command has held them to go
-    together. Neither test nor images: those that the model's own search held out."""
+class EvaluationRequest:
+    """The rows or images that are asked for; with neither `test` nor `images`, the test data of the model's search.
+
+    Attributes:
+        test: A table.
+        target: The label column of the table or the annotations.
+        images: The annotations of images.
+        image_dir: The folder that the file names are in.
+        filename: The column of the file names.
+        skip_bad_images: Leave out files that cannot be read.
+    """
 
     test: Path | None = None
     target: str | None = None
@@ -39,11 +60,14 @@ class RowsRequest:
     skip_bad_images: bool = False
 
 
-class Rows(Protocol):
-    """Labelled rows; N of them.
+class EvaluationData(Protocol):
+    """Labelled rows or images.
 
-    source: what to call them. digest: hex SHA-256 of what they are. y: `(N,)` int32, numbers of the model's classes.
-    groups: N names of what they show, where several show the same thing; None: each stands for itself.
+    Attributes:
+        source: Their name.
+        digest: Hex SHA-256 of their content.
+        y: `(N,)` int32, numbers of the model's classes.
+        groups: N names of what they show, where several show the same thing; None: each stands for itself.
     """
 
     @property
@@ -56,89 +80,226 @@ class Rows(Protocol):
     def groups(self) -> tuple[str, ...] | None: ...
 
     def logits(self, model: LoadedModel) -> Floats:
-        """What the model makes of them, `(N, C)`."""
+        """Return what the model predicts, `(N, C)`."""
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
-        """Figures of that, by file name."""
+        """Draw figures of the predictions, by file name."""
 
 
-def read_rows(store: Store, client: MlflowClient, model: LoadedModel, request: RowsRequest) -> Rows:
-    """The rows asked for.
+def read_evaluation_data(
+    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
+) -> EvaluationData:
+    """Read the rows or images that are asked for.
 
-    Raises: DataError: they do not fit the model. StoreError: MLflow is away, or does not know the model's search.
+    Args:
+        store: The store of the model.
+        client: MLflow's client.
+        model: The model.
+        request: The rows or images.
+
+    Raises:
+        DataError: They do not fit the model.
+        StoreError: MLflow does not answer, or lacks the test data of the model's search.
     """
+    name = f"{model.name} version {model.version}"
     if model.images is not None:
-        from search.commands.evaluation_images import read_images
-
-        return read_images(store, client, model, request)
+        if request.test is not None:
+            raise DataError(f"{name} takes images: give them with --images and --image-dir")
+        return _read_images(store, client, model, request)
     if request.images or request.image_dir or request.skip_bad_images:
-        raise DataError(f"{model.name} version {model.version} takes a table, not images: give one with --test")
+        raise DataError(f"{name} takes a table, not images: give one with --test")
     if request.test is None:
-        with file_of_search(store, client, model, HELD_OUT) as path:
-            return TableRows(load_table(path))
+        with _file_of_search(store, client, model, TEST_ROWS) as path:
+            return EvaluationTable(load_table(path))
     from insects.tables.labelled import read_rows_like
 
-    return TableRows(read_rows_like(request.test, model.features, model.classes, request.target or "labels"))
-
-
-@contextmanager
-def file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name: str) -> Iterator[Path]:
-    """A file of the run of the search that made the model, for as long as the block lasts.
-
-    Raises: StoreError: MLflow is away, or has no such file.
-    """
-    if not model.search_run:
-        raise StoreError(
-            f"{model.name} version {model.version} does not say which search made it: give rows with --test or --images"
-        )
-    with temporary_folder() as folder:
-        with reaching(store.tracking_uri):
-            if name not in {entry.path for entry in client.list_artifacts(model.search_run)}:
-                raise StoreError(
-                    f"{name} is gone from the files of run {model.search_run} at {store.shown_uri}: bring it again "
-                    "with insects-search --sync, or give rows with --test or --images"
-                )
-            path = Path(client.download_artifacts(model.search_run, name, str(folder)))
-        yield path
+    return EvaluationTable(read_rows_like(request.test, model.features, model.classes, request.target or TABLE_TARGET))
 
 
 @dataclass(frozen=True)
-class TableRows:
-    """Rows of a table; see `Rows`."""
+class EvaluationTable:
+    """Rows of a table; see `EvaluationData`."""
 
     table: Table
     groups: tuple[str, ...] | None = None
 
     @property
     def source(self) -> str:
-        """See `Rows`."""
+        """See `EvaluationData`."""
         return self.table.source
 
     @property
     def digest(self) -> str:
-        """See `Rows`."""
+        """See `EvaluationData`."""
         return table_digest(self.table)
 
     @property
     def y(self) -> Labels:
-        """See `Rows`."""
+        """See `EvaluationData`."""
         return self.table.y
 
     def logits(self, model: LoadedModel) -> Floats:
-        """See `Rows`."""
-        return predict(model, self.table.x)
+        """See `EvaluationData`."""
+        return _predict(model, self.table.x)
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
-        """See `Rows`."""
+        """See `EvaluationData`."""
         from insects.plots import evaluation_boundary
 
-        x, y = self.table.x, self.table.y
-        names, title = (model.features, model.classes), f"{title} on test rows"
-        return {"decision_boundary.png": evaluation_boundary(*names, lambda x_NF: predict(model, x_NF), x, y, title)}
+        figure = evaluation_boundary(
+            model.features,
+            model.classes,
+            lambda x_NF: _predict(model, x_NF),
+            self.table.x,
+            self.table.y,
+            f"{title} on test rows",
+        )
+        return {"decision_boundary.png": figure}
 
 
-def predict(model: LoadedModel, rows: Floats | NDArray[np.uint8], at_once: int = ROWS_AT_ONCE) -> Floats:
-    """Logits `(N, C)` of raw rows `(N, F)`, or of images `(N, 3, H, W)`, some at a time."""
+@dataclass(frozen=True)
+class EvaluationImages:
+    """Images; see `EvaluationData`.
+
+    Attributes:
+        annotations: The annotations, whose classes are the model's.
+        digests: SHA-256 of each file.
+        pixels: `(N, 3, S, S)`.
+        skipped: Bad files that were left out.
+    """
+
+    annotations: Annotations
+    digests: tuple[str, ...]
+    pixels: Pixels
+    skipped: int
+
+    @property
+    def source(self) -> str:
+        """See `EvaluationData`."""
+        return self.annotations.source + (f", bad images left out: {self.skipped}" if self.skipped else "")
+
+    @property
+    def digest(self) -> str:
+        """See `EvaluationData`. Neither names nor order count."""
+        pairs = sorted(zip(self.digests, self.y.tolist(), strict=True))
+        return hashlib.sha256(repr(pairs).encode()).hexdigest()
+
+    @property
+    def y(self) -> Labels:
+        """See `EvaluationData`."""
+        return self.annotations.y
+
+    @property
+    def groups(self) -> tuple[str, ...] | None:
+        """See `EvaluationData`."""
+        return self.annotations.groups
+
+    def logits(self, model: LoadedModel) -> Floats:
+        """See `EvaluationData`."""
+        assert model.images is not None
+        return _predict(model, self.pixels, images_at_once(model.images["size"]))
+
+    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+        """See `EvaluationData`. There is no boundary with a backbone, whose features are inside the model."""
+        from insects.plots.images import mistakes_grid
+
+        assert model.images is not None
+        folder, files = self.annotations.folder, self.annotations.files
+
+        def shown(rows: NDArray[np.intp]) -> Pixels:
+            return read_pixels(folder, [files[row] for row in rows], SHOWN_SIZE)[0]
+
+        names = (model.classes, f"{title}: mistakes", "test images")
+        figures = {"mistakes.png": mistakes_grid(shown, self.y, logits_NC, *names)}
+        if model.images["backbone"] is None:
+            figures["decision_boundary.png"] = self._boundary(model, images_at_once(model.images["size"]), title)
+        return figures
+
+    def _boundary(self, model: LoadedModel, at_once: int, title: str) -> Figure:
+        from insects.plots import evaluation_boundary
+
+        x_NF = self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
+        values = tuple(f"value {number}" for number in range(x_NF.shape[1]))
+
+        def from_plane(x_GF: Floats) -> Floats:
+            pixels = x_GF.round().clip(0, 255).astype(np.uint8)
+            return _predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
+
+        return evaluation_boundary(values, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image")
+
+
+@contextmanager
+def _file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name: str) -> Iterator[Path]:
+    """Download a file of the run of the model's search, for as long as the block lasts."""
+    if not model.search_run:
+        raise StoreError(
+            f"{model.name} version {model.version} does not say which search made it: give rows with --test or --images"
+        )
+    with temporary_folder() as folder:
+        with mlflow_errors(store.tracking_uri):
+            if name not in {entry.path for entry in client.list_artifacts(model.search_run)}:
+                raise StoreError(
+                    f"{name} is no longer among the files of run {model.search_run} at {store.shown_uri}: "
+                    "give rows with --test or --images"
+                )
+            path = Path(client.download_artifacts(model.search_run, name, str(folder)))
+        yield path
+
+
+def _read_images(
+    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
+) -> EvaluationImages:
+    assert model.images is not None
+    expected: dict[str, str] = {}
+    if request.images is not None:
+        assert request.image_dir is not None, "the command line requires it"
+        columns = (request.target or IMAGE_TARGET, None, request.filename or "filename")
+        annotations = read_annotations(request.images, request.image_dir, *columns, classes=model.classes)
+    else:
+        annotations, expected = _images_of_search(store, client, model, request)
+    return _with_pixels(annotations, expected, model.images["size"], request.skip_bad_images)
+
+
+def _images_of_search(
+    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
+) -> tuple[Annotations, dict[str, str]]:
+    """Return the test images of the model's search, and the SHA-256 that their files had."""
+    with _file_of_search(store, client, model, TEST_IMAGES) as path:
+        with mlflow_errors(store.tracking_uri):
+            run = client.get_run(model.search_run)
+        folder = request.image_dir or Path(run.data.tags[IMAGE_FOLDER_TAG])
+        expected, grouped = load_digests(path)
+        group = GROUP if grouped else None
+        annotations = read_annotations(path, folder, target=LABEL, group=group, classes=model.classes)
+    return replace(annotations, source=f"held-out images of {run.data.tags[IMAGE_SOURCE_TAG]}"), expected
+
+
+def _with_pixels(annotations: Annotations, expected: dict[str, str], size: int, skip_bad: bool) -> EvaluationImages:
+    """Read the files. A file that has changed since the search is a bad one."""
+    folder, files = annotations.folder, annotations.files
+    found, faults = read_files(folder, files)
+    digests = [None if file is None else file.digest for file in found]
+    pixels, damaged = read_pixels(folder, files, size, digests=digests)
+    for row, name in enumerate(files):
+        if name in expected and digests[row] not in (None, expected[name]):
+            faults[row] = ValueError(
+                "is not the file that the search held out; restore it, or give other images with --images"
+            )
+    faults = {**damaged, **faults}
+    check_faults(annotations, tuple(f"{annotations.where(row)} {faults[row]}" for row in sorted(faults)), skip_bad)
+    kept = [row for row in range(len(files)) if row not in faults]
+    rows = replace(
+        annotations,
+        lines=tuple(annotations.lines[row] for row in kept),
+        files=tuple(files[row] for row in kept),
+        y=annotations.y[kept],
+        groups=None if annotations.groups is None else tuple(annotations.groups[row] for row in kept),
+    )
+    return EvaluationImages(rows, tuple(str(digests[row]) for row in kept), pixels[kept], len(faults))
+
+
+def _predict(model: LoadedModel, rows: Floats | NDArray[np.uint8], at_once: int = ROWS_AT_ONCE) -> Floats:
+    """Return logits `(N, C)` of unstandardized rows `(N, F)` or of images `(N, 3, H, W)`, `at_once` at a time."""
     import torch
 
     with torch.no_grad():

@@ -1,48 +1,74 @@
-"""One run of `insects-search`: from its options to a study that is done, delivered and registered."""
+"""`insects-search`: from a request to a study that is trained, uploaded and registered."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from insects import devices
-from insects.errors import StudyError
+from insects.errors import StoreError, StudyError
 from insects.params import Recipe
-from insects.splits import Splits, table_digest
+from insects.splits import Splits
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
-from search.commands.timing import Stopwatch, covered
-from search.registry.alias import Registered
+from search.registry.alias import RegisteredModel
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
-from search.study.compiling import start_compiling
-from search.study.config import Plan, check_identity, default_name, digest, read_configs, study_digest
+from search.study.config import (
+    StudyConfig,
+    check_fingerprint,
+    default_name,
+    fingerprint_digest,
+    read_configs,
+    study_digest,
+    version_differences,
+)
 from search.study.data import DataRequest, SearchData, load_data
-from search.study.journal import Ledger
-from search.study.loop import Clock, StudyLoop, asked_before
-from search.study.pruner import StoppingRule
+from search.study.journal import OptunaJournal
+from search.study.loop import LoopSeconds, StudyLoop, asked_before
+from search.study.pruner import PercentilePruner
 from search.study.sampler import Proposer, SamplerName
 from search.study.space import SearchSpace
-from search.study.workers import trials_at_once
-from search.system.lock import Held, hold
-from search.system.signals import Interrupted, StopFlag, handled
-from search.system.terminal import Progress
-from search.upload.finishing import finish, opened
-from search.upload.uploader import Delivery
+from search.study.workers import check_compiler, start_compiling, trials_at_once
+from search.system.files import exists
+from search.system.lock import LockHeldError, hold
+from search.system.signals import Interrupted, StopFlag, handled_signals
+from search.system.terminal import TrialProgress, say
+from search.upload.uploader import Uploader, upload_workers
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """A search as asked for on the command line; the names are the options'."""
+    """A search that is asked for.
+
+    Attributes:
+        data: The rows or images.
+        space: Where the sampler may propose.
+        recipe: Epochs and learning rate schedule of a trial.
+        sampler: What proposes.
+        pruner: What stops trials early.
+        window: Trials in flight.
+        seed: The seed of weights, batch orders and proposals.
+        configs: A file of configurations that are trained before any proposed one.
+        device: `auto`, or where to train.
+        engine: The engine; None: by device.
+        trials: Trials that the study has in all when the search ends.
+        study: The study's name; None: made from the fingerprint.
+        model_name: The registered model.
+        workers: Trials trained side by side; None: one a core.
+        timeout: Seconds after which no new trial is asked.
+    """
 
     data: DataRequest
     space: SearchSpace
     recipe: Recipe
     sampler: SamplerName
-    stopping: StoppingRule
+    pruner: PercentilePruner
     window: int
     seed: int
     configs: Path | None
@@ -56,9 +82,21 @@ class SearchRequest:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a search came to. results: every trial of the study. wanted: how many were asked for. new: how many were
-    trained in this run."""
+class SearchOutcome:
+    """What a search has done.
+
+    Attributes:
+        study: The study's name.
+        choice: Device and engine.
+        results: Every trial of the study, without weights.
+        wanted: Trials that were asked for.
+        new: Trials that were trained in this run.
+        digest: The digest of all results.
+        best: The best trial.
+        model: The version of the registered model.
+        upload_error: What kept MLflow from being up to date; empty if nothing did.
+        seconds: Where the time went.
+    """
 
     study: str
     choice: devices.Choice
@@ -67,70 +105,74 @@ class Outcome:
     new: int
     digest: str
     best: TrialResult | None
-    model: Registered | None
-    trouble: str
+    model: RegisteredModel | None
+    upload_error: str
     seconds: dict[str, float]
 
 
-def run_search(request: SearchRequest, store: Store, started: float) -> Outcome:
-    """Search, deliver, register. started: `time.perf_counter()` when the command began.
+def run_search(request: SearchRequest, store: Store, started: float) -> SearchOutcome:
+    """Train the trials of a study, upload them to MLflow and register the best model.
 
-    Raises: InsectsError: a mistake in the data or the surroundings. Interrupted: a signal came; what was finished is
-    kept, and delivered as far as there was time.
+    Args:
+        request: The search.
+        store: Where it is kept.
+        started: `time.perf_counter()` when the command began.
+
+    Raises:
+        InsectsError: A mistake in the data or the surroundings.
+        Interrupted: A signal came. Finished trials are kept, and uploaded as far as there was time.
     """
-    watch = Stopwatch(started)
-    flag = StopFlag()
+    watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
-        delivery = stack.enter_context(opened(store))
-        stack.enter_context(handled(flag, delivery.kill))
-        data = load_data(request.data, store.path / "images")
-        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
-        if choice.engine == "compiled":
-            start_compiling()
-        plan = _plan(request, choice)
-        folder, ledger = _begin(stack, request, store, plan, data)
-        workers = 1
-        if len(folder.numbers()) < request.trials:
-            workers = trials_at_once(request.workers, plan, data.splits)
-            delivery.expect_model()
-        delivery.open(folder)
-        loop = _Loop(request, plan, data.splits, folder, ledger, flag, delivery, workers)
+        workers = stack.enter_context(upload_workers(store))
+        stack.enter_context(handled_signals(flag, workers.kill))
+        data = load_data(request.data, store.image_cache)
+        config = _config(request, data)
+        folder = _open_study(stack, request, store, config, data)
+        trials = max(request.trials, asked_before(folder.numbers(), config.window))
+        if _nothing_is_left(request, store, folder, trials):
+            return _outcome_of_record(request, config, folder, watch)
+        uploader = Uploader(workers, folder)
+        training = _Training(request, config, data.splits, store, folder, trials, flag, uploader)
         watch.lap("imports")
         flag.polled = True
         try:
-            results = loop.run()
+            results = training.run()
             watch.lap("loop")
             best = best_of(results)
-            model = finish(delivery, best, request.model_name, flag.check)
+            model = uploader.finish(best, request.model_name, flag.check)
         except Interrupted:
-            delivery.interrupt()
+            uploader.interrupt()
             raise
         except StudyError as error:
-            delivery.fail(flag.check)
-            if delivery.trouble:
-                raise StudyError(f"{error}. Not all is in MLflow yet: {delivery.trouble}") from error
+            uploader.fail(flag.check)
+            if uploader.upload_error:
+                raise StudyError(f"{error}. Not all is in MLflow yet: {uploader.upload_error}") from error
             raise
         watch.lap("finishing")
-    return Outcome(
+    return SearchOutcome(
         study=folder.name,
-        choice=choice,
+        choice=config.choice,
         results=results,
         wanted=request.trials,
-        new=loop.new,
+        new=training.count,
         digest=study_digest(results),
         best=best,
         model=model,
-        trouble=delivery.trouble,
-        seconds={**watch.parts(loop.clock), "training": loop.training_seconds, **delivery.seconds},
+        upload_error=uploader.upload_error,
+        seconds={**watch.parts(training.seconds), "training": training.covered_seconds(), **uploader.seconds},
     )
 
 
-def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
-    return Plan(
+def _config(request: SearchRequest, data: SearchData) -> StudyConfig:
+    choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
+    if choice.engine == "compiled":
+        check_compiler()
+    return StudyConfig(
         space=request.space,
         recipe=request.recipe,
         sampler=request.sampler,
-        stopping=request.stopping,
+        pruner=request.pruner,
         window=request.window,
         seed=request.seed,
         configs=() if request.configs is None else read_configs(request.configs),
@@ -138,87 +180,168 @@ def _plan(request: SearchRequest, choice: devices.Choice) -> Plan:
     )
 
 
-def _begin(
-    stack: ExitStack, request: SearchRequest, store: Store, plan: Plan, data: SearchData
-) -> tuple[StudyFolder, Ledger]:
-    """The study's folder and its ledger, this process's alone until the search ends."""
-    identity = plan.identity(data.splits, data.held_out, table_digest(data.held_out), data.images)
-    folder = store.study(request.study or default_name(identity))
+def _open_study(
+    stack: ExitStack, request: SearchRequest, store: Store, config: StudyConfig, data: SearchData
+) -> StudyFolder:
+    """Return the study's folder, new or that of an earlier run, locked until `stack` is closed."""
+    fingerprint = config.fingerprint(data.splits, data.test, data.images)
+    folder = store.study(request.study or default_name(fingerprint))
     folder.make()
     try:
         stack.enter_context(hold(folder.path / "lock"))
-    except Held as error:
+    except LockHeldError as error:
         raise StudyError(
             f"study {folder.name} is being searched by {error.holder}: wait for it, or choose another --study"
         ) from error
     if folder.exists():
-        check_identity(folder.name, folder.identity(), identity)
-    # Before a new study is written: the journal may hold another one of its name.
-    ledger = Ledger(store.journal, folder.name, digest(identity), plan.space, plan.configs)
-    if folder.exists():
+        check_fingerprint(folder.name, folder.fingerprint, fingerprint)
         folder.rename_model(request.model_name)
     else:
-        folder.begin(identity, data.source, request.model_name, data.splits, data.held_out, data.images)
-    return folder, ledger
+        _report_upgrade(store, fingerprint)
+        folder.begin(fingerprint, data.source, request.model_name, data.splits, data.test, data.images)
+    return folder
 
 
-class _Loop:
-    """The study's loop with its workers, its display and its delivery."""
+def _report_upgrade(store: Store, fingerprint: dict[str, Any]) -> None:
+    """Say that a new study differs from an earlier one in versions only, which nobody asked for."""
+    for folder in store.studies():
+        with suppress(StoreError):  # a damaged study is reported when it is used
+            if differences := version_differences(folder.fingerprint, fingerprint):
+                say(f"Study {folder.name} has these settings under other versions, this is a new one: {differences[0]}")
+                return
+
+
+def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, trials: int) -> bool:
+    """Tell whether all trials are finished and uploaded, as far as the store knows: `--sync` asks MLflow."""
+    record = folder.upload_record()
+    if record is None or folder.numbers() != list(range(trials)):
+        return False
+    if store.database is not None and not exists(store.database):
+        return False
+    digest = study_digest(folder.results_without_weights())
+    return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.model_name, digest)
+
+
+def _outcome_of_record(
+    request: SearchRequest, config: StudyConfig, folder: StudyFolder, watch: Stopwatch
+) -> SearchOutcome:
+    """Return the outcome of a search that has nothing to do."""
+    results, record = folder.results_without_weights(), folder.upload_record()
+    model, name = None, request.model_name
+    if record is not None and record.version is not None:
+        note = f"version {record.version} was registered before"
+        model = RegisteredModel(name, record.version, "", f"models:/{name}/{record.version}", note)
+    watch.lap("imports")
+    nothing = dict.fromkeys(("training", "figures", "tracking"), 0.0)
+    return SearchOutcome(
+        study=folder.name,
+        choice=config.choice,
+        results=results,
+        wanted=request.trials,
+        new=0,
+        digest=study_digest(results),
+        best=best_of(results),
+        model=model,
+        upload_error="",
+        seconds={**watch.parts(LoopSeconds()), **nothing},
+    )
+
+
+class _Training:
+    """The study's loop with its threads, its progress display and its uploads; see `search.study.loop.TrialListener`.
+
+    Attributes:
+        count: Trials that were trained in this run.
+        seconds: Where the time of the loop's thread went.
+    """
 
     def __init__(
         self,
         request: SearchRequest,
-        plan: Plan,
+        config: StudyConfig,
         splits: Splits,
+        store: Store,
         folder: StudyFolder,
-        ledger: Ledger,
+        trials: int,
         flag: StopFlag,
-        delivery: Delivery,
-        workers: int,
+        uploader: Uploader,
     ) -> None:
-        self._request, self._delivery, self._workers = request, delivery, workers
-        # All that the study has, if that is more: MLflow and Optuna's journal hold the same trials, and the best one is
-        # chosen among them. The journal may lack some, and know others whose results were deleted.
         numbers = folder.numbers()
-        told = min(ledger.told, max(numbers, default=-1) + 1)
-        self._trials = max(request.trials, told, asked_before(numbers, plan.window))
-        self.new = 0
-        self.training_seconds = 0.0
+        self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, request.timeout
+        self._workers = 1
+        if len(numbers) < trials:
+            self._workers = trials_at_once(request.workers, config, splits)
+            uploader.expect_model()
+            if config.choice.engine == "compiled":
+                start_compiling()
+        self._progress = TrialProgress(trials, numbers)
         self._spans: list[tuple[float, float]] = []
-        self._progress = Progress(self._trials, (n for n in numbers if n < self._trials))
-        self._parts = (plan, splits, folder, ledger, flag)
-        self.clock = Clock()
+        self.count = 0
+        self.seconds = LoopSeconds()
+        digest = fingerprint_digest(folder.fingerprint)
+        self._loop = partial(
+            StudyLoop,
+            config=config,
+            splits=splits,
+            folder=folder,
+            journal=OptunaJournal(store.journal, folder.name, digest, len(numbers), config.space, config.configs),
+            proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
+            stop=flag,
+            listeners=(uploader, self),
+            seconds=self.seconds,
+        )
 
     def run(self) -> list[TrialResult]:
-        plan, splits, folder, ledger, flag = self._parts
-        choice = plan.choice
-        self._progress.say(f"Study {folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
-        deadline = None if self._request.timeout is None else time.monotonic() + self._request.timeout
+        """Train what is left and return the results of all trials."""
+        choice = self._choice
+        say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
         with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
-            loop = StudyLoop(
-                plan=plan,
-                splits=splits,
-                folder=folder,
-                ledger=ledger,
-                proposer=Proposer(plan.space, plan.sampler, plan.seed, plan.configs),
-                executor=executor,
-                stop=flag,
-                on_result=self._finished,
-                on_known=self._known,
-                clock=self.clock,
-            )
             try:
-                return loop.run(self._trials, deadline)
+                return self._loop(executor=executor).run(self._trials, deadline)
             finally:
                 self._progress.close()
-                self.training_seconds = covered(self._spans)
 
-    def _finished(self, result: TrialResult) -> None:
-        self.new += 1
+    def trained(self, result: TrialResult) -> None:
+        """Show a trial that was trained in this run."""
+        self.count += 1
         self._spans.append((result.started, result.started + result.seconds))
-        self._delivery.deliver(result.number)
         self._progress.finished(result.number, result.state, result.valid_loss, result.valid_accuracy)
 
-    def _known(self, result: TrialResult) -> None:
+    def known(self, result: TrialResult) -> None:
+        """Take account of a trial of an earlier run."""
         if result.state == "complete":
             self._progress.known(result.number, result.valid_loss)
+
+    def covered_seconds(self) -> float:
+        """Return the seconds in which at least one trial was being trained."""
+        total, end = 0.0, float("-inf")
+        for start, stop in sorted(self._spans):
+            total += max(0.0, stop - max(start, end))
+            end = max(end, stop)
+        return total
+
+
+@dataclass
+class Stopwatch:
+    """Splits the time of the main thread into named parts.
+
+    Attributes:
+        started: `time.perf_counter()` when the command began.
+        seconds: The parts so far.
+    """
+
+    started: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def lap(self, name: str) -> None:
+        """Count all time since the last lap as `name`."""
+        passed = sum(self.seconds.values())
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self.started - passed
+
+    def parts(self, loop: LoopSeconds) -> dict[str, float]:
+        """Return the `total` and its parts, with the part `loop` split into sampling, waiting and storing."""
+        parts = {"imports": 0.0, "loop": 0.0, "finishing": 0.0, **self.seconds}
+        storing = parts.pop("loop") - loop.sampling - loop.waiting
+        split = {"sampling": loop.sampling, "storing": storing, "waiting": loop.waiting}
+        return {"total": sum(self.seconds.values()), **parts, **split}

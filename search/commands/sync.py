@@ -1,4 +1,4 @@
-"""`insects-search --sync`: studies of a store are brought to MLflow without a search."""
+"""`insects-search --sync`: uploads to MLflow what is not there yet, without a search."""
 
 from __future__ import annotations
 
@@ -6,41 +6,48 @@ from dataclasses import dataclass
 
 from insects.errors import StoreError, StudyError
 from insects.trial import TrialResult, best_of
-from search.reports.comparison import light_results
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
-from search.upload.finishing import finish, opened
+from search.upload.uploader import Uploader, upload_workers
 
 
 @dataclass(frozen=True)
-class Synced:
-    """A study, and what kept it from being in MLflow whole; empty if nothing did."""
+class SyncedStudy:
+    """A study after the upload.
+
+    Attributes:
+        study: Its name.
+        upload_error: What kept it from being complete in MLflow; empty if nothing did.
+    """
 
     study: str
-    trouble: str
+    upload_error: str
 
 
-def deliver_only(store: Store, study: str | None) -> list[Synced]:
-    """Bring all studies of a store to MLflow, or one.
+def sync_studies(store: Store, study: str | None) -> list[SyncedStudy]:
+    """Upload the studies of a store.
 
-    Raises: StudyError: no such study here.
+    Args:
+        store: The store.
+        study: The only study to upload; None: all.
+
+    Raises:
+        StudyError: There is no such study.
     """
     outcomes, readable = [], []
     for folder in _folders(store, study):
         try:
-            readable.append((folder, folder.model_name(), light_results(folder)))
+            readable.append((_ended(folder.results_without_weights()), folder.name, folder.model_name, folder))
         except StoreError as error:
-            outcomes.append(Synced(folder.name, str(error)))
-    # In the order of their ends, so that a rebuilt registry compares the models in the order in which they were made.
-    readable.sort(key=lambda entry: (_ended(entry[2]), entry[0].name))
-    with opened(store) as delivery:
-        for folder, model_name, results in readable:
-            delivery.open(folder)
-            delivery.wait_until_open()  # a search of it that goes on may yet find a better trial
-            if folder.numbers() != [result.number for result in results]:
-                results = light_results(folder)
-            finish(delivery, best_of(results), model_name, check=lambda: None, mends=True)
-            outcomes.append(Synced(folder.name, delivery.trouble))
+            outcomes.append(SyncedStudy(folder.name, str(error)))
+    with upload_workers(store) as workers:
+        # In the order in which they ended, so that a rebuilt registry compares the models as the searches did.
+        for _, name, model_name, folder in sorted(readable, key=lambda entry: entry[:2]):
+            uploader = Uploader(workers, folder)
+            uploader.wait_until_open()  # a search that goes on may yet find a better trial
+            best = best_of(folder.results_without_weights())
+            uploader.finish(best, model_name, check=lambda: None, recompare=False)
+            outcomes.append(SyncedStudy(name, uploader.upload_error))
     return sorted(outcomes, key=lambda outcome: outcome.study)
 
 

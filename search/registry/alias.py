@@ -1,4 +1,4 @@
-"""The alias of the best model: which version of a registered model it is at, and when it moves."""
+"""The alias `best` of a registered model: which version has it, and when it moves."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from search.tracking.tags import DATA_TAG, LOSS_TAG
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "best"
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such model or alias
-DATA_TAG, LOSS_TAG = "insects.tables.labelled", "insects.valid_loss"
-COMPARED_TAG = "insects.compared_with_best"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Error codes with which MLflow says that there is no such model or alias."""
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A version in the registry. alias: `best` if it is this version's now, else empty. note: what became of it."""
+class RegisteredModel:
+    """A version in the registry.
+
+    Attributes:
+        name: The registered model.
+        version: The version's number.
+        alias: `best` if this version has the alias, else empty.
+        uri: The URI to load it by.
+        note: One line about the version and the alias, for people.
+    """
 
     name: str
     version: str
@@ -27,10 +36,20 @@ class Registered:
     note: str
 
 
-def move_alias(client: MlflowClient, name: str, version: str, tags: dict[str, str], may_move: bool) -> Registered:
-    """Move the alias to a version with these tags, if it may and the version is better than the one that has it.
+def best_uri(model_name: str) -> str:
+    """Return the URI of the version that has the alias."""
+    return f"models:/{model_name}@{ALIAS}"
 
-    A vacant one is taken in any case.
+
+def move_alias(client: MlflowClient, name: str, version: str, tags: dict[str, str], may_move: bool) -> RegisteredModel:
+    """Move the alias to a version if it is better than the version that has the alias, or no version has it.
+
+    Args:
+        client: MLflow's client.
+        name: The registered model.
+        version: The version.
+        tags: Its tags.
+        may_move: Whether the alias may move at all; False only describes where it is.
     """
     from mlflow.exceptions import MlflowException
 
@@ -38,33 +57,27 @@ def move_alias(client: MlflowClient, name: str, version: str, tags: dict[str, st
         holder = client.get_model_version_by_alias(name, ALIAS)
     except MlflowException as error:
         if error.error_code not in ABSENT:
-            raise  # away is not the same as without a best model
+            raise
         holder = None
-    if holder is None and not may_move:  # deleted by hand: it goes to the best of those that are delivered from now on
-        may_move = True
-        for other in client.search_model_versions(f"name = '{name}'"):
-            if str(other.version) != version and COMPARED_TAG in other.tags:
-                client.delete_model_version_tag(name, other.version, COMPARED_TAG)
+    moves, note = False, f"version {version} was registered before"
     if may_move:
         moves, note = _compare(holder, version, tags)
-    else:
-        moves, note = False, f"version {version} was registered before"
     if moves:
         client.set_registered_model_alias(name, ALIAS, version)
     has_alias = moves or (holder is not None and str(holder.version) == version)
-    uri = f"models:/{name}@{ALIAS}" if has_alias else f"models:/{name}/{version}"
-    return Registered(name, version, ALIAS if has_alias else "", uri, note)
+    uri = best_uri(name) if has_alias else f"models:/{name}/{version}"
+    return RegisteredModel(name, version, ALIAS if has_alias else "", uri, note)
 
 
 def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) -> tuple[bool, str]:
-    """Whether the alias moves from `holder` to the version with these tags, and what to say of it."""
+    """Return whether the alias moves from `holder` to the version with these tags, and a note about it."""
     if holder is None:
         return True, f"version {version} is now {ALIAS}"
     if str(holder.version) == version:
         return False, f"version {version} is {ALIAS} already"
     if holder.tags.get(DATA_TAG) != tags[DATA_TAG]:
         return True, f"version {version} is now {ALIAS}: version {holder.version} was for other data"
-    before, after = _loss(holder.tags.get(LOSS_TAG, "")), float(tags[LOSS_TAG])
+    before, after = _finite(holder.tags.get(LOSS_TAG, "")), float(tags[LOSS_TAG])
     if before is None:
         return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its loss"
     if after < before:
@@ -72,8 +85,8 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
     return False, f"version {holder.version} stays {ALIAS}: loss {before:.4f}, version {version} has {after:.4f}"
 
 
-def _loss(text: str) -> float | None:
-    """The loss that a version says it has; None if its tag was removed, or changed to what is none."""
+def _finite(text: str) -> float | None:
+    """Return the number in a tag; None if the tag was removed, or edited to something else."""
     try:
         loss = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A finished trial as the program that is registered: what the user has goes in, logits come out."""
+"""A finished trial as the exported program that is registered: unstandardized rows or raw images in, logits out."""
 
 from __future__ import annotations
 
@@ -12,38 +12,50 @@ import torch
 from insects.errors import StoreError
 from insects.model import StandardizedMLP, build_module
 from insects.trial import TrialResult
-from search.store.image_manifest import ImageRecord
+from search.store.image_manifest import ImageManifest
 from search.store.study_folder import StudyFolder
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 _EXAMPLES = 8
-_LARGEST_EXAMPLE = 224  # pixels a side: MLflow keeps an example twice, as text
+_LARGEST_EXAMPLE = 224  # pixels a side: MLflow keeps two copies of an example, as text
 _GRAPH = 8 << 20  # bytes of all but the tensors; those of torchvision's networks take up to 3 million
 
 
 @dataclass(frozen=True)
 class Program:
-    """A module with all that MLflow wants to know of it. example: at least two of its inputs. about: what a person
-    needs to use it."""
+    """A module, and what MLflow keeps beside it.
+
+    Attributes:
+        module: The network with the preparation of its input.
+        signature: The types of input and output.
+        example: At least two of its inputs.
+        metadata: What a caller needs to use it: features, classes, image size.
+    """
 
     module: torch.nn.Module
     signature: ModelSignature
     example: np.ndarray[Any, Any]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes on the disk, rather too many."""
+        """An upper estimate of its bytes on the disk."""
         size: int = sum(tensor.nbytes for tensor in self.module.state_dict().values())
         return size + self.example.nbytes + _GRAPH
 
 
 def build_program(folder: StudyFolder, result: TrialResult) -> Program:
-    """The trial's network behind the preparation of its input.
+    """Build the trial's network with the preparation of its input.
 
-    Raises: StoreError: the study's files cannot be read. DataError: the backbone is not to be had.
+    Args:
+        folder: The study.
+        result: The trial, with its weights.
+
+    Raises:
+        StoreError: The study's files cannot be read, or the weights of the backbone have changed.
+        DataError: The backbone cannot be loaded.
     """
     data, images = folder.data(), folder.images()
     sample = data.sample
@@ -51,17 +63,17 @@ def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     classes = list(sample.classes)
     if images is not None:
         example = _image_example(images)
-        about = {"features": [], "classes": classes, "images": {"size": images.size, "backbone": images.backbone}}
-        return Program(_image_module(images, mlp), _image_signature(len(classes)), example, about)
+        metadata = {"features": [], "classes": classes, "images": {"size": images.size, "backbone": images.backbone}}
+        return Program(_image_module(images, mlp), _image_signature(len(classes)), example, metadata)
     from mlflow.models import infer_signature
 
-    example = _at_least_two(data.held_out.x[:_EXAMPLES])
+    example = _at_least_two(data.test.x[:_EXAMPLES])
     with torch.no_grad():
         signature = infer_signature(example, mlp(torch.from_numpy(example)).numpy())
     return Program(mlp, signature, example, {"features": list(sample.features), "classes": classes})
 
 
-def _image_module(images: ImageRecord, mlp: StandardizedMLP) -> torch.nn.Module:
+def _image_module(images: ImageManifest, mlp: StandardizedMLP) -> torch.nn.Module:
     from insects.images.backbone import load_backbone, weights_digest
     from insects.model import ImageFeatures, ImageMLP
 
@@ -70,15 +82,15 @@ def _image_module(images: ImageRecord, mlp: StandardizedMLP) -> torch.nn.Module:
         weights = None if images.weights is None else Path(images.weights)
         if weights_digest(images.backbone, weights) != images.weights_digest:
             raise StoreError(
-                f"the weights of --backbone {images.backbone} are not those that the study began with: restore "
+                f"the weights of --backbone {images.backbone} are not the ones that the study began with: restore "
                 f"{images.weights or 'the version of torchvision'}, or start a new study with another --study"
             )
         backbone = load_backbone(images.backbone, weights)
     return ImageMLP(ImageFeatures(images.size, backbone), mlp).eval()
 
 
-def _image_example(images: ImageRecord) -> np.ndarray[Any, Any]:
-    """Held-out images of the stated size, or smaller where that is large; black where a file is gone."""
+def _image_example(images: ImageManifest) -> np.ndarray[Any, Any]:
+    """Test images of the model's size, or smaller where that is large; black where a file is gone."""
     from insects.images.reading import read_pixels
 
     files = [name for name, _ in images.test[:_EXAMPLES]]
@@ -95,5 +107,5 @@ def _image_signature(classes: int) -> ModelSignature:
 
 
 def _at_least_two(example: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The exporter takes a batch of one for a constant."""
+    """torch.export takes a batch of one for a constant."""
     return np.repeat(example, 2, axis=0) if len(example) < 2 else example

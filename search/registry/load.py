@@ -1,29 +1,41 @@
-"""The way back from the registry to a model that predicts. No pickle is ever loaded, and no code that comes with it."""
+"""Loading a registered model. No pickle is ever loaded, and no code that comes with a model."""
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insects.errors import StoreError
+from insects.errors import InsectsError, StoreError
 from search.registry.alias import ABSENT
-from search.registry.model_files import check_program, reading_model_files
-from search.store.store import Store, reaching
+from search.store.store import Store
+from search.tracking.client import mlflow_errors
 from search.tracking.tags import SEARCH_RUN_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+PROGRAM = "model.pt2"
+
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model of the registry, ready to predict.
+    """A registered model, ready to predict.
 
-    module: float32 rows `(N, F)` in the order of `features`, as the user has them, to logits `(N, C)` of `classes`.
-    images: None; or `size` and `backbone` of a module that takes uint8 images `(N, 3, H, W)` in place of rows.
-    run, search_run: ids of the MLflow runs of its trial and of its search.
+    Attributes:
+        name: The registered model.
+        version: The version's number.
+        model_id: The id of the logged model.
+        features: Names of the input columns, in order.
+        classes: Names of the classes, in order.
+        images: None; or `size` and `backbone` of a module that takes images in place of rows.
+        module: Takes float32 rows `(N, F)`, unstandardized, or uint8 images `(N, 3, H, W)`; returns logits `(N, C)`.
+        run: The id of its trial's run.
+        search_run: The id of its search's run.
     """
 
     name: str
@@ -40,15 +52,21 @@ class LoadedModel:
 def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
     """Load a registered model without running any code or pickle that comes with it.
 
-    uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-    Raises: StoreError: no such model, not one of this program's, one that needs pickle or code to load, or damaged.
+    Args:
+        store: The store whose registry it is in.
+        client: MLflow's client.
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        StoreError: There is no such model, it is not one of this program's, it needs pickle or code to load, or its
+            files are damaged.
     """
     version = _find_version(store, client, uri)
     import mlflow
     import mlflow.pytorch
     from mlflow.models import get_model_info
 
-    with reaching(store.tracking_uri), reading_model_files(uri):
+    with mlflow_errors(store.tracking_uri), _file_errors(uri):
         info = get_model_info(f"models:/{version.name}/{version.version}")
         flavor, metadata = info.flavors.get("pytorch"), info.metadata or {}
         if flavor is None or not {"features", "classes"} <= metadata.keys():
@@ -59,7 +77,7 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
     return LoadedModel(
         name=version.name,
         version=str(version.version),
-        model_id=str(info.model_id or ""),  # a version read from a database does not know it
+        model_id=str(info.model_id or ""),  # MLflow does not return it for a version read from a database
         features=tuple(metadata["features"]),
         classes=tuple(metadata["classes"]),
         images=metadata.get("images"),
@@ -67,6 +85,34 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
         run=str(version.run_id),
         search_run=version.tags.get(SEARCH_RUN_TAG, ""),
     )
+
+
+def check_program(uri: str, folder: Path, flavor: dict[str, Any]) -> None:
+    """Check that a downloaded model is one complete `torch.export` program and nothing else.
+
+    Args:
+        uri: The model's URI, for the error message.
+        folder: The downloaded files.
+        flavor: MLflow's description of the PyTorch flavor.
+
+    Raises:
+        StoreError: The model needs pickle or code to load.
+        zipfile.BadZipFile: The program is damaged.
+    """
+    data = folder / str(flavor.get("model_data", "data"))
+    files = {path.name for path in data.rglob("*") if path.is_file()}
+    if not files:
+        raise zipfile.BadZipFile(f"{PROGRAM} is missing")
+    if files != {PROGRAM} or flavor.get("code"):
+        found = ", ".join(sorted(files))
+        raise StoreError(f"{uri} needs pickle or code to load (its data holds {found}): only pt2 models are evaluated")
+    (program,) = data.rglob(PROGRAM)
+    with zipfile.ZipFile(program) as archive:  # MLflow would take a damaged program for a pickle
+        if min(entry.header_offset for entry in archive.infolist()) > 0:  # found by an inner archive's index
+            raise zipfile.BadZipFile(f"{PROGRAM} has lost its end")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} in {PROGRAM} is not what was written")
 
 
 def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
@@ -77,7 +123,7 @@ def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
     base, slash, number = path.partition("/")
     if scheme != "models" or not ((at and alias) or (slash and number.isdecimal())):
         raise StoreError(f"{uri!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
-    with reaching(store.tracking_uri):
+    with mlflow_errors(store.tracking_uri):
         try:
             return client.get_model_version_by_alias(name, alias) if at else client.get_model_version(base, number)
         except MlflowException as error:
@@ -86,3 +132,28 @@ def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
             raise StoreError(
                 f"there is no model {uri} in {store.shown_uri}: run insects-search first, or name its --store"
             ) from error
+
+
+@contextmanager
+def _file_errors(uri: str) -> Iterator[None]:
+    """Raise StoreError for what missing and damaged files of a model raise; an absent MLflow's errors pass."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (InsectsError, OSError, ImportError, MemoryError):
+        raise
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise _damaged(uri, error) from error
+    except Exception as error:  # yaml, zipfile and torch raise a dozen types for damaged bytes
+        raise _damaged(uri, error) from error
+
+
+def _damaged(uri: str, error: Exception) -> StoreError:
+    cause = " ".join(str(error).split())[:200]
+    return StoreError(
+        f"the files of {uri} are damaged ({cause}): restore them, choose another --model, or register the best trial "
+        "again with the same insects-search command and another --model-name"
+    )

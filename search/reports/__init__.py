@@ -1,0 +1,1 @@
+"""Figures and files about a study, without MLflow. Imports `study`, `store`, `system`."""

@@ -1,4 +1,4 @@
-"""Descriptions and figures as files in a folder."""
+"""Descriptions of the data and figures, written as files into a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def write_table(folder: Path, table: RawTable) -> None:
-    """Write a table's description and its figures; makes the folder."""
+    """Write the description of a table and its figures.
+
+    Args:
+        folder: The folder, made if absent.
+        table: The table.
+    """
     from insects.plots.table import table_figures
     from insects.tables.describe import describe
 
@@ -24,7 +29,13 @@ def write_table(folder: Path, table: RawTable) -> None:
 
 
 def write_texts(folder: Path, text: str, content: Mapping[str, Any]) -> None:
-    """Write a description as `description.txt` and `.json`; makes the folder."""
+    """Write a description as `description.txt` and `description.json`.
+
+    Args:
+        folder: The folder, made if absent.
+        text: The description for people.
+        content: The description for programs, ready for JSON.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "description.txt").write_text(text + "\n", encoding="utf-8")
     numbers = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
@@ -32,7 +43,12 @@ def write_texts(folder: Path, text: str, content: Mapping[str, Any]) -> None:
 
 
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Write figures under their file names."""
+    """Write figures as PNG files.
+
+    Args:
+        folder: A folder that exists.
+        figures: The figures by file name.
+    """
     from insects.plots import figure_png
 
     for name, figure in figures.items():

@@ -1,4 +1,4 @@
-"""What a study keeps of its images: which files they are and how they became features. They stay where they are."""
+"""What a study keeps of its images: which files they are and how they became features. The files stay in place."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class ImageRecord:
-    """Images of a study, ready for JSON.
+class ImageManifest:
+    """The images of a study, ready for JSON.
 
-    size, backbone, weights: the recipe of the features. weights_digest: what identifies the weights themselves.
-    counts: images of each class. samples: `(file, class number)`, some of each class to look at. valid: files of the
-    validation rows, as many of the first as the study keeps. test: `(file, SHA-256)` of the held-out rows.
-    description: of all images, `text` and `content` for `search.reports.descriptions.write_texts`. test_groups: what each
-    held-out row shows, if the user said so.
+    Attributes:
+        size: Side of the images in pixels.
+        backbone: Name of the frozen network, or None if the features are pixels.
+        weights: File of the backbone's weights, or None for torchvision's own.
+        weights_digest: Identifies the weights themselves.
+        folder: The image folder, absolute.
+        counts: Images of each class.
+        samples: `(file, class number)` of some images of each class, for figures.
+        valid: Files of the validation rows that the study keeps.
+        test: `(file, SHA-256)` of the test rows.
+        description: `text` and `content` for `search.reports.descriptions.write_texts`.
+        test_groups: The group of each test row; None if there are no groups.
     """
 
     size: int
@@ -31,8 +38,8 @@ class ImageRecord:
     test_groups: list[str] | None = None
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What a result depends on beside the features themselves: the registered model holds the backbone."""
+    def fingerprint(self) -> dict[str, Any]:
+        """What the registered model depends on beside the features."""
         return {"size": self.size, "backbone": self.backbone, "weights": self.weights_digest}
 
     @property

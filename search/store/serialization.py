@@ -1,4 +1,4 @@
-"""A study's arrays as bytes: one NumPy archive each, without a pickle, and checked when it is read."""
+"""A study's arrays as bytes: NumPy archives without a pickle, checked when they are read."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ from insects.splits import Splits, Table
 from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 
-# Figures draw a sample of the rows; splits stand in the order of a hash, so the first rows are one.
 SAMPLE_ROWS = 5000
+"""Rows of each split that a study keeps for its figures: the first ones, a sample since a hash orders the rows."""
 
 
-class Damaged(Exception):
+class CorruptFileError(Exception):
     """The bytes are not what was written."""
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """sample: the splits, cut to their first `SAMPLE_ROWS` rows each. held_out: the raw test rows, all of them."""
+    """What a study keeps of its data.
+
+    Attributes:
+        sample: The splits, each cut to its first `SAMPLE_ROWS` rows.
+        test: All test rows, unstandardized.
+    """
 
     sample: Splits
-    held_out: Table
+    test: Table
 
 
 def pack_result(result: TrialResult) -> bytes:
-    """A finished trial."""
+    """Serialize a finished trial."""
     meta = {
         "number": result.number,
         "params": asdict(result.params),
@@ -47,33 +52,33 @@ def pack_result(result: TrialResult) -> bytes:
 
 
 def unpack_result(content: bytes, number: int) -> TrialResult:
-    """The trial `number` that `pack_result` was given.
+    """Read what `pack_result` wrote.
 
-    Raises: Damaged: the bytes are not that.
+    Args:
+        content: The bytes.
+        number: The number that the trial must have.
+
+    Raises:
+        CorruptFileError: The bytes are not that trial.
     """
     meta, arrays = _unpack(content)
     try:
         result = TrialResult(**{**meta, "params": TrialParams(**meta["params"])}, **arrays)
     except (KeyError, TypeError, ParamsError) as error:
-        raise Damaged(f"it is damaged ({error!r})") from error
-    _insist(result.number == number, f"it holds trial {result.number!r}")
-    _insist(result.state in get_args(TrialState) and isinstance(result.reason, str), f"state {result.state!r}")
-    _insist(all(isinstance(value, (int, float)) for value in (result.started, result.seconds)), "times are no numbers")
+        raise CorruptFileError(f"it is damaged ({error!r})") from error
+    _check(result.number == number, f"it holds trial {result.number!r}")
+    _check(result.state in get_args(TrialState) and isinstance(result.reason, str), f"state {result.state!r}")
+    _check(all(isinstance(value, (int, float)) for value in (result.started, result.seconds)), "times are no numbers")
     _check_array("history", result.history, np.float64, (None, len(METRICS)))
     _check_array("weights", result.weights, np.float32, (None,))
     best = result.best_epoch
-    _insist(isinstance(best, int) and 0 <= best <= len(result.history), f"best epoch {best!r}")
+    _check(isinstance(best, int) and 0 <= best <= len(result.history), f"best epoch {best!r}")
     return result
 
 
-def pack_data(splits: Splits, held_out: Table) -> bytes:
-    """What a study keeps of its data."""
-    meta = {
-        "features": splits.features,
-        "classes": splits.classes,
-        "digest": splits.digest,
-        "source": held_out.source,
-    }
+def pack_data(splits: Splits, test: Table) -> bytes:
+    """Serialize what a study keeps of its data: see `StudyData`."""
+    meta = {"features": splits.features, "classes": splits.classes, "digest": splits.digest, "source": test.source}
     return _pack(
         meta,
         train_x=splits.train_x[:SAMPLE_ROWS],
@@ -82,49 +87,50 @@ def pack_data(splits: Splits, held_out: Table) -> bytes:
         valid_y=splits.valid_y[:SAMPLE_ROWS],
         mean=splits.mean,
         std=splits.std,
-        test_x=held_out.x,
-        test_y=held_out.y,
+        test_x=test.x,
+        test_y=test.y,
     )
 
 
 def unpack_data(content: bytes) -> StudyData:
-    """What `pack_data` was given, cut to the sample.
+    """Read what `pack_data` wrote.
 
-    Raises: Damaged: the bytes are not that.
+    Raises:
+        CorruptFileError: The bytes are not that.
     """
     meta, arrays = _unpack(content)
     try:
         features, classes = tuple(meta["features"]), tuple(meta["classes"])
-        held_out = Table(features, classes, arrays.pop("test_x"), arrays.pop("test_y"), meta["source"])
+        test = Table(features, classes, arrays.pop("test_x"), arrays.pop("test_y"), meta["source"])
         sample = Splits(features=features, classes=classes, digest=meta["digest"], **arrays)
     except (KeyError, TypeError) as error:
-        raise Damaged(f"it is damaged ({error!r})") from error
-    _insist(all(isinstance(text, str) for text in (*features, *classes, sample.digest, held_out.source)), "names")
+        raise CorruptFileError(f"it is damaged ({error!r})") from error
+    _check(all(isinstance(text, str) for text in (*features, *classes, sample.digest, test.source)), "names")
     for name in ("mean", "std"):
         _check_array(name, getattr(sample, name), np.float32, (len(features),))
     parts = {"train": (sample.train_x, sample.train_y), "valid": (sample.valid_x, sample.valid_y)}
-    for name, (x, y) in {**parts, "test": (held_out.x, held_out.y)}.items():
+    for name, (x, y) in {**parts, "test": (test.x, test.y)}.items():
         _check_rows(name, x, y, sample.shape)
-    return StudyData(sample, held_out)
+    return StudyData(sample, test)
 
 
 def _check_rows(name: str, x: Any, y: Any, shape: Shape) -> None:
     _check_array(f"{name}_y", y, np.int32, (None,))
     _check_array(f"{name}_x", x, np.float32, (len(y), shape.features))
-    _insist(bool(((y >= 0) & (y < shape.classes)).all()), f"{name}_y holds other classes")
+    _check(bool(((y >= 0) & (y < shape.classes)).all()), f"{name}_y holds other classes")
 
 
 def _check_array(name: str, array: Any, dtype: type, shape: tuple[int | None, ...]) -> None:
-    """Hold an array to a type and a shape, in which None is any length."""
+    """Check the type and the shape of an array; None stands for any length."""
     same = len(array.shape) == len(shape) and all(
         want in (None, found) for want, found in zip(shape, array.shape, strict=True)
     )
-    _insist(same and array.dtype == dtype, f"{name} is {array.dtype} {array.shape}")
+    _check(same and array.dtype == dtype, f"{name} is {array.dtype} {array.shape}")
 
 
-def _insist(holds: bool, found: str) -> None:
+def _check(holds: bool, found: str) -> None:
     if not holds:
-        raise Damaged(f"it is damaged ({found})")
+        raise CorruptFileError(f"it is damaged ({found})")
 
 
 def _pack(meta: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> bytes:
@@ -139,11 +145,11 @@ def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
             arrays = {name: file[name] for name in file.files}
         return dict(json.loads(arrays.pop("meta").tobytes())), arrays
     except MemoryError:
-        if _checksums_hold(content):  # there is no room for them now; nothing is wrong with them
+        if _checksums_hold(content):  # the file is whole, and there is no memory to read it
             raise
-        raise Damaged("it is damaged (its checksums do not hold)") from None
-    except Exception as error:  # zipfile and numpy raise a dozen kinds, all of which mean that the bytes are not ours
-        raise Damaged(f"it is damaged ({' '.join(str(error).split())})") from error
+        raise CorruptFileError("it is damaged (its checksums do not hold)") from None
+    except Exception as error:  # zipfile and numpy raise a dozen types for bytes that are not an archive
+        raise CorruptFileError(f"it is damaged ({' '.join(str(error).split())})") from error
 
 
 def _checksums_hold(content: bytes) -> bool:
@@ -152,5 +158,5 @@ def _checksums_hold(content: bytes) -> bool:
             return file.testzip() is None
     except MemoryError:
         raise
-    except Exception:  # as above
+    except Exception:  # as in `_unpack`
         return False

@@ -1,35 +1,43 @@
-"""Finished trials on disk: the truth that Optuna's storage and MLflow are made from.
+"""The files of one study. Optuna's journal and MLflow are made from them.
 
-A study is a folder: `study.json` (what it is), `data.npz` (what its figures and its evaluation need of the data),
-`images.json` (which images that is, if it is images) and a file `0007.npz` for each finished trial. Every file is
-complete or absent; none holds a pickle.
+    STUDY/study.json      what the study is: fingerprint, source of the data, model name, id
+    STUDY/data.npz        a sample of the splits, and all test rows
+    STUDY/images.json     the image files, in a study on images
+    STUDY/0007.npz        a finished trial
+    STUDY/uploaded.json   the last upload of the whole study
+
+Every file is complete or absent, and none holds a pickle.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+import secrets
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from insects.errors import StoreError
 from insects.splits import Splits, Table
 from insects.trial import TrialResult
-from search.store.image_manifest import ImageRecord
-from search.store.schema import Kinds, check_kinds
-from search.store.serialization import Damaged, StudyData, pack_data, pack_result, unpack_data, unpack_result
+from search.store.image_manifest import ImageManifest
+from search.store.schema import Schema, check_schema
+from search.store.serialization import CorruptFileError, StudyData, pack_data, pack_result, unpack_data, unpack_result
 from search.system import files
 
-# What is read of the files below; the rest of an identity is only compared.
-_IDENTITY: Kinds = {
+# The parts of a fingerprint that are read; all others are only compared.
+_FINGERPRINT: Schema = {
     "data": {"digest": str, "train_rows": int, "valid_rows": int},
     "space": {"depth": [int, int], "width": [int, int], "lr": [float | int, float | int], "batch_size": [int]},
     "seed": int,
     "device": str,
     "engine": str,
 }
-_IMAGES: Kinds = {
+_STUDY: Schema = {"id": str, "fingerprint": _FINGERPRINT, "source": str, "model_name": str}
+_IMAGES: Schema = {
     "size": int,
     "backbone": str | None,
     "weights": str | None,
@@ -43,10 +51,31 @@ _IMAGES: Kinds = {
 }
 
 
-class StudyFolder:
-    """Reads and writes one study's folder.
+@dataclass(frozen=True)
+class UploadRecord:
+    """An upload of a whole study to MLflow.
 
-    Raises, from every method: StoreError: a file cannot be read or written.
+    Attributes:
+        tracking_uri: MLflow's URI, without its password.
+        trials: The digest of all trials.
+        model_name: The registered model.
+        version: Its version; None if there is none.
+    """
+
+    tracking_uri: str
+    trials: str
+    model_name: str
+    version: str | None
+
+
+class StudyFolder:
+    """Reads and writes the files of one study.
+
+    Every method raises StoreError if a file cannot be read or written.
+
+    Attributes:
+        path: The folder.
+        name: The study's name, which is the folder's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,84 +83,82 @@ class StudyFolder:
         self.name = path.name
 
     def exists(self) -> bool:
-        """Whether a study has begun here."""
+        """Tell whether the folder holds a study."""
         return files.exists(self.path / "study.json")
 
     def make(self) -> None:
-        """Make the folder itself."""
+        """Make the folder, without a study in it."""
         files.make_folder(self.path)
 
     def begin(
         self,
-        identity: dict[str, Any],
+        fingerprint: dict[str, Any],
         source: str,
         model_name: str,
         splits: Splits,
-        held_out: Table,
-        images: ImageRecord | None = None,
+        test: Table,
+        images: ImageManifest | None = None,
     ) -> None:
-        """Write what a new study is. The description comes last: a folder that has it is whole.
+        """Write a new study.
 
-        source: what to call the table. model_name: the registered model that the best trial shall go to. images: what
-        the rows are made from, if from images.
+        Args:
+            fingerprint: Everything that its results depend on.
+            source: The name of the data.
+            model_name: The registered model that the best trial becomes a version of.
+            splits: The data that its trials are trained on.
+            test: The test rows.
+            images: The image files that the rows were made from.
         """
-        files.write(self.path / "data.npz", pack_data(splits, held_out))
+        files.write(self.path / "data.npz", pack_data(splits, test))
         if images is not None:
             files.write(self.path / "images.json", json.dumps(asdict(images)).encode())
-        self._describe({"identity": identity, "source": source, "model_name": model_name})
+        # Last: a folder that has this file is complete.
+        self._write_study(
+            {"id": secrets.token_hex(8), "fingerprint": fingerprint, "source": source, "model_name": model_name}
+        )
 
     def rename_model(self, model_name: str) -> None:
-        """Let the study's best trial go to this registered model from now on."""
-        if model_name != self.model_name():
-            self._describe({"identity": self.identity(), "source": self.source(), "model_name": model_name})
+        """Change the registered model that the best trial becomes a version of."""
+        study = self._study()
+        if model_name != study["model_name"]:
+            self._write_study({**study, "model_name": model_name})
 
-    def _describe(self, description: dict[str, Any]) -> None:
-        files.write(self.path / "study.json", json.dumps(description, indent=1).encode())
+    @property
+    def id(self) -> str:
+        """A random name, by which the study's own runs are found again in an MLflow that other stores use too."""
+        return str(self._study()["id"])
 
-    def identity(self) -> dict[str, Any]:
-        """What the study began as."""
-        identity: dict[str, Any] = self._description("identity", _IDENTITY)
-        return identity
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that the study's results depend on."""
+        return dict(self._study()["fingerprint"])
 
+    @property
     def model_name(self) -> str:
-        """The registered model that the study's best trial goes to."""
-        return str(self._description("model_name", str))
+        """The registered model that the best trial becomes a version of."""
+        return str(self._study()["model_name"])
 
+    @property
     def source(self) -> str:
-        """What the table is called."""
-        return str(self._description("source", str))
-
-    def _description(self, key: str, kinds: Kinds) -> Any:
-        path = self.path / "study.json"
-        try:
-            description = json.loads(path.read_bytes())
-            check_kinds(description, {key: kinds}, "description")
-            return description[key]
-        except (OSError, ValueError, RecursionError, TypeError) as error:
-            raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
+        """The name of the data."""
+        return str(self._study()["source"])
 
     def data(self) -> StudyData:
-        """The sample of the splits and the held-out rows."""
+        """Read the sample of the splits and the test rows."""
         path = self.path / "data.npz"
         try:
             return unpack_data(path.read_bytes())
-        except (OSError, Damaged) as error:
-            raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
+        except (OSError, CorruptFileError) as error:
+            raise _cannot_read(path, error) from error
 
-    def images(self) -> ImageRecord | None:
-        """What the rows are made from; None if not from images."""
-        if "images" not in self.identity()["data"]:
+    def images(self) -> ImageManifest | None:
+        """Read the image files that the rows were made from; None in a study on a table."""
+        if "images" not in self.fingerprint["data"]:
             return None
-        path = self.path / "images.json"
-        try:
-            record = json.loads(path.read_bytes())
-            check_kinds(record, _IMAGES, "description")
-            return ImageRecord(**record)
-        except (OSError, ValueError, RecursionError, TypeError) as error:
-            raise StoreError(f"cannot read {path}: {error}; restore the file or choose another --study") from error
+        return ImageManifest(**self._read_json("images.json", _IMAGES))
 
     def numbers(self) -> list[int]:
-        """Numbers of the finished trials, ascending."""
+        """Return the numbers of the finished trials, ascending."""
         numbers = [(int(path.stem), path) for path in files.listing(self.path) if path.stem.isdecimal()]
         return sorted(number for number, path in numbers if path == self.file(number))
 
@@ -140,27 +167,67 @@ class StudyFolder:
         files.write(self.file(result.number), pack_result(result))
 
     def load(self, number: int) -> TrialResult | None:
-        """A finished trial, or None if there is none.
+        """Read a finished trial; None if there is none.
 
-        A file that is not whole is set aside as `0007.npz.damaged`: the trial can be trained again to the same result.
+        A damaged file is renamed to `0007.npz.damaged`: training the trial again gives the same result.
         """
         path = self.file(number)
         try:
             return unpack_result(path.read_bytes(), number)
         except FileNotFoundError:
             return None
-        except Damaged as damage:
+        except CorruptFileError as damage:
             _set_aside(path, damage)
             return None
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}; choose another --store") from error
 
+    def results_without_weights(self) -> list[TrialResult]:
+        """Read every finished trial, by number, without its weights: a study's memory must not grow with them."""
+        loaded = (self.load(number) for number in self.numbers())
+        return [without_weights(result) for result in loaded if result is not None]
+
     def file(self, number: int) -> Path:
-        """Where a finished trial is."""
+        """Return the path of a finished trial."""
         return self.path / f"{number:04d}.npz"
 
+    def save_upload_record(self, record: UploadRecord) -> None:
+        """Write that the whole study has been uploaded."""
+        files.write(self.path / "uploaded.json", json.dumps(asdict(record), indent=1).encode())
 
-def _set_aside(path: Path, damage: Damaged) -> None:
+    def upload_record(self) -> UploadRecord | None:
+        """Read the last upload of the whole study; None if there was none, or the file is damaged."""
+        try:
+            return UploadRecord(**json.loads((self.path / "uploaded.json").read_bytes()))
+        except (OSError, ValueError, TypeError):  # the search looks it up in MLflow then
+            return None
+
+    def _study(self) -> dict[str, Any]:
+        return self._read_json("study.json", _STUDY)
+
+    def _write_study(self, study: dict[str, Any]) -> None:
+        files.write(self.path / "study.json", json.dumps(study, indent=1).encode())
+
+    def _read_json(self, name: str, schema: Schema) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_bytes())
+            check_schema(content, schema, "content")
+            return dict(content)
+        except (OSError, ValueError, RecursionError, TypeError) as error:
+            raise _cannot_read(path, error) from error
+
+
+def without_weights(result: TrialResult) -> TrialResult:
+    """Return a result whose weights are an empty array."""
+    return replace(result, weights=np.empty(0, np.float32))
+
+
+def _cannot_read(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"cannot read {path}: {error}; restore the file or choose another --study")
+
+
+def _set_aside(path: Path, damage: CorruptFileError) -> None:
     try:
         os.replace(path, path.with_name(f"{path.name}.damaged"))
     except OSError as error:

@@ -1,10 +1,9 @@
-"""What a study is: everything that changes one of its results, and nothing else."""
+"""The settings of a study, its fingerprint, and what may differ when it goes on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,47 +17,65 @@ import numpy as np
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import ParamsError, Recipe, TrialParams
-from insects.splits import Splits, Table
+from insects.splits import Splits, Table, table_digest
 from insects.text import listed, shown
 from insects.training.host import host
 from insects.trial import TrialResult
-from search.store.image_manifest import ImageRecord
-from search.study.pruner import StoppingRule
+from search.store.image_manifest import ImageManifest
+from search.study.pruner import PercentilePruner
 from search.study.sampler import SamplerName
 from search.study.space import SearchSpace
 
-_LIBRARIES: tuple[str, ...] = ("insects-search", "numpy", "numba", "optuna", "scipy", "torch")
-_MOST_BYTES = 1 << 26
-"""Of a file of configurations; a device would be read without end."""
+RESULTS_VERSION = 1
+"""Raised by every change of this program that may change a result of a study."""
+
+_LIBRARIES: tuple[str, ...] = ("numpy", "numba", "optuna", "scipy", "torch")
+_VERSIONS = ("libraries", "results_version")  # the parts of a fingerprint that an upgrade changes
+_MOST_BYTES = 1 << 26  # of a file of configurations: a device such as /dev/zero has no end
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The settings of a study. Trials, workers and timeout are not among them: they change no result."""
+class StudyConfig:
+    """The settings of a study. The number of trials, the workers and the timeout change no result.
+
+    Attributes:
+        space: Where the sampler may propose.
+        recipe: Epochs and learning rate schedule of a trial.
+        sampler: What proposes.
+        pruner: What stops trials early.
+        window: Trials in flight.
+        seed: The seed of weights, batch orders and proposals.
+        configs: Configurations that are trained before any proposed one.
+        choice: Device and engine.
+    """
 
     space: SearchSpace
     recipe: Recipe
     sampler: SamplerName
-    stopping: StoppingRule
+    pruner: PercentilePruner
     window: int
     seed: int
     configs: tuple[TrialParams, ...]
     choice: Choice
 
-    def identity(
-        self, splits: Splits, held_out: Table, held_out_digest: str, images: ImageRecord | None = None
-    ) -> dict[str, Any]:
-        """All that the study's results depend on, ready for JSON. images: what the rows are made from, if so."""
+    def fingerprint(self, splits: Splits, test: Table, images: ImageManifest | None = None) -> dict[str, Any]:
+        """Return everything that the study's results depend on, ready for JSON.
+
+        Args:
+            splits: The data that its trials are trained on.
+            test: The test rows.
+            images: The image files that the rows were made from.
+        """
         data: dict[str, Any] = {
             "digest": splits.digest,
             "train_rows": len(splits.train_y),
             "valid_rows": len(splits.valid_y),
-            "held_out_rows": len(held_out.y),
-            "held_out_digest": held_out_digest,
+            "test_rows": len(test.y),
+            "test_digest": table_digest(test),
         }
         libraries = _LIBRARIES
         if images is not None:
-            data["images"] = images.identity
+            data["images"] = images.fingerprint
             libraries += ("torchvision",) if images.backbone else ()
         return {
             "data": data,
@@ -66,45 +83,54 @@ class Plan:
             "epochs": self.recipe.epochs,
             "schedule": self.recipe.schedule,
             "sampler": self.sampler,
-            "pruner": self.stopping.percentile,
+            "pruner": self.pruner.percentile,
             "window": self.window,
             "seed": self.seed,
             "configs": [asdict(config) for config in self.configs],
             "engine": self.choice.engine,
             "device": self.choice.device,
             "processor": _processor(self.choice),
+            "results_version": RESULTS_VERSION,
             "libraries": {name: metadata.version(name) for name in libraries},
         }
 
 
-def digest(identity: dict[str, Any]) -> str:
-    """Hex SHA-256 of an identity."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+def fingerprint_digest(fingerprint: dict[str, Any]) -> str:
+    """Return the hex SHA-256 of a fingerprint."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
-def default_name(identity: dict[str, Any]) -> str:
-    """A study's name when the user gives none: the same for the same identity."""
-    return f"insects-{digest(identity)[:8]}"
+def default_name(fingerprint: dict[str, Any]) -> str:
+    """Return the name of a study that the user gave none: the same for the same fingerprint."""
+    return f"insects-{fingerprint_digest(fingerprint)[:8]}"
 
 
-def check_identity(name: str, begun: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Hold a study to what it began as.
+def check_fingerprint(name: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Check that a study goes on with the settings that it began with.
 
-    Raises: StudyError: something differs; the message says what.
+    Args:
+        name: The study's name.
+        before: The fingerprint that it began with.
+        now: The fingerprint of the settings asked for.
+
+    Raises:
+        StudyError: They differ; the message says in what.
     """
-    asked = json.loads(json.dumps(asked))
-    differences = [
-        f"{label} was {_short(before)}, now {_short(after)}" for label, before, after in _differences(begun, asked)
-    ]
-    if differences:
+    if differences := _shown_differences(before, now):
         raise StudyError(
             f"study {name} cannot go on with other settings: {'; '.join(differences)}: use what it began with, "
             "or start a new study with another --study (or without --study)"
         )
 
 
+def version_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List the versions in which two fingerprints differ, one text each; none if anything else differs too."""
+    settings = ({key: value for key, value in each.items() if key not in _VERSIONS} for each in (before, now))
+    return [] if _shown_differences(*settings) else _shown_differences(before, now)
+
+
 def study_digest(results: Iterable[TrialResult]) -> str:
-    """Hex SHA-256 of all trials' numbers, states, parameters and histories, bit for bit."""
+    """Return the hex SHA-256 of all trials' numbers, states, parameters and histories, bit for bit."""
     digest = hashlib.sha256()
     for result in results:
         head = [result.number, result.state, *asdict(result.params).values(), result.best_epoch]
@@ -114,9 +140,10 @@ def study_digest(results: Iterable[TrialResult]) -> str:
 
 
 def read_configs(path: Path) -> tuple[TrialParams, ...]:
-    """Configurations to train before any sampled one, from a JSON file.
+    """Read configurations to train before any proposed one from a JSON file.
 
-    Raises: DataError: no such file, too large a one, not JSON, or an entry that is no configuration (which, and why).
+    Raises:
+        DataError: The file cannot be read, is too large or not JSON, or an entry is no configuration.
     """
     try:
         with open(path, "rb") as file:
@@ -151,12 +178,17 @@ def _config(path: Path, place: int, entry: object) -> TrialParams:
         raise DataError(f"{path}, entry {place}: {error}") from error
 
 
-def _differences(begun: Any, asked: Any, label: str = "") -> Iterable[tuple[str, Any, Any]]:
-    if isinstance(begun, dict) and isinstance(asked, dict):
-        for key in sorted(begun.keys() | asked.keys()):
-            yield from _differences(begun.get(key), asked.get(key), f"{label} {key}".strip())
-    elif begun != asked:
-        yield label, begun, asked
+def _shown_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    now = json.loads(json.dumps(now))  # as it would be read from the store: lists in place of tuples
+    return [f"{label} was {_short(old)}, now {_short(new)}" for label, old, new in _differences(before, now)]
+
+
+def _differences(before: Any, now: Any, label: str = "") -> Iterable[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            yield from _differences(before.get(key), now.get(key), f"{label} {key}".strip())
+    elif before != now:
+        yield label, before, now
 
 
 def _short(value: Any) -> str:
@@ -165,7 +197,7 @@ def _short(value: Any) -> str:
 
 
 def _processor(choice: Choice) -> str:
-    """The kind of processor, as precisely as the system tells: other kinds may round a sum otherwise."""
+    """The kind of processor, as precisely as the system tells: another kind may round a sum differently."""
     if choice.engine == "compiled":
         from insects.training.processor import compiled_for
 
@@ -173,8 +205,3 @@ def _processor(choice: Choice) -> str:
     else:
         kind = host()
     return f"{platform.machine()} {kind}" + (f", {choice.accelerator}" if choice.accelerator else "")
-
-
-def json_number(value: float) -> float | None:
-    """A number for JSON, which has none for infinity and not-a-number."""
-    return value if math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""Optuna's storage as a ledger of finished trials, written in the order of their numbers.
+"""Optuna's journal: an export of the finished trials for optuna-dashboard, which the search never reads.
 
-A trial enters the storage in one write when it is told, so the storage never holds a running trial, a trial with some
-of its parameters, or one out of order, whenever the process ends.
+A trial is written in one line once its result is final, so the journal never holds a running trial, or trials out of
+order, whenever the process ends.
 """
 
 from __future__ import annotations
@@ -9,85 +9,82 @@ from __future__ import annotations
 import datetime
 import fcntl
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from insects.errors import StoreError, StudyError
+from insects.errors import StoreError
 from insects.params import TrialParams
 from insects.trial import TrialResult
 from search.study.space import SearchSpace, as_dict
-from search.tracking.tags import IDENTITY_TAG
 
 if TYPE_CHECKING:
     import optuna
 
+METRIC = "validation loss"
+_FINGERPRINT = "fingerprint"
 
-class Ledger:
-    """A study in Optuna's storage.
+# What Optuna raises for a journal that is damaged or not a journal.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
 
-    path: the journal file; made if absent. A last line torn by a crash or a full disk is cut off: what it told is
-    told again.
-    identity: digest of what the study is.
-    Raises: StoreError: the journal cannot be read or written. StudyError: it holds what this program did not write, or
-    another study of that name.
+
+class OptunaJournal:
+    """One study in Optuna's journal file, which holds all studies of the store.
+
+    A study of this name with another fingerprint, or with more trials than there are results, is replaced: the folder
+    of its results was deleted.
+
+    Args:
+        path: The journal file, made if absent.
+        study: The study's name.
+        fingerprint: The digest of the study's fingerprint.
+        finished: The number of results that the study has on the disk.
+        space: The study's search space.
+        configs: The configurations that are trained beside the space's.
+
+    Raises:
+        StoreError: The journal cannot be read or written.
     """
 
     def __init__(
-        self, path: Path, study: str, identity: str, space: SearchSpace, configs: Sequence[TrialParams] = ()
+        self,
+        path: Path,
+        study: str,
+        fingerprint: str,
+        finished: int,
+        space: SearchSpace,
+        configs: Sequence[TrialParams] = (),
     ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._distributions = space.widened(configs).distributions()
         self._path = path
+        self._distributions = space.widened(configs).distributions()
         try:
-            self._storage = _open_journal(path)
-            self._study_id = _study_id(self._storage, study)
-            self.trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            begun_as = _begun_as(self._storage, self._study_id, identity, begins=not self.trials)
+            self._study = _open_study(path, study, fingerprint, finished)
+            self.count = len(self._study.get_trials(deepcopy=False))
         except _UNREADABLE as error:
             raise _cannot_read(path, error) from error
-        if begun_as != identity:
-            folder = path.parent / "trials" / study
-            raise StudyError(
-                f"study {study} in {path} began with other data or settings, and its folder {folder} is gone: "
-                "restore it, or choose another --study"
-            )
-        unknown = [trial.number for trial in self.trials if not trial.state.is_finished()]
-        if unknown:
-            raise StudyError(
-                f"trial {unknown[0]} of study {study} in {path} is not finished, so another program is writing there: "
-                "choose another --study"
-            )
 
-    @property
-    def told(self) -> int:
-        """Trials told so far: the number of the next one."""
-        return len(self.trials)
+    def add(self, result: TrialResult) -> None:
+        """Write the result of the next trial; a trial that the journal has already is skipped.
 
-    def tell(self, result: TrialResult) -> None:
-        """Write the result of the next trial.
-
-        Raises: ValueError: it is not the next one. StoreError: it cannot be written, or what others wrote meanwhile
-        cannot be read.
+        Raises:
+            StoreError: The result cannot be written, or what other studies wrote meanwhile cannot be read.
         """
-        if result.number != self.told:
-            raise ValueError(f"trial {self.told} is next, found {result.number}")
-        trial = self._frozen(result)
+        if result.number < self.count:
+            return
         try:
-            trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
-            written = self._storage.get_trial(trial_id)
+            self._study.add_trial(self._frozen(result))
         except OSError as error:
             raise StoreError(
-                f"cannot write {self._path}: {error.strerror}; what is finished is kept: make room, "
+                f"cannot write {self._path}: {error.strerror}; finished trials are kept: make room, "
                 "then run the same command again"
             ) from error
         except _UNREADABLE as error:
             raise _cannot_read(self._path, error) from error
-        if written.number != result.number:
-            raise StudyError(f"another program told trial {result.number} in {self._path}: choose another --study")
-        self.trials.append(written)
+        self.count += 1
 
     def _frozen(self, result: TrialResult) -> optuna.trial.FrozenTrial:
         from optuna.trial import FrozenTrial, TrialState
@@ -116,28 +113,48 @@ class Ledger:
         )
 
 
-# What Optuna raises for a journal that is not its own or is damaged.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
+def _open_study(path: Path, name: str, fingerprint: str, finished: int) -> optuna.Study:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _FlockJournalLock(path)
+    lock.acquire()  # cuts a torn last line before it is read
+    lock.release()
+    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type] # duck-typed lock
+    study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+    is_this_study = study.user_attrs.get(_FINGERPRINT) == fingerprint
+    trials = len(study.get_trials(deepcopy=False))
+    if trials > (finished if is_this_study else 0):
+        optuna.delete_study(study_name=name, storage=storage)
+        study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+        is_this_study = False
+    if not is_this_study:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([METRIC])
+        study.set_user_attr(_FINGERPRINT, fingerprint)  # last: a study that has it is complete
+    return study
 
 
 def _cannot_read(path: Path, error: Exception) -> StoreError:
     return StoreError(
-        f"cannot read {path}: {error}; move the file away and run the same command again: "
-        "it is written anew from the results"
+        f"cannot read {path}: {error}; move the file away and run the same command again, "
+        "which writes it anew from the results"
     )
 
 
-class _FileLock:
-    """Optuna's journal lock by `flock`, which the system releases when its holder dies.
+class _FlockJournalLock:
+    """Optuna's journal lock by `flock`, which the system releases when its holder dies. Optuna's own stays for 30 s.
 
-    Whoever holds it finds whole lines only: what a writer that was killed or had no room left of its last one is cut
-    off, since the next line would be taken for the rest of it.
-
-    Its file stays, so it must not have the name of Optuna's own lock, which waits 30 s for such a file to go away.
+    A writer that was killed, or had no room left, may leave a torn last line, to which the next writer would append.
+    Taking the lock cuts it off.
     """
 
     def __init__(self, path: Path) -> None:
         self._journal = path
+        # The lock file stays. Under the name of Optuna's own lock file, Optuna would wait for it to go away.
         self._path = path.with_name(path.name + ".flock")
         self._file: IO[str] | None = None
 
@@ -145,7 +162,7 @@ class _FileLock:
         self._file = open(self._path, "w")  # noqa: SIM115 - release() closes it
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            _cut_torn_tail(self._journal)
+            _cut_torn_line(self._journal)
         except BaseException:
             self.release()
             raise
@@ -157,18 +174,7 @@ class _FileLock:
             self._file = None
 
 
-def _open_journal(path: Path) -> optuna.storages.JournalStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = _FileLock(path)
-    lock.acquire()
-    lock.release()
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type] # duck-typed lock
-
-
-def _cut_torn_tail(path: Path) -> None:
+def _cut_torn_line(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     with open(path, "rb+") as file:
@@ -178,21 +184,3 @@ def _cut_torn_tail(path: Path) -> None:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         os.fsync(file.fileno())
-
-
-def _study_id(storage: optuna.storages.BaseStorage, name: str) -> int:
-    from optuna.study import StudyDirection
-
-    try:
-        return storage.get_study_id_from_name(name)
-    except KeyError:
-        return storage.create_new_study([StudyDirection.MINIMIZE], name)
-
-
-def _begun_as(storage: optuna.storages.BaseStorage, study_id: int, identity: str, begins: bool) -> str | None:
-    """The identity that the study has in the storage. begins: it is this one from now on, as there is nothing of it."""
-    begun_as = storage.get_study_user_attrs(study_id).get(IDENTITY_TAG)
-    if begins and begun_as != identity:
-        storage.set_study_user_attr(study_id, IDENTITY_TAG, identity)
-        return identity
-    return begun_as

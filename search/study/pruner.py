@@ -1,4 +1,4 @@
-"""The stopping rule: thresholds taken when a trial is asked for, so that a decision repeats exactly."""
+"""The pruner: its thresholds are taken when a trial is asked for, so its decisions are reproducible."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ from numpy.typing import NDArray
 
 from insects.trial import TrialResult
 
-# As Optuna's MedianPruner: no decision before so many trials have been completed.
+# As Optuna's MedianPruner: no decision before so many trials are complete.
 STARTUP_TRIALS = 5
 
 
 @dataclass(frozen=True)
-class StoppingRule:
-    """Prune a trial whose lowest validation loss so far is above a percentile of what completed trials had then.
+class PercentilePruner:
+    """Prunes a trial whose lowest validation loss so far is above a percentile of the completed trials' losses.
 
-    percentile: in (0, 100], the share of completed trials that is kept; 50 is the median rule; None never stops.
-    Golovin et al., Google Vizier (2017), section 3.2.1. Optuna's PercentilePruner decides the same, but counts infinite
-    losses where this leaves them out.
+    The rule is that of Golovin et al., Google Vizier (2017), section 3.2.1, and of Optuna's PercentilePruner, which
+    counts infinite losses where this pruner leaves them out.
+
+    Attributes:
+        percentile: The percentile, in (0, 100]: 50 is the median rule; None: nothing is pruned.
     """
 
     percentile: float | None = None
 
-    def thresholds(self, told: Sequence[TrialResult], epochs: int) -> NDArray[np.float64]:
-        """Validation loss `(epochs,)` above which a trial is stopped after each epoch; infinity where nothing is known.
+    def prune_above(self, told: Sequence[TrialResult], epochs: int) -> NDArray[np.float64]:
+        """Return the thresholds of a trial that is asked for now.
 
-        told: the results of the trials told by now, in order.
+        Args:
+            told: The results known now, in order.
+            epochs: Epochs of a full trial.
+
+        Returns:
+            `(epochs,)` validation loss above which the trial is pruned after each epoch; infinity: no threshold.
         """
         limits = np.full(epochs, np.inf)
         complete = [result for result in told if result.state == "complete"]

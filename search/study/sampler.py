@@ -1,4 +1,4 @@
-"""Proposals: a pure function of the seed, the trial's number and what has been told, whenever it is asked."""
+"""Proposals of Optuna's samplers: a pure function of the seed, the trial's number and the results told before it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 SamplerName = Literal["tpe", "random", "gp", "qmc"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
-# TPE compares the 25 best trials at most with all others, and its time grows with both. Beyond THINNED + BLOCK told
-# trials it sees the BEST ones, an even sample of the rest up to THINNED in all, and what was told since the last block.
+# TPE compares at most the 25 best trials with all others, and its time grows with both. Beyond THINNED + BLOCK told
+# trials it sees the BEST ones, an even sample of the rest up to THINNED in all, and those told since the last block.
 BEST, THINNED, BLOCK = 25, 128, 128
 
 
 class Proposer:
-    """Asks Optuna's samplers through a study in memory that holds just what the sampler may know.
+    """Asks Optuna's samplers through a study in memory that holds exactly what the sampler may know.
 
-    Nothing of it outlives the process: told the same results in the same order it proposes the same.
+    Nothing of it outlives the process: told the same results in the same order, it proposes the same parameters.
+
+    Args:
+        space: Where it proposes.
+        sampler: The name of the sampler.
+        seed: The study's seed.
+        configs: The parameters of the first trials, which are not proposed.
     """
 
     def __init__(
@@ -45,11 +51,11 @@ class Proposer:
 
     @property
     def told(self) -> Sequence[TrialResult]:
-        """Results told so far, in order."""
+        """The results told so far, in order."""
         return self._told
 
     def ask(self, number: int) -> TrialParams:
-        """The parameters of trial `number`, which from then on counts as running."""
+        """Return the parameters of trial `number`, which is running from then on."""
         if number < len(self._configs):
             return self.assume(number, self._configs[number])
         if self._sampler == "qmc":
@@ -64,22 +70,21 @@ class Proposer:
         return params
 
     def assume(self, number: int, params: TrialParams) -> TrialParams:
-        """Let trial `number` run with given parameters; what lies outside the space is kept from the sampler."""
+        """Let trial `number` run with given parameters; the sampler never sees parameters outside the space."""
         self._running[number] = params
         if params in self._space:
             self._ids[number] = self._add(params, None)
         return params
 
     def tell(self, result: TrialResult) -> None:
-        """Let the sampler know how a running trial ended."""
+        """Tell the sampler how a running trial ended."""
         del self._running[result.number]
         self._told.append(result)
         if (trial_id := self._ids.pop(result.number, None)) is not None:
             _finish(self._storage, trial_id, result)
 
     def _one_order_of_sums(self) -> AbstractContextManager[None]:
-        """The Gaussian process computes with torch, whose sums depend on its threads: on the processors, on a variable
-        of the environment, and on whether a trial was trained in this process before."""
+        """Run torch on one thread: the order of its sums, and so a Gaussian process's proposals, depend on threads."""
         if self._sampler != "gp":
             return nullcontext()
         from insects.training.threads import one_thread
@@ -94,12 +99,12 @@ class Proposer:
             return optuna.samplers.RandomSampler(seed=seed)
         sampler: optuna.samplers.BaseSampler
         if self._sampler == "gp":
-            # It takes a diverged trial's infinite loss for the worst finite one, as it should.
+            # It takes the infinite loss of a diverged trial for the worst finite one, which is right.
             warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
             sampler = optuna.samplers.GPSampler(seed=seed)
         else:
             sampler = optuna.samplers.TPESampler(seed=seed)
-        # All trials share one space; to find that out from each of them would be half of TPE's time.
+        # All trials share one space. Optuna would find that out from every trial, which is half of TPE's time.
         distributions = {name: d for name, d in self._space.distributions().items() if not d.single()}
         sampler.infer_relative_search_space = lambda study, trial: distributions  # type: ignore[method-assign]
         return sampler

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Inclusive bounds of depth, width and learning rate (searched on a log scale), and the batch sizes to choose from.
+    """The values that the sampler may propose. Equal bounds, or a single batch size, fix a value.
 
-    A bound whose ends are equal, or a single batch size, fixes that value.
+    Attributes:
+        depth: Inclusive bounds of the number of hidden layers.
+        width: Inclusive bounds of the units of a hidden layer.
+        lr: Inclusive bounds of the learning rate, searched on a log scale.
+        batch_size: The batch sizes to choose from.
     """
 
     depth: tuple[int, int] = (1, 4)
@@ -34,7 +38,7 @@ class SearchSpace:
         )
 
     def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The space in Optuna's terms."""
+        """Return the space as Optuna's distributions."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         return {
@@ -45,7 +49,7 @@ class SearchSpace:
         }
 
     def suggest(self, trial: optuna.Trial) -> TrialParams:
-        """Let the trial's sampler choose a point of the space."""
+        """Let a trial's sampler propose a point of the space."""
         return TrialParams(
             depth=trial.suggest_int("depth", *self.depth),
             width=trial.suggest_int("width", *self.width),
@@ -54,7 +58,14 @@ class SearchSpace:
         )
 
     def from_unit_cube(self, depth: float, width: float, lr: float, batch_size: float) -> TrialParams:
-        """The point of the space at four coordinates in [0, 1), equal shares for equal intervals (lr: of its log)."""
+        """Return the point of the space at four coordinates in [0, 1); equal intervals are equal shares of the space.
+
+        Args:
+            depth: Coordinate of the depth.
+            width: Coordinate of the width.
+            lr: Coordinate of the logarithm of the learning rate.
+            batch_size: Coordinate of the batch size.
+        """
         return TrialParams(
             depth=_nth(self.depth, depth),
             width=_nth(self.width, width),
@@ -63,7 +74,7 @@ class SearchSpace:
         )
 
     def widened(self, configs: Iterable[TrialParams]) -> SearchSpace:
-        """The smallest space that holds this one and `configs`."""
+        """Return the smallest space that holds this one and `configs`."""
         points = list(configs)
         if not points:
             return self
@@ -75,7 +86,7 @@ class SearchSpace:
         )
 
     def typical_step_flop(self, shape: Shape) -> float:
-        """Floating-point operations of a training step in the middle of the space: 6 a parameter and row."""
+        """Return the floating-point operations of a training step in the middle of the space: 6 a parameter and row."""
         middle = TrialParams(
             depth=sum(self.depth) // 2,
             width=sum(self.width) // 2,
@@ -86,7 +97,7 @@ class SearchSpace:
 
 
 def as_dict(params: TrialParams) -> dict[str, int | float]:
-    """Parameters by name, as Optuna and MLflow take them."""
+    """Return parameters by name, as Optuna and MLflow take them."""
     return asdict(params)
 
 

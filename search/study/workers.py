@@ -1,44 +1,99 @@
-"""How many trials are trained side by side: one a core, or as many as the memory holds."""
+"""Before training: how many trials fit into memory side by side, and loading the compiled engine."""
 
 from __future__ import annotations
 
 import os
+import threading
+from pathlib import Path
 
 from insects import memory
-from insects.errors import StudyError
+from insects.errors import DeviceError, StudyError
 from insects.params import TrialParams
 from insects.splits import Splits
-from search.study.config import Plan
+from search.study.config import StudyConfig
+from search.system.spawn import spawn_errors
 from search.system.terminal import say
 
-_OF_FIGURES = 3  # times the rows
+COMPILE_SECONDS = 3.0  # loading compiled code takes less
+_NUMBA_CONFIG = Path(".numba_config.yaml")  # numba reads it in the working directory
+_FIGURE_COPIES = 3  # copies of the rows in the process that draws the figures
 
 
-def trials_at_once(asked: int | None, plan: Plan, splits: Splits) -> int:
-    """`asked`, or one a core, or fewer where the largest trials of the space would not fit into memory together.
+def trials_at_once(workers: int | None, config: StudyConfig, splits: Splits) -> int:
+    """Return how many trials are trained side by side: fewer than asked where memory is short, which changes no result.
 
-    Fewer change no result. What is trained on another device takes that device's memory, and is not looked at.
-    Raises: StudyError: not even one of the largest fits.
+    Args:
+        workers: The number asked for; None: one a core.
+        config: The study's settings. Trials on another device take that device's memory, which is not checked.
+        splits: The data.
+
+    Raises:
+        StudyError: The largest trial of the space does not fit into memory.
     """
-    wanted = asked or os.cpu_count() or 1
+    wanted = workers or os.cpu_count() or 1
     free = memory.available()
-    if free is None or plan.choice.device != "cpu":
+    if free is None or config.choice.device != "cpu":
         return wanted
-    # The process that draws the figures holds the rows too, and computes with them.
-    free = max(0, free - _OF_FIGURES * (splits.train_x.nbytes + splits.valid_x.nbytes))
-    space, (rows, shape) = plan.space, (len(splits.train_y), splits.shape)
+    free = max(0, free - _FIGURE_COPIES * (splits.train_x.nbytes + splits.valid_x.nbytes))
+    space, (rows, shape) = config.space, (len(splits.train_y), splits.shape)
     largest = TrialParams(space.depth[1], space.width[1], space.lr[1], max(space.batch_size))
-    needed = memory.training_bytes(largest, shape, rows, plan.choice.engine)
+    needed = memory.training_bytes(largest, shape, rows, config.choice.engine)
     if needed > free:
         raise StudyError(
             f"a trial with {largest.depth} hidden layers of {largest.width} units on {shape.features:,} inputs "
             f"must fit into memory: it takes about {memory.gigabytes(needed)}, {memory.gigabytes(free)} are free; "
             "lower --width, give fewer inputs (--image-size, --features), or end other programs"
         )
-    given = [memory.training_bytes(config, shape, rows, plan.choice.engine) for config in plan.configs]
-    # A configuration that was asked for and does not fit alone is a trial that fails, not the search's end.
+    given = [memory.training_bytes(params, shape, rows, config.choice.engine) for params in config.configs]
+    # A configuration from --configs that does not fit alone is a failed trial, not the end of the search.
     needed = max(needed, *(size for size in given if size <= free), 1)
     fitting = free // needed
     if fitting < wanted:
         say(f"Trials side by side: {fitting}, since one may take {memory.gigabytes(needed)} of memory")
     return min(wanted, fitting)
+
+
+def start_compiling() -> None:
+    """Load the compiled engine in a thread, or compile it on its first use; the first trial waits for it.
+
+    Raises:
+        StoreError: The system starts no further thread.
+    """
+    from insects.training import compiled
+
+    engine = threading.Thread(target=compiled.warm_up, daemon=True)
+    with spawn_errors():
+        engine.start()
+
+    def explain() -> None:
+        engine.join(COMPILE_SECONDS)
+        if engine.is_alive():
+            say("Compiling the training engine for this processor: some seconds, once a machine")
+
+    with spawn_errors():
+        threading.Thread(target=explain, daemon=True).start()
+
+
+def check_compiler() -> None:
+    """Check that numba can be imported and may compile.
+
+    Raises:
+        DeviceError: numba's compiler is turned off, or numba cannot read its settings.
+    """
+    settings = [name for name in sorted(os.environ) if name.startswith("NUMBA_")]
+    settings += [f"{_NUMBA_CONFIG} in the working directory"] if os.path.exists(_NUMBA_CONFIG) else []
+    try:
+        from numba import config
+    except Exception as error:  # a wrong setting raises anything; without settings it is a bug
+        if not settings:
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise DeviceError(
+            f"the compiled engine needs numba, which cannot be loaded: {reason}; correct {' or '.join(settings)}, "
+            "or use --engine torch"
+        ) from error
+    if getattr(config, "DISABLE_JIT", 0):
+        where = "NUMBA_DISABLE_JIT" if "NUMBA_DISABLE_JIT" in settings else f"disable_jit in {settings[-1]}"
+        raise DeviceError(
+            f"the compiled engine needs numba's compiler, which {where} turns off: unset it, or use --engine torch"
+        )

@@ -1,0 +1,1 @@
+"""What surrounds every program: files, locks, processes, signals and the terminal. Imports no other wing."""

@@ -1,29 +1,42 @@
-"""Files of a store: whole or absent, and in one line what stands in the way of one."""
+"""Atomic file writes, folders and temporary files. Errors name the path and how to fix it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from insects.errors import StoreError
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
 
 def resolved(path: Path) -> Path:
-    """The absolute path, with links followed as far as they lead.
+    """Return the absolute path, with links followed as far as they lead.
 
-    Raises: StoreError: the working directory, which a relative path is in, is gone.
+    Raises:
+        StoreError: The working directory, which a relative path starts from, was deleted.
     """
     try:
-        return Path(os.path.realpath(path))  # `Path.resolve` raises at links that go round
+        return Path(os.path.realpath(path))  # `Path.resolve` raises at circular links
     except FileNotFoundError as error:
         raise StoreError(f"cannot find {path}: the working directory is gone; change to one that is there") from error
 
 
 def exists(path: Path, option: str = "--store") -> bool:
-    """Whether a file or a folder is there. option: what names another one.
+    """Tell whether a file or a folder exists.
 
-    Raises: StoreError: that cannot be told: a folder above is closed or no folder, a name is too long, links go round.
+    Args:
+        path: The file or folder.
+        option: The option that the error message names.
+
+    Raises:
+        StoreError: Whether it exists cannot be determined: no permission, a name that is too long, circular links.
     """
     try:
         path.stat()
@@ -35,9 +48,14 @@ def exists(path: Path, option: str = "--store") -> bool:
 
 
 def listing(folder: Path, *, folders: bool = False) -> list[Path]:
-    """What a folder holds, by name, or only the folders in it; nothing if there is no such folder.
+    """List a folder by name; an absent folder is empty.
 
-    Raises: StoreError: it cannot be read.
+    Args:
+        folder: The folder to list.
+        folders: List its subfolders only.
+
+    Raises:
+        StoreError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -49,25 +67,31 @@ def listing(folder: Path, *, folders: bool = False) -> list[Path]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, so that it outlives a power cut.
+    """Make a folder and its parents, synced to the disk.
 
-    Raises: StoreError: it cannot be made.
+    Raises:
+        StoreError: The folder cannot be made.
     """
     try:
         made = [folder for folder in path.parents if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        for folder in (path, *made):  # an entry is on the disk with the folder that it is in
+        for folder in (path, *made):  # a folder survives a power cut once its parent is synced
             _sync_folder(folder.parent)
     except OSError as error:
         raise StoreError(f"cannot create {path}: {error.strerror}; choose another --store") from error
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader, or a restart after a power cut, sees the old or the new one whole.
+    """Replace a file atomically: a reader, or a restart after a power cut, sees the old or the new content.
 
-    Raises: StoreError: it cannot be written; the old one is still there.
+    Args:
+        path: The file, in a folder that exists.
+        content: Its new content.
+
+    Raises:
+        StoreError: The file cannot be written; the old one is still there.
     """
-    temporary = path.with_name(f".{path.name}.part")  # a killed writer's is overwritten: the study has one at a time
+    temporary = path.with_name(f".{path.name}.part")  # a study has one writer at a time, so the name is free
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -76,12 +100,53 @@ def write(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):  # what was in the way of writing is what to tell
+        with contextlib.suppress(OSError):  # the first error is the one to report
             temporary.unlink()
         raise StoreError(
-            f"cannot write {path}: {error.strerror}; what is finished is kept: make room or choose another --store, "
+            f"cannot write {path}: {error.strerror}; finished trials are kept: make room or choose another --store, "
             "then run the same command again"
         ) from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is deleted after the block.
+
+    Raises:
+        StoreError: The folder cannot be made, or the disk became full in the block. Other errors pass unchanged.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise _temporary_error(error) from error
+    with folder as name:
+        try:
+            yield Path(name)
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            raise _temporary_error(error) from error
+
+
+def check_temporary_space(size: int) -> None:
+    """Check that a temporary file of `size` bytes fits on the disk.
+
+    Raises:
+        StoreError: It does not.
+    """
+    try:
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise _temporary_error(error) from error
+    if free < size:
+        raise _temporary_error(f"{folder} has {free:,} bytes free, {size:,} are needed")
+
+
+def _temporary_error(reason: OSError | str) -> StoreError:
+    return StoreError(
+        f"temporary files cannot be written ({reason}): make room, or set TMPDIR to a folder that has some"
+    )
 
 
 def _sync_folder(path: Path) -> None:

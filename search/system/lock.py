@@ -1,4 +1,4 @@
-"""One process at a time: locks that the system releases when their holder dies, however it dies."""
+"""File locks that the system releases when their holder dies, even by SIGKILL."""
 
 from __future__ import annotations
 
@@ -13,21 +13,31 @@ from typing import IO
 from insects.errors import StoreError
 
 
-class Held(StoreError):
-    """Another process holds the lock. holder: what it wrote about itself."""
+class LockHeldError(StoreError):
+    """Another process holds the lock.
+
+    Attributes:
+        holder: The process, host and start time that the holder wrote into the lock file.
+    """
 
     def __init__(self, path: Path, holder: str) -> None:
-        self.holder = holder or "another process"  # it has not written its line yet
+        self.holder = holder or "another process"  # the holder writes its line after it has the lock
         super().__init__(f"{path} is held by {self.holder}")
 
 
 def hold(path: Path, wait: float = 0.0) -> IO[str]:
-    """Take the lock at `path`, trying for `wait` seconds; it is held until the file is closed.
+    """Take a lock, which is held until the returned file is closed.
 
-    Raises: Held: another process has it. StoreError: the file cannot be opened, or its file system has no locks.
+    Args:
+        path: The lock file, made if absent. It stays when the lock is released.
+        wait: Seconds to wait for a lock that another process holds.
+
+    Raises:
+        LockHeldError: Another process still holds the lock.
+        StoreError: The file cannot be opened, or its file system has no locks.
     """
     try:
-        file = open(path, "a+")  # noqa: SIM115 - closing it is how the lock ends
+        file = open(path, "a+")  # noqa: SIM115 - closing the file releases the lock
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}; choose another --store") from error
     until = time.monotonic() + wait
@@ -40,7 +50,7 @@ def hold(path: Path, wait: float = 0.0) -> IO[str]:
                 file.seek(0)
                 holder = file.read().strip()
                 file.close()
-                raise Held(path, holder) from None
+                raise LockHeldError(path, holder) from None
             time.sleep(0.05)
         except OSError as error:
             file.close()
@@ -48,7 +58,7 @@ def hold(path: Path, wait: float = 0.0) -> IO[str]:
                 f"cannot lock {path}: {error.strerror}; choose a --store on a file system that has locks"
             ) from error
     holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, it only does not say by whom
+    with contextlib.suppress(OSError):  # on a full disk the lock is held all the same, without its holder's name
         os.ftruncate(file.fileno(), 0)
         os.write(file.fileno(), holder.encode())
     return file

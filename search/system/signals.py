@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the search to stop at its next safe point, a second one ends it at once."""
+"""Ctrl-C and SIGTERM: the first asks the search to stop at its next safe point, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 
 class Interrupted(Exception):
-    """A signal asked the search to stop. exit_code: 128 and the signal's number."""
+    """A signal asked the search to stop.
+
+    Attributes:
+        exit_code: 128 plus the signal's number.
+    """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
@@ -21,41 +25,44 @@ class Interrupted(Exception):
 
 
 class StopFlag:
-    """What the signal handlers set.
+    """The flag that the signal handlers set and that training polls.
 
-    array: `(1,)` uint8, which training polls; a search that fails sets it too, to stop training. came: whether a signal
-    did. polled: whether somebody looks at it; until then, while there is nothing to lose yet, the handler raises
-    `Interrupted` by itself.
+    Attributes:
+        array: `(1,)` uint8, polled by training. A search that fails sets it too, to stop its training.
+        signalled: Whether a signal came.
+        polled: Whether the search polls the flag. Until then the handler raises `Interrupted` itself.
     """
 
     def __init__(self) -> None:
         self.array: NDArray[np.uint8] = np.zeros(1, np.uint8)
-        self.came = False
+        self.signalled = False
         self.polled = False
         self.signal_number = signal.SIGINT
 
     def set(self, number: signal.Signals) -> None:
-        """A signal came: stop at the next safe point."""
+        """Record a signal."""
         self.signal_number = number
-        self.came = True
+        self.signalled = True
         self.array[0] = 1
 
     def check(self) -> None:
-        """Raises: Interrupted: a signal came."""
-        if self.came:
+        """Raise `Interrupted` if a signal came."""
+        if self.signalled:
             raise Interrupted(self.signal_number)
 
 
 @contextmanager
-def handled(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `flag`; at the second one run `on_second` and leave the process.
+def handled_signals(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set `flag`; the second signal calls `on_second` and ends the process.
 
-    on_second: runs in a signal handler, whatever the process was doing: it must take no lock.
+    Args:
+        flag: The flag that is set.
+        on_second: Runs in a signal handler, at any instant of the process, so it must take no lock.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if flag.came:
-            for each in before:  # a third one would run this within itself
+        if flag.signalled:
+            for each in previous:  # a third signal would run this handler inside itself
                 signal.signal(each, signal.SIG_IGN)
             on_second()
             os._exit(128 + number)
@@ -63,11 +70,11 @@ def handled(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
         if not flag.polled:
             flag.check()
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for number in before:
+        for number in previous:
             signal.signal(number, handle)
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""The runs of a study in MLflow. Imports `reports`, `study`, `store`, `system`."""

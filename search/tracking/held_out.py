@@ -1,4 +1,4 @@
-"""The test rows of a search as one file beside its run: those of a table whole, of images the names and digests."""
+"""The test rows of a search as a file of its run: the rows of a table, the names and digests of images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ import numpy as np
 
 from insects.errors import DataError
 from insects.splits import Table
-from search.store.image_manifest import ImageRecord
+from search.store.image_manifest import ImageManifest
 
-HELD_OUT = "held_out.npz"
-HELD_OUT_IMAGES = "held_out.csv"
-"""Fit for `insects-evaluate --images`: it tells those files and their labels."""
-FOLDER_TAG, SOURCE_TAG = "insects.image_folder", "insects.images"
+TEST_ROWS = "test_rows.npz"
+TEST_IMAGES = "test_images.csv"
+"""A file that `insects-evaluate --images` can read."""
+
 LABEL, GROUP = "label", "group"
+"""Its columns beside the file names."""
 
 
 def save_table(table: Table, path: Path) -> None:
-    """Write a table."""
+    """Write the rows of a table.
+
+    Args:
+        table: The test rows.
+        path: The file.
+    """
     names = json.dumps([table.features, table.classes, table.source])
     np.savez_compressed(path, names=np.frombuffer(names.encode(), np.uint8), x=table.x, y=table.y)
 
@@ -29,20 +35,27 @@ def save_table(table: Table, path: Path) -> None:
 def load_table(path: Path) -> Table:
     """Read what `save_table` wrote.
 
-    Raises: DataError: the file is not that.
+    Raises:
+        DataError: The file is not that.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             features, classes, source = json.loads(file["names"].tobytes())
             return Table(tuple(features), tuple(classes), file["x"], file["y"], source)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read the held-out rows in {path}: {error}; give them with --test") from error
+        raise DataError(f"cannot read the test rows in {path}: {error}; give others", parameter="test") from error
 
 
-def save_images(images: ImageRecord, held_out: Table, path: Path) -> None:
-    """Write name, label, SHA-256 and, if there are groups, group of each held-out image."""
+def save_images(images: ImageManifest, test: Table, path: Path) -> None:
+    """Write name, label, SHA-256 and, if there are groups, group of each test image.
+
+    Args:
+        images: The images of the study.
+        test: The test rows, one for each of `images.test`.
+        path: The file.
+    """
     names, digests = zip(*images.test, strict=True)
-    columns = {"filename": names, LABEL: [held_out.classes[code] for code in held_out.y], "sha256": digests}
+    columns = {"filename": names, LABEL: [test.classes[code] for code in test.y], "sha256": digests}
     if images.test_groups is not None:
         columns[GROUP] = images.test_groups
     with open(path, "w", encoding="utf-8", newline="") as file:
@@ -52,9 +65,13 @@ def save_images(images: ImageRecord, held_out: Table, path: Path) -> None:
 
 
 def load_digests(path: Path) -> tuple[dict[str, str], bool]:
-    """SHA-256 by name, of what `save_images` wrote, and whether it has groups.
+    """Read what `save_images` wrote.
 
-    Raises: DataError: the file is not that.
+    Returns:
+        SHA-256 by name, and whether there are groups.
+
+    Raises:
+        DataError: The file is not that.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -62,4 +79,4 @@ def load_digests(path: Path) -> tuple[dict[str, str], bool]:
             digests = {row["filename"]: row["sha256"] for row in reader}
             return digests, GROUP in (reader.fieldnames or ())
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"cannot read the held-out images in {path}: {error}; give them with --images") from error
+        raise DataError(f"cannot read the test images in {path}: {error}; give others", parameter="images") from error

@@ -1,7 +1,7 @@
-"""How MLflow's pages show a study: its trials, best first, with the parameters side by side and their curves below.
+"""How MLflow's pages show a study: the trials, best first, their parameters side by side, and their curves.
 
-MLflow keeps a view that somebody shares as a tag of the experiment, in the pages' own terms (`ExperimentPageUIState` in
-its sources). A version of the pages that does not know a part of it leaves that part out.
+MLflow keeps a shared view as a tag of the experiment, in a format of its pages that is not documented
+(`ExperimentPageUIState` in its sources). Pages that do not know a part of it leave that part out.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
 
 _PARAMETERS = [field.name for field in fields(TrialParams)]
 _OBJECTIVE = BEST_METRICS[0]
-_CURVES = sorted(METRICS, key=lambda name: not name.startswith("valid"))  # what decides comes first
+_CURVES = sorted(METRICS, key=lambda name: not name.startswith("valid"))  # the objective comes first
 
 
 def study_view() -> str:
-    """The view, as the value of the experiment's tag `VIEW_TAG`."""
+    """Return the view as the value of the experiment's tag `VIEW_TAG`."""
     columns = [f"params.`{name}`" for name in _PARAMETERS] + [f"metrics.`{name}`" for name in BEST_METRICS]
     view = {
         "searchFilter": f"tags.`{ROLE_TAG}` = 'trial'",
@@ -43,7 +43,12 @@ def study_view() -> str:
 
 
 def comparison_link(address: str, experiment_id: str) -> str:
-    """Where the pages at `address` show the view, among the pages for training and not those for language models."""
+    """Return the link to the view, among the pages for training runs.
+
+    Args:
+        address: The URL of MLflow's pages.
+        experiment_id: The study's experiment.
+    """
     mode = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={_KEY}"
     return f"{address}/#/experiments/{experiment_id}/runs?{mode}"
 

@@ -1,4 +1,4 @@
-"""What a run of MLflow holds of a trial: parameters, metrics and tags, within MLflow's limits."""
+"""Parameters, metrics and tags of a trial's run, within MLflow's limits."""
 
 from __future__ import annotations
 
@@ -16,48 +16,54 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
 BEST_METRICS = ("best_valid_loss", "best_valid_accuracy", "best_epoch")
-"""Figures of the best epoch; a table of runs is sorted by the first."""
+"""Metrics of the best epoch; the table of runs is sorted by the first."""
 
 _TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
 
 
 def trial_title(number: int, params: TrialParams) -> str:
-    """One line that names a trial in a figure."""
+    """Return one line that names a trial in a figure."""
     return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
 
 
 def trial_summary(result: TrialResult) -> str:
-    """One line on how a trial did."""
+    """Return one line with the parameters and the result of a trial."""
     title = trial_title(result.number, result.params)
     figures = f"validation loss {result.valid_loss:.4g}, accuracy {result.valid_accuracy:.4f}"
     return f"{title}; {figures} in epoch {result.best_epoch}"
 
 
-def trial_params(result: TrialResult, identity: dict[str, Any], shape: mlp.Shape) -> list[Param]:
-    """What the trial was trained with."""
+def trial_params(result: TrialResult, fingerprint: dict[str, Any], shape: mlp.Shape) -> list[Param]:
+    """Return the parameters of a trial's run.
+
+    Args:
+        result: The trial.
+        fingerprint: The study's fingerprint.
+        shape: Features and classes.
+    """
     return parameters(
         {
             "depth": result.params.depth,
             "width": result.params.width,
             "lr": result.params.lr,
             "batch_size": result.params.batch_size,
-            "seed": identity["seed"],
+            "seed": fingerprint["seed"],
             "parameters": mlp.parameter_count(result.params, shape),
-            "device": identity["device"],
-            "engine": identity["engine"],
+            "device": fingerprint["device"],
+            "engine": fingerprint["engine"],
         }
     )
 
 
 def parameters(values: dict[str, Any]) -> list[Param]:
-    """Nested values as parameters of a run: `space.depth`, `libraries.numpy`, …"""
+    """Return nested values as parameters of a run: `space.depth`, `libraries.numpy`, …"""
     from mlflow.entities import Param
 
     return [Param(key, value[:_PARAM_LENGTH]) for key, value in _flat(values)]
 
 
 def epoch_metrics(result: TrialResult) -> list[Metric]:
-    """Metrics of every epoch. A result keeps when it ran, not each epoch: they share its time evenly."""
+    """Return the metrics of every epoch, with times that share the trial's time evenly: a result keeps only that."""
     from mlflow.entities import Metric
 
     each = result.seconds / max(1, result.epochs)
@@ -69,7 +75,13 @@ def epoch_metrics(result: TrialResult) -> list[Metric]:
 
 
 def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
-    """The figures of the best epoch. Of one time and step, so that writing them again adds nothing."""
+    """Return the metrics of the best epoch, with a fixed time and step, so that writing them again adds nothing.
+
+    Args:
+        result: The trial.
+        time: Milliseconds since 1970.
+        step: The step.
+    """
     from mlflow.entities import Metric
 
     figures = (result.valid_loss, result.valid_accuracy, float(result.best_epoch))
@@ -77,24 +89,29 @@ def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
 
 
 def ended(result: TrialResult) -> int:
-    """When training ended, in milliseconds since 1970."""
+    """Return when training ended, in milliseconds since 1970."""
     return int((result.started + result.seconds) * 1000)
 
 
+def started(result: TrialResult) -> int:
+    """Return when training started, in milliseconds since 1970."""
+    return int(result.started * 1000)
+
+
 def notes(result: TrialResult) -> dict[str, str]:
-    """Tags: why a trial ended early, and the values that MLflow cannot show as they are."""
-    reason = result.reason.encode(errors="backslashreplace").decode()  # the path of a file need not be Unicode
+    """Return tags: why a trial ended early, and the metrics that are not finite."""
+    reason = result.reason.encode(errors="backslashreplace").decode()  # a path in it need not be Unicode
     tags = {"reason": reason[-_TAG_LENGTH:]} if reason else {}
-    strange = [
+    not_finite = [
         f"{key} {value} in epoch {epoch}"
         for epoch, row in enumerate(result.history, start=1)
         for key, value in zip(METRICS, row, strict=True)
         if not math.isfinite(value)
     ]
     if not math.isfinite(result.valid_loss):
-        strange.append(f"best_valid_loss {result.valid_loss}")
-    if strange:  # MLflow shows infinity as 1.8e308
-        tags["not_finite"] = ", ".join(strange)[:_TAG_LENGTH]
+        not_finite.append(f"best_valid_loss {result.valid_loss}")
+    if not_finite:  # MLflow shows infinity as 1.8e308
+        tags["not_finite"] = ", ".join(not_finite)[:_TAG_LENGTH]
     return tags
 
 

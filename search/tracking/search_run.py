@@ -1,64 +1,147 @@
-"""The run of a search in MLflow: what was searched, on which data, and the rows it never saw."""
+"""The run of a search in MLflow: its data, settings and test rows, and the comparison of its trials."""
 
 from __future__ import annotations
 
+import socket
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from search.reports.comparison import COMPARED_TAG, IMAGES, TABLE
-from search.store.store import reaching
+from insects.trial import best_of
+from search.reports.comparison import write_comparison, write_description
+from search.store.store import Store
 from search.store.study_folder import StudyFolder
-from search.system.temporary import temporary_folder
+from search.study.config import study_digest
+from search.system.files import temporary_folder
 from search.tracking import run_values
-from search.tracking.held_out import FOLDER_TAG, HELD_OUT, HELD_OUT_IMAGES, SOURCE_TAG, save_images, save_table
-from search.tracking.run_lookup import StudyRuns
-from search.tracking.tags import ROLE_TAG, STUDY_TAG
+from search.tracking.client import mlflow_errors
+from search.tracking.experiment import deleted_in_mlflow
+from search.tracking.held_out import TEST_IMAGES, TEST_ROWS, save_images, save_table
+from search.tracking.tags import (
+    COMPARED_TRIALS_TAG,
+    IMAGE_FOLDER_TAG,
+    IMAGE_SOURCE_TAG,
+    NOTE_TAG,
+    ROLE_TAG,
+    SEARCH_ID_TAG,
+    STORE_TAG,
+    STUDY_TAG,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from insects.plots import TrialFigures
 
 _DIGEST_LENGTH = 36  # MLflow's limit
+_PAGE = 1000
 
 
-def open_runs(client: MlflowClient, experiment_id: str, folder: StudyFolder) -> StudyRuns:
-    """The runs of a study, of which the search's is running from now on; made if there is none."""
-    tags = {ROLE_TAG: "search", STUDY_TAG: folder.name}
-    name = f"search {folder.name}"
-    runs = StudyRuns(client, experiment_id, lambda: client.create_run(experiment_id, tags=tags, run_name=name))
-    info, params = runs.search_run.info, runs.search_run.data.params
-    if info.status != "RUNNING":
-        client.update_run(info.run_id, "RUNNING")
-    if "seed" not in params:
-        describe_search(client, info.run_id, folder)
-    return runs
+def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, experiment_id: str) -> str:
+    """Return the id of the search's run, which is running from now on; it is created if there is none.
+
+    Args:
+        client: MLflow's client.
+        store: The store that the study is in.
+        folder: The study.
+        experiment_id: The study's experiment.
+
+    Raises:
+        StoreError: The run was deleted.
+    """
+    wanted = f"tags.`{ROLE_TAG}` = 'search' and tags.`{SEARCH_ID_TAG}` = '{folder.id}'"
+    run = next(find_runs(client, experiment_id, wanted), None)
+    if run is None:
+        tags = {
+            ROLE_TAG: "search",
+            STUDY_TAG: folder.name,
+            SEARCH_ID_TAG: folder.id,
+            STORE_TAG: f"{socket.gethostname()}:{store.path}",
+        }
+        run = client.create_run(experiment_id, tags=tags, run_name=f"search {folder.name}")
+    if run.info.lifecycle_stage == "deleted":
+        raise deleted_in_mlflow(f"run {run.info.run_name} ({run.info.run_id})", folder)
+    run_id = str(run.info.run_id)
+    if run.info.status != "RUNNING":
+        client.update_run(run_id, "RUNNING")
+    if "seed" not in run.data.params:
+        _describe(client, run_id, folder)
+    return run_id
 
 
-def describe_search(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
-    """Write data, held-out rows and settings; the settings last, since they mark the description as whole."""
+def compare_trials(
+    client: MlflowClient, run_id: str, folder: StudyFolder, figures: TrialFigures | None, seconds: dict[str, float]
+) -> None:
+    """Bring the comparison of all trials and the description of the data to the search's run, unless they are there.
+
+    Args:
+        client: MLflow's client.
+        run_id: The search's run.
+        folder: The study.
+        figures: What drew the figures of the trials, to be used again; None: it is made.
+        seconds: `figures` and `tracking` grow by the seconds spent.
+    """
+    results = folder.results_without_weights()
+    with mlflow_errors(client.tracking_uri):
+        compared = client.get_run(run_id).data.tags.get(COMPARED_TRIALS_TAG)
+    if not results or compared == study_digest(results):
+        return
+    started = time.perf_counter()
+    with temporary_folder() as local:
+        write_comparison(local, folder, results, figures)
+        if compared is None:  # the data of a study never changes
+            write_description(local, folder)
+        drawn = time.perf_counter()
+        best = best_of(results)
+        with mlflow_errors(client.tracking_uri):
+            if best is not None:
+                # The step grows from one best trial to the next, so that MLflow shows the latest figures.
+                values = run_values.best_metrics(best, run_values.ended(best), len(results))
+                client.log_batch(run_id, metrics=values)
+                note = f"Best of {len(results)} trials on {folder.source}: {run_values.trial_summary(best)}"
+                client.set_tag(run_id, NOTE_TAG, note)
+            client.log_artifacts(run_id, str(local))
+            client.set_tag(run_id, COMPARED_TRIALS_TAG, study_digest(results))
+    seconds["figures"] += drawn - started
+    seconds["tracking"] += time.perf_counter() - drawn
+
+
+def find_runs(client: MlflowClient, experiment_id: str, wanted: str) -> Iterator[Run]:
+    """Find runs, deleted ones too, with the runs that are not deleted first.
+
+    Args:
+        client: MLflow's client.
+        experiment_id: The experiment that they are in.
+        wanted: MLflow's filter string.
+    """
+    from mlflow.entities import ViewType
+
+    for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY):
+        token = None
+        while True:
+            page = client.search_runs([experiment_id], wanted, view, max_results=_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                break
+
+
+def _describe(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
+    """Write data, test rows and settings; the settings last, since they mark the description as complete."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source, identity, images = folder.source(), folder.identity(), folder.images()
-    dataset = Dataset(source, identity["data"]["digest"][:_DIGEST_LENGTH], "local", source)
+    source, fingerprint, images = folder.source, folder.fingerprint, folder.images()
+    dataset = Dataset(source, fingerprint["data"]["digest"][:_DIGEST_LENGTH], "local", source)
     with temporary_folder() as local:
-        held_out = folder.data().held_out
+        test = folder.data().test
         if images is None:
-            save_table(held_out, local / HELD_OUT)
+            save_table(test, local / TEST_ROWS)
         else:
-            save_images(images, held_out, local / HELD_OUT_IMAGES)
-        with reaching(client.tracking_uri):
+            save_images(images, test, local / TEST_IMAGES)
+        with mlflow_errors(client.tracking_uri):
             client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-            for key, value in {FOLDER_TAG: images.folder, SOURCE_TAG: source}.items() if images else ():
+            for key, value in {IMAGE_FOLDER_TAG: images.folder, IMAGE_SOURCE_TAG: source}.items() if images else ():
                 client.set_tag(run_id, key, value)
             client.log_artifacts(run_id, str(local))
-            client.log_batch(run_id, params=run_values.parameters(identity))
-
-
-def restore_files(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
-    """Bring the held-out rows again if they were deleted, and have the comparison made again if that was."""
-    files = {entry.path for entry in client.list_artifacts(run_id)}
-    tags = client.get_run(run_id).data.tags
-    of_images = folder.images() is not None
-    if (HELD_OUT_IMAGES if of_images else HELD_OUT) not in files:
-        describe_search(client, run_id, folder)
-    compared = {"trials.csv", "optimization_history.png", IMAGES if of_images else TABLE}
-    if COMPARED_TAG in tags and not compared <= files:
-        client.delete_tag(run_id, COMPARED_TAG)
+            client.log_batch(run_id, params=run_values.parameters(fingerprint))

@@ -1,46 +1,59 @@
-"""The process that exports and registers the best model when the search ends (see `search.upload.worker_process`)."""
+"""The worker that exports and registers the best model at the end of a search."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from insects.mlp import Shape, parameter_count
-from insects.params import TrialParams
-from search.registry.logged_models import Runs
-from search.registry.versions import register
-from search.store.store import Store, insist
+from search.registry.alias import RegisteredModel
+from search.store.store import Store
 from search.system.lock import hold
+from search.tracking.client import configure_mlflow, with_retries
+from search.tracking.trial_runs import RunIds
 
 LOCK_SECONDS = 60.0
 
 
-def warm_up() -> None:
-    """Import what an export needs and run one: the first costs seconds, later ones a fraction of one."""
-    import mlflow.pytorch  # noqa: F401 - for its side effect of being loaded
-    import torch
+class ModelWorker:
+    """Registers models of a store.
 
-    from insects.model import build_module
+    Args:
+        store: The folder of the store.
+        tracking_uri: The tracking URI.
+    """
 
-    params, shape, one = TrialParams(depth=1, width=1, lr=1.0, batch_size=1), Shape(1, 2), np.ones(1, np.float32)
-    module = build_module(np.zeros(parameter_count(params, shape), np.float32), params, shape, one, one).eval()
-    rows = ({0: torch.export.Dim.AUTO},)
-    torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
+    def __init__(self, store: str, tracking_uri: str) -> None:
+        self._store = Store(Path(store), tracking_uri)
 
+    def warm_up(self) -> None:
+        """Import what an export needs and export a tiny model: the first export takes seconds."""
+        import mlflow.pytorch  # noqa: F401 - imported for later use
+        import numpy as np
+        import torch
 
-def register_best(
-    store: str, tracking_uri: str, study: str, number: int, runs: list[str], name: str, again: bool
-) -> dict[str, str]:
-    """`search.registry.versions.register`, in words that fit a line of JSON."""
-    place = Store(Path(store), tracking_uri)
-    folder = place.study(study)
-    # The process of a search that was killed may still be at it: two must not make two versions. Another study of this
-    # store may be comparing itself with the best model just now.
-    with hold(place.path / "register.lock", wait=LOCK_SECONDS):
-        return asdict(insist(lambda: register(place, folder, number, Runs(*runs), name, again)))
+        from insects.mlp import Shape, parameter_count
+        from insects.model import build_module
+        from insects.params import TrialParams
 
+        params, shape, one = TrialParams(depth=1, width=1, lr=1.0, batch_size=1), Shape(1, 2), np.ones(1, np.float32)
+        module = build_module(np.zeros(parameter_count(params, shape), np.float32), params, shape, one, one).eval()
+        rows = ({0: torch.export.Dim.AUTO},)
+        torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
 
-HANDLERS = {"warm_up": warm_up, "register": register_best}
+    def register(self, study: str, number: int, runs: list[str], name: str, recompare: bool) -> RegisteredModel | None:
+        """Register a trial's model; see `search.registry.versions.register`.
+
+        Args:
+            study: The study's name.
+            number: The trial.
+            runs: The values of its `RunIds`.
+            name: The registered model.
+            recompare: Whether a version that was compared before is compared again.
+        """
+        from search.registry.versions import register
+
+        folder = self._store.study(study)
+        configure_mlflow(self._store)
+        # A killed search's process may still be registering the same model, or another study be moving the alias.
+        with hold(self._store.path / "register.lock", wait=LOCK_SECONDS):
+            return with_retries(lambda: register(self._store, folder, number, RunIds(*runs), name, recompare))

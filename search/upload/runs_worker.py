@@ -1,4 +1,4 @@
-"""The process that brings results to MLflow while the search goes on (see `search.upload.worker_process`)."""
+"""The worker that writes the runs of finished trials to MLflow while the search goes on."""
 
 from __future__ import annotations
 
@@ -6,108 +6,111 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from insects.errors import StoreError
-from search.store.store import Store, insist
-from search.system.lock import Held, hold
-from search.system.temporary import writing_temporary_files
-from search.tracking.trial_runs import Projection
+from search.store.store import Store
+from search.system.lock import LockHeldError, hold
+from search.tracking.client import configure_mlflow, mlflow_client, mlflow_errors, with_retries
+from search.tracking.trial_runs import RunIds, TrialRunLogger
 
 RETRY_SECONDS = 15.0
 LOCK_SECONDS = 60.0
-_LOCK = "delivery.lock"
+_LOCK = "upload.lock"
 
-Action = Callable[[Projection], object]
+_Result = TypeVar("_Result")
 
 
-class Courier:
-    """Delivers one study. While MLflow is away it looks again every `RETRY_SECONDS` and holds nothing up."""
+class RunsWorker:
+    """Uploads one study at a time. While MLflow does not answer, it tries again every `RETRY_SECONDS`.
 
-    def __init__(self) -> None:
-        self._store: Store | None = None
+    Args:
+        store: The folder of the store.
+        tracking_uri: The tracking URI.
+    """
+
+    def __init__(self, store: str, tracking_uri: str) -> None:
+        self._store = Store(Path(store), tracking_uri)
         self._study = ""
         self._lock: IO[str] | None = None
-        self._projection: Projection | None = None
+        self._logger: TrialRunLogger | None = None
         self._away_until = -math.inf
         self._seconds: dict[str, float] = {}
 
-    def warm_up(self, store: str, tracking_uri: str) -> None:
-        """Import everything, and create the database's tables, while the search still reads its data."""
-        with writing_temporary_files():  # matplotlib's cache is one where it cannot be kept
-            import insects.plots  # noqa: F401 - for its side effect of being loaded
+    def warm_up(self) -> None:
+        """Import the libraries and create the database, while the search still reads its data."""
+        import optuna.importance  # noqa: F401 - imported for later use, as is the next module
 
-        Store(Path(store), tracking_uri).client().search_experiments(max_results=1)
+        import insects.plots  # noqa: F401
 
-    def open(self, store: str, tracking_uri: str, study: str) -> None:
-        """Name the study. Two processes never deliver the same one at once."""
+        self._connect()
+
+    def open(self, study: str) -> None:
+        """Choose the study, and wait for another process that uploads it.
+
+        Raises:
+            LockHeldError: The other process takes longer than `LOCK_SECONDS`.
+        """
         self.close()
         self._seconds = {"figures": 0.0, "tracking": 0.0}
-        self._store, self._study, self._away_until = Store(Path(store), tracking_uri), study, -math.inf
+        self._study, self._away_until = study, -math.inf
         self._lock = hold(self._store.study(study).path / _LOCK, wait=LOCK_SECONDS)
 
-    def deliver(self, number: int) -> None:
-        """Deliver one trial, if MLflow was there lately."""
+    def log_trial(self, number: int) -> None:
+        """Write the run of a finished trial, if MLflow has answered lately."""
         if time.monotonic() >= self._away_until:
             try:
-                self._try(lambda projection: projection.deliver(number))
-            except StoreError:  # of two deliverers that make the same thing at once one is refused: it is there now
-                self._try(lambda projection: projection.deliver(number))
+                self._try(lambda logger: logger.log(number))
+            except StoreError:  # two stores that create one experiment at once: one of them is refused
+                self._try(lambda logger: logger.log(number))
 
-    def deliver_all(self) -> dict[str, float]:
-        """Deliver everything that is not there yet; how many seconds went into `figures` and `tracking` so far."""
-        self._insist(lambda projection: projection.deliver_missing())
+    def log_missing(self) -> dict[str, float]:
+        """Write the runs that MLflow does not have; return the seconds spent on `figures` and `tracking` so far."""
+        self._insist(lambda logger: logger.log_missing())
         return self._seconds
 
-    def restore_files(self) -> dict[str, float]:
-        """Bring files again that were deleted under what is there; the seconds of `deliver_all` with those of this."""
-        self._insist(lambda projection: projection.restore_files())
-        return self._seconds
+    def run_ids(self, number: int) -> RunIds:
+        """Return the ids of a trial's runs; the trial's own run is written unless MLflow has it."""
+        return self._insist(lambda logger: logger.run_ids(number))
 
     def compare(self) -> dict[str, float]:
-        """Bring the comparison of all trials to the search's run; the seconds of `deliver_all` with those of this."""
-        self._insist(lambda projection: projection.compare())
+        """Bring the comparison of all trials to the search's run; return the seconds as `log_missing` does."""
+        self._insist(lambda logger: logger.compare())
         return self._seconds
 
     def finish(self, status: str) -> None:
-        """Close the search's run."""
-        self._insist(lambda projection: projection.finish(status))
-
-    def run_of(self, number: int) -> list[str]:
-        """Experiment, search run and own run of a trial."""
-        run_ids = []
-        projection = self._insist(lambda projection: run_ids.append(projection.settled(number)))
-        return [projection.experiment_id, projection.search_run_id, *run_ids]
+        """Terminate the search's run with a status of MLflow."""
+        self._insist(lambda logger: logger.finish(status))
 
     def close(self) -> None:
-        """Let another process deliver."""
+        """Let another process upload the study."""
         if self._lock is not None:
             self._lock.close()
-        self._lock = self._projection = None
+        self._lock = self._logger = None
 
-    def _insist(self, action: Action) -> Projection:
-        return insist(lambda: self._try(action))
+    def _connect(self) -> None:
+        configure_mlflow(self._store)
+        with mlflow_errors(self._store.tracking_uri):
+            mlflow_client(self._store).search_experiments(max_results=1)
 
-    def _try(self, action: Action) -> Projection:
-        assert self._store is not None, "open has named it"
+    def _insist(self, action: Callable[[TrialRunLogger], _Result]) -> _Result:
+        return with_retries(lambda: self._try(action))
+
+    def _try(self, action: Callable[[TrialRunLogger], _Result]) -> _Result:
         folder = self._store.study(self._study)
         try:
-            self._lock = self._lock or hold(folder.path / _LOCK)  # whoever had it may have ended meanwhile
-            if self._projection is None:
-                self._projection = Projection(self._store, folder, self._seconds)
-            action(self._projection)
-            self._away_until = -math.inf
-        except Held as error:
+            self._lock = self._lock or hold(folder.path / _LOCK)  # its holder may have ended meanwhile
+            if self._logger is None:
+                configure_mlflow(self._store)
+                self._logger = TrialRunLogger(self._store, folder, self._seconds)
+            result = action(self._logger)
+        except LockHeldError as error:
             raise StoreError(
-                f"{error.holder} is bringing study {self._study} to MLflow: try again when it has ended"
+                f"{error.holder} is uploading study {self._study} to MLflow: try again when it has ended"
             ) from error
         except StoreError:
-            self._projection = None  # what it remembers may be deleted or lost by now
+            self._logger = None  # what it remembers of MLflow may be wrong: an answer may have been lost
             self._away_until = time.monotonic() + RETRY_SECONDS
             raise
-        return self._projection
-
-
-_courier = Courier()
-_NAMES = ("warm_up", "open", "deliver", "deliver_all", "restore_files", "run_of", "compare", "finish", "close")
-HANDLERS = {name: getattr(_courier, name) for name in _NAMES}
+        self._away_until = -math.inf
+        return result

@@ -1,156 +1,213 @@
-"""Bringing results to MLflow while a search goes on, and at its end: what waits, what went wrong, what it cost."""
+"""Uploads to MLflow during a search and at its end: two worker processes, one study, errors that do not end it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from insects.errors import InsectsError
-from search.registry.alias import Registered
+from insects.trial import TrialResult
+from search.registry.alias import RegisteredModel
 from search.store.store import Store
-from search.store.study_folder import StudyFolder
+from search.store.study_folder import StudyFolder, UploadRecord
+from search.study.config import study_digest
 from search.system.signals import Interrupted
-from search.system.terminal import say
-from search.upload.worker_process import Background
+from search.system.terminal import UploadProgress, say
+from search.tracking.database import takes_seconds
+from search.upload.model_worker import ModelWorker
+from search.upload.runs_worker import RunsWorker
+from search.upload.worker_process import WorkerProcess
 
 INTERRUPT_SECONDS = 3.0
 CHECK_SECONDS = 0.1
-_NO_TIME = "there was no time to bring all results to MLflow"
+_NO_TIME = "there was no time to upload all results to MLflow"
+
+_Result = TypeVar("_Result")
 
 
-@dataclass
-class Delivery:
-    """One study's way to MLflow: a process for its runs, and one for the export of its best model.
+class UploadWorkers:
+    """The two worker processes of a store, which import their libraries from the start.
 
-    trouble: the first thing that kept MLflow from being up to date, empty if nothing did.
+    Args:
+        store: The store.
     """
 
-    store: Store
-    trouble: str = ""
-    seconds: dict[str, float] = field(default_factory=lambda: {"figures": 0.0, "tracking": 0.0})
+    def __init__(self, store: Store) -> None:
+        self.shown_uri = store.shown_uri
+        self.closing = False
+        self.creates_database = takes_seconds(store.database)
+        self.runs = WorkerProcess(RunsWorker, str(store.path), store.tracking_uri)
+        self.models = WorkerProcess(ModelWorker, str(store.path), store.tracking_uri)
+        self.warming = [self.runs.submit(RunsWorker.warm_up)]
 
-    def __post_init__(self) -> None:
-        self._place = {"store": str(self.store.path), "tracking_uri": self.store.tracking_uri}
-        self._begins_slowly = self.store.begins_slowly
+    def kill(self) -> None:
+        """End both processes at once, from within a signal handler too."""
+        self.runs.kill()
+        self.models.kill()
+
+    def close(self) -> None:
+        """End both processes at once: to unload their libraries would take a second each."""
+        self.closing = True
+        self.kill()
+        self.runs.close()
+        self.models.close()
+
+
+@contextmanager
+def upload_workers(store: Store) -> Iterator[UploadWorkers]:
+    """Start the worker processes of a store, and end them after the block."""
+    workers = UploadWorkers(store)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+class Uploader:
+    """Uploads one study.
+
+    Args:
+        workers: The worker processes.
+        folder: The study.
+
+    Attributes:
+        upload_error: The first error that kept MLflow from being up to date; empty if there was none.
+        seconds: What `figures` and `tracking` took in the background.
+    """
+
+    def __init__(self, workers: UploadWorkers, folder: StudyFolder) -> None:
+        self._workers, self._folder = workers, folder
+        self.upload_error = ""
+        self.seconds = {"figures": 0.0, "tracking": 0.0}
         self._has_warned = False
-        self._courier = Background("search.upload.runs_worker")
-        self._exporter = Background("search.upload.model_worker")
-        self._asked: list[Future[Any]] = [self._courier.call("warm_up", **self._place)]
-
-    def open(self, folder: StudyFolder) -> None:
-        """Name the study to deliver."""
-        self._folder, self.trouble = folder, ""
-        if self._begins_slowly:
-            say("Creating MLflow's database meanwhile: some seconds, once a machine")
-            self._begins_slowly = False
-        self._opened = self._courier.call("open", **self._place, study=folder.name)
-        self._asked.append(self._opened)
+        if workers.creates_database:
+            say("Creating MLflow's database in the background: some seconds, once a machine")
+            workers.creates_database = False
+        self._opened = workers.runs.submit(RunsWorker.open, folder.name)
+        self._submitted: list[Future[Any]] = [*workers.warming, self._opened]
 
     def wait_until_open(self) -> None:
-        """Wait for another process that delivers the study; `finish` says if it was in vain."""
+        """Wait for another process that uploads the study; if that was in vain, `finish` reports it."""
         wait([self._opened])
 
     def expect_model(self) -> None:
-        """Get ready to export a new best model; a study that is done has its model already."""
-        self._asked.append(self._exporter.call("warm_up"))
+        """Prepare the export of a new best model."""
+        self._submitted.append(self._workers.models.submit(ModelWorker.warm_up))
 
-    def deliver(self, number: int) -> None:
-        """Deliver a finished trial in the background."""
-        delivered = self._courier.call("deliver", number=number)
-        self._asked.append(delivered)
-        delivered.add_done_callback(self._warn)
+    def trained(self, result: TrialResult) -> None:
+        """Upload a finished trial in the background; see `search.study.loop.TrialListener`."""
+        logged = self._workers.runs.submit(RunsWorker.log_trial, result.number)
+        self._submitted.append(logged)
+        logged.add_done_callback(self._warn)
+
+    def known(self, result: TrialResult) -> None:
+        """Do nothing: `finish` uploads trials of earlier runs; see `search.study.loop.TrialListener`."""
 
     @property
     def left(self) -> int:
-        """Requests of this search that wait to be done."""
-        return sum(not future.done() for future in self._asked)
+        """Calls of the workers that are not done."""
+        return sum(not future.done() for future in self._submitted)
 
     def finish(
-        self, best: int | None, model_name: str, check: Callable[[], None], mends: bool = False
-    ) -> Registered | None:
-        """Deliver all that is left and register the model of trial `best`; waits for both.
+        self, best: TrialResult | None, model_name: str, check: Callable[[], None], recompare: bool = True
+    ) -> RegisteredModel | None:
+        """Upload all that is left and register the best trial's model, with a progress bar.
 
-        check: called every `CHECK_SECONDS` meanwhile; what it raises ends the wait. mends: no search has just ended, so
-        files that are gone are brought again, and a model that was compared with the best one is not compared again.
-        Returns: the registered version; None if there is no best trial, or MLflow is away (`trouble` says so).
+        Args:
+            best: The best trial.
+            model_name: The registered model.
+            check: Called every `CHECK_SECONDS`; what it raises ends the wait.
+            recompare: Whether a version that was compared with the alias's holder before is compared again.
+
+        Returns:
+            The registered version; None if there is no best trial, a person has deleted its version, or MLflow does
+            not answer, which `upload_error` says.
         """
-        registered = None
-        with self._noting_trouble():
-            # The best trial first: while the other process exports its model, this one delivers and compares the rest.
-            _wait(self._opened, check)  # nothing may come ahead of it; in vain, the next step tries again
-            runs = None if best is None else _answer(self._courier.call_next("run_of", number=best), check)
-            steps = ("deliver_all", "restore_files", "compare") if mends else ("deliver_all", "compare")
-            asked = [self._courier.call(step) for step in steps]
+        with UploadProgress(self.left) as progress:
+
+            def show() -> None:
+                check()
+                progress.show(self.left)
+
+            registered = self._finish(best, model_name, show, recompare)
+        if not self.upload_error:
+            self._raise_bugs()
+            trials = study_digest(self._folder.results_without_weights())
+            version = None if registered is None else registered.version
+            self._folder.save_upload_record(UploadRecord(self._workers.shown_uri, trials, model_name, version))
+        return registered
+
+    def _finish(
+        self, best: TrialResult | None, model_name: str, check: Callable[[], None], recompare: bool
+    ) -> RegisteredModel | None:
+        runs_worker, registered = self._workers.runs, None
+        with self._noting_error():
+            _wait(self._opened, check)
+            # The best trial first: while one worker exports its model, the other uploads and compares the rest.
+            runs = None
             if best is not None:
-                request = {"study": self._folder.name, "number": best, "runs": runs, "name": model_name}
-                request["again"] = not mends
-                with self._noting_trouble():  # a model that cannot be registered holds up nothing else
-                    registered = Registered(**_answer(self._exporter.call("register", **self._place, **request), check))
-            for future in asked:
-                self.seconds = _answer(future, check)
-            _answer(self._courier.call("finish", status="FINISHED"), check)
-        if not self.trouble:
-            self._check()
+                runs = _result(runs_worker.submit_next(RunsWorker.run_ids, best.number), check)
+            rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
+            self._submitted += rest
+            if best is not None and runs is not None:
+                ids = [*dataclasses.asdict(runs).values()]
+                arguments = (self._folder.name, best.number, ids, model_name, recompare)
+                with self._noting_error():  # an error of the registry must not keep the rest from MLflow
+                    registered = _result(self._workers.models.submit(ModelWorker.register, *arguments), check)
+            for future in rest:
+                self.seconds = _result(future, check)
+            _result(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
-        """Deliver all that is left of a search that cannot go on; waits for it, at most until it is interrupted."""
-        asked = [self._courier.call("deliver_all"), self._courier.call("finish", status="FAILED")]
-        with self._noting_trouble():
+        """Upload all that is left of a search that ends with an error, unless it is interrupted meanwhile."""
+        runs_worker = self._workers.runs
+        asked = runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.finish, "FAILED")
+        with self._noting_error():
             try:
                 for future in asked:
-                    _answer(future, check)
+                    _wait(future, check)
+                    future.result()
             except Interrupted:
-                self.trouble = _NO_TIME
+                self.upload_error = _NO_TIME
 
     def interrupt(self) -> None:
-        """Deliver what can be delivered within `INTERRUPT_SECONDS`; the rest is delivered next time."""
-        with self._noting_trouble():
-            self._courier.call("deliver_all")
+        """Upload what can be uploaded in `INTERRUPT_SECONDS`; the next search uploads the rest."""
+        runs_worker = self._workers.runs
+        with self._noting_error():
+            runs_worker.submit(RunsWorker.log_missing)
             try:
-                self._courier.call("finish", status="KILLED").result(INTERRUPT_SECONDS)
+                runs_worker.submit(RunsWorker.finish, "KILLED").result(INTERRUPT_SECONDS)
             except FutureTimeout:
-                self.trouble = _NO_TIME
+                self.upload_error = _NO_TIME
 
-    def close(self) -> None:
-        """End both processes at once; they would take a second each to take their libraries down."""
-        self._has_warned = True  # what they are still asked for is told by `trouble`
-        self.kill()
-        for process in (self._courier, self._exporter):
-            process.close()
-
-    def kill(self) -> None:
-        """End both processes, from within a signal handler too."""
-        for process in (self._courier, self._exporter):
-            process.kill()
-
-    def _warn(self, delivered: Future[Any]) -> None:
-        """Say once, while there is time to do something about it, that trials do not get to MLflow."""
-        error = delivered.exception()
-        if isinstance(error, InsectsError) and not self._has_warned:
+    def _warn(self, logged: Future[Any]) -> None:
+        """Report once, while it can still be mended, that trials do not get to MLflow."""
+        error = logged.exception()
+        if isinstance(error, InsectsError) and not (self._has_warned or self._workers.closing):
             self._has_warned = True
-            say(f"Trials wait to be brought to MLflow, the search goes on: {error}")
+            say(f"Trials cannot be uploaded to MLflow for now, the search goes on: {error}")
 
     @contextmanager
-    def _noting_trouble(self) -> Iterator[None]:
+    def _noting_error(self) -> Iterator[None]:
         try:
             yield
         except InsectsError as error:
-            self.trouble = self.trouble or str(error)
+            self.upload_error = self.upload_error or str(error)
 
-    def _check(self) -> None:
-        """Everything is there now, so what was refused on the way no longer matters; a bug does."""
-        for future in self._asked:
+    def _raise_bugs(self) -> None:
+        """All is uploaded now, so an MLflow that was away meanwhile does not matter; a bug does."""
+        for future in self._submitted:
             error = future.exception()
             if error is not None and not isinstance(error, InsectsError):
                 raise error
 
 
-def _answer(future: Future[Any], check: Callable[[], None]) -> Any:
+def _result(future: Future[_Result], check: Callable[[], None]) -> _Result:
     _wait(future, check)
     return future.result()
 

@@ -1,13 +1,14 @@
-"""A second Python process that works for this one: requests go in as lines of JSON, answers come back in order.
+"""A worker object in a Python process of its own: its methods are called here and return futures.
 
-Tracking and model export import some ten seconds of libraries and hold the interpreter's lock while they work. In a
-process of their own they cost the search nothing. The process ends with its input, so it never outlives its parent by
-more than the request it is working on.
+Tracking and model export import some ten seconds of libraries and hold the interpreter's lock while they work; in a
+process of their own they cost the search nothing. The process ends when its input does, so it outlives its parent only
+by the call that it is working on. `concurrent.futures.ProcessPoolExecutor` would run the caller's main module again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -17,83 +18,111 @@ import sys
 import tempfile
 import threading
 import traceback
+import typing
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Any, Protocol, TextIO
+from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 
 from insects.errors import InsectsError, StoreError
-from search.system.spawn import starting
-from search.system.temporary import writing_temporary_files
+from search.system.spawn import spawn_errors
 
 NICENESS = 5  # training comes first
 
+_Worker = TypeVar("_Worker")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
-class BackgroundError(Exception):
-    """The other process met a bug: the message is its traceback, or what it printed last."""
+
+class WorkerError(Exception):
+    """A bug in the worker: the message is its traceback, or what its process printed last."""
 
 
-class Background:
-    """Runs the functions of `module.HANDLERS` in another process, one after the other.
+class WorkerProcess(Generic[_Worker]):
+    """Calls the methods of a worker in another process, one after the other.
 
-    Close it, or leave it with the process that made it.
+    Args:
+        worker: The worker's class. Its module must be cheap to import, since this process imports it too.
+        arguments: The arguments of its constructor, ready for JSON.
 
-    Raises: StoreError: there is no folder for temporary files, or the process cannot be started.
+    Raises:
+        StoreError: The process cannot be started.
     """
 
-    def __init__(self, module: str) -> None:
-        with writing_temporary_files():
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
+    def __init__(self, worker: type[_Worker], *arguments: str) -> None:
         try:
-            self._process = self._start(module)
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
+        except OSError as error:
+            raise StoreError(
+                f"temporary files cannot be written ({error}): make room, or set TMPDIR to a folder that has some"
+            ) from error
+        try:
+            with spawn_errors():
+                self._process = self._start(worker)
         except StoreError:
             self._errors.close()
             raise
-        self._waiting: deque[tuple[Future[Any], str]] = deque()
+        self._waiting: deque[_Call] = deque()
         self._ended = False
         self._misread = ""
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
-        with starting():
+        with spawn_errors():
             self._reader.start()
+        self._send(json.dumps(arguments))  # not on the command line: every user can read a password there
 
-    def _start(self, module: str) -> subprocess.Popen[str]:
-        with starting():
-            return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "search.upload.worker_process", module],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                encoding="utf-8",  # as the other end has it, whatever the terminal's is
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl-C is this process's to handle
-            )
+    def _start(self, worker: type[_Worker]) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # noqa: S603 - this interpreter and this module
+            [sys.executable, "-P", "-m", __name__, worker.__module__, worker.__qualname__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",  # as in `main`, whatever the terminal's encoding is
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C is for this process to handle
+        )
 
-    def call(self, handler: str, **arguments: Any) -> Future[Any]:
-        """Ask for a handler to be run; arguments and answer are what JSON can hold.
+    def submit(
+        self,
+        method: Callable[Concatenate[_Worker, _Parameters], _Result],
+        *args: _Parameters.args,
+        **kwargs: _Parameters.kwargs,
+    ) -> Future[_Result]:
+        """Call a method of the worker after all calls before.
 
-        The future raises InsectsError as the handler did or if the process was killed, or BackgroundError for anything
-        else.
+        Args:
+            method: The method, as an attribute of the worker's class.
+            args: Its arguments, ready for JSON.
+            kwargs: Its keyword arguments, ready for JSON.
+
+        Returns:
+            A future of what it returns: something that JSON can hold, or a dataclass of strings. It raises InsectsError
+            as the method did, or if the process was killed, and WorkerError for anything else.
         """
-        return self._ask(handler, arguments, ahead=False)
+        return self._enqueue(_Call(method, args, kwargs), ahead=False)
 
-    def call_next(self, handler: str, **arguments: Any) -> Future[Any]:
-        """The same, ahead of all that has not begun."""
-        return self._ask(handler, arguments, ahead=True)
+    def submit_next(
+        self,
+        method: Callable[Concatenate[_Worker, _Parameters], _Result],
+        *args: _Parameters.args,
+        **kwargs: _Parameters.kwargs,
+    ) -> Future[_Result]:
+        """Call a method of the worker before all calls that have not begun; see `submit`."""
+        return self._enqueue(_Call(method, args, kwargs), ahead=True)
 
-    def _ask(self, handler: str, arguments: dict[str, Any], ahead: bool) -> Future[Any]:
-        future: Future[Any] = Future()
+    def _enqueue(self, call: _Call, ahead: bool) -> Future[Any]:
         with self._lock:
-            place = min(1, len(self._waiting)) if ahead else len(self._waiting)  # the first one has begun
-            self._waiting.insert(place, (future, json.dumps([handler, arguments])))
+            place = min(1, len(self._waiting)) if ahead else len(self._waiting)  # the first call has begun
+            self._waiting.insert(place, call)
             if self._ended:
                 self._fail_waiting()
             elif len(self._waiting) == 1:
-                self._send_next()
-        return future
+                self._send(call.request)
+        return call.future
 
     def close(self, timeout: float | None = None) -> None:
-        """Let it finish what it was asked, for at most `timeout` seconds, and end it."""
-        wait([future for future, _ in list(self._waiting)], timeout)
+        """Wait at most `timeout` seconds for the calls, then end the process."""
+        wait([call.future for call in list(self._waiting)], timeout)
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.close()  # type: ignore[union-attr] # it is a pipe
         try:
@@ -105,13 +134,13 @@ class Background:
         self._errors.close()
 
     def kill(self) -> None:
-        """End it at once, from within a signal handler too."""
-        self._process.kill()  # and no `wait`: the handler may have interrupted one, whose lock it would wait for
+        """End the process at once, from within a signal handler too."""
+        self._process.kill()  # without `wait`, which the handler may have interrupted while it held its lock
 
     def _read(self) -> None:
         try:
-            self._pass_on()
-        except Exception:  # told to all who wait, who would wait for ever
+            self._read_answers()
+        except Exception:  # reported to the callers, who would wait for ever
             self._misread = traceback.format_exc()
             self._process.kill()
         self._process.wait()
@@ -119,98 +148,113 @@ class Background:
             self._ended = True
             self._fail_waiting()
 
-    def _pass_on(self) -> None:
-        """Give each answer to whom it belongs, until there are no more."""
+    def _read_answers(self) -> None:
         stdout = self._process.stdout
         assert stdout is not None
         for line in stdout:
-            if not line.endswith("\n"):  # it was killed while it wrote
+            if not line.endswith("\n"):  # the process was killed while it wrote
                 break
-            result, error = _answer(line)
+            answer = json.loads(line)
             with self._lock:
-                future, _ = self._waiting.popleft()
+                call = self._waiting.popleft()
                 if self._waiting:
-                    self._send_next()
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+                    self._send(self._waiting[0].request)
+            call.finish(answer)
 
-    def _send_next(self) -> None:
-        """One request at a time: a pipe full of them would hold up whoever asks."""
+    def _send(self, request: str) -> None:
+        """Send one request; the next follows its answer, since a full pipe would block the caller."""
         stdin = self._process.stdin
         assert stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # the process is gone: the reader is about to say why
-            stdin.write(self._waiting[0][1] + "\n")
+        with contextlib.suppress(OSError, ValueError):  # the process has ended: the reader reports why
+            stdin.write(request + "\n")
             stdin.flush()
 
     def _fail_waiting(self) -> None:
         code = self._process.poll() or 0
-        for future, _ in self._waiting:
+        for call in self._waiting:
             if self._misread:
-                future.set_exception(BackgroundError(self._misread))
-            elif code < 0:  # not a bug: it was killed, or the system needed its memory
+                call.future.set_exception(WorkerError(self._misread))
+            elif code < 0:  # not a bug: somebody, or a system without memory, killed it
                 name = _signal_name(-code)
-                future.set_exception(InsectsError(f"a process that brings results to MLflow was ended by {name}"))
+                call.future.set_exception(InsectsError(f"a process that uploads to MLflow was ended by {name}"))
             else:
-                future.set_exception(BackgroundError(f"the process ended: {self._last_words()}"))
+                call.future.set_exception(WorkerError(f"the process ended: {self._last_words()}"))
         self._waiting.clear()
 
     def _last_words(self) -> str:
         if self._errors.closed:
             return "it was closed"
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace")  # by libraries in C too
+        said = self._errors.read().decode(errors="replace")  # libraries in C print in any encoding
         return said[-2000:].strip() or f"exit code {self._process.poll()}"
 
 
-def _answer(line: str) -> tuple[Any, Exception | None]:
-    """The result, or the error, that a line of `serve` holds."""
-    answer = json.loads(line)
-    if "result" in answer:
-        return answer["result"], None
-    kind = InsectsError if answer["expected"] else BackgroundError
-    return None, kind(answer["error"])
+class _Call:
+    """A call of a method that waits for its answer."""
+
+    def __init__(self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.request = json.dumps([method.__name__, args, kwargs])
+        self.future: Future[Any] = Future()
+        self._method = method
+
+    def finish(self, answer: dict[str, Any]) -> None:
+        """Set the future to the result, or to the error, of an answer of `serve`."""
+        if "error" in answer:
+            kind = InsectsError if answer["expected"] else WorkerError
+            self.future.set_exception(kind(answer["error"]))
+        else:
+            self.future.set_result(_decoded(answer["result"], self._method))
+
+
+def _decoded(result: Any, method: Callable[..., Any]) -> Any:
+    """Return the result of a method as the type that the method declares; JSON knows no dataclasses."""
+    declared = typing.get_type_hints(method).get("return")
+    kinds = (declared, *typing.get_args(declared))
+    kind = next((kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)), None)
+    return result if kind is None or result is None else kind(**result)
 
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # most real-time signals have none
+    except ValueError:  # most real-time signals have no name
         return f"signal {number}"
 
 
-class Handlers(Protocol):
-    """What a module that runs in the background defines: functions by name."""
+def serve(worker: object, requests: TextIO, answers: TextIO) -> None:
+    """Answer requests until there are no more.
 
-    HANDLERS: dict[str, Any]
-
-
-def serve(handlers: dict[str, Any], requests: TextIO, answers: TextIO) -> None:
-    """Run requests until there are no more."""
+    Args:
+        worker: The object whose methods are called.
+        requests: A line of JSON a request: name, arguments, keyword arguments.
+        answers: A line of JSON an answer: `result`, or `error` and whether it was an InsectsError.
+    """
     for line in requests:
-        name, arguments = json.loads(line)
+        name, args, kwargs = json.loads(line)
         try:
-            answer = {"result": handlers[name](**arguments)}
+            result = getattr(worker, name)(*args, **kwargs)
+            is_object = dataclasses.is_dataclass(result) and not isinstance(result, type)
+            answer = {"result": dataclasses.asdict(result) if is_object else result}
         except InsectsError as error:
             answer = {"error": str(error), "expected": True}
-        except Exception:  # reported to the other side, which shows it
+        except Exception:  # the caller reports it
             answer = {"error": traceback.format_exc(), "expected": False}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
 def main() -> None:
-    """Entry of the other process: the module's name is the only argument."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group they are the search's to answer
+    """Run the worker whose module and class are the two arguments."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group, they are for the search to handle
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
-    # What a library prints goes to stderr: the true stdout carries answers only.
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    module: Handlers = importlib.import_module(sys.argv[1])
-    serve(module.HANDLERS, requests, answers)
+    os.dup2(2, 1)  # what libraries print must not get among the answers
+    arguments = json.loads(requests.readline() or "null")
+    if arguments is not None:  # else the parent has died
+        worker = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])(*arguments)
+        serve(worker, requests, answers)
 
 
 if __name__ == "__main__":
