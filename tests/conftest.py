@@ -1,13 +1,20 @@
-"""What every test stands on: an environment without MLflow settings, and stores that are made once."""
+"""Fixtures of all tests: an environment without MLflow settings, and stores that are made once."""
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.search.commands import Finished, run_finished
+from search.store.study_folder import StudyFolder
+from tests.support.commands import Finished, client_of, invoke, run_finished
+from tests.support.disks import mounted
+from tests.support.image_search import TINY, Searched
+from tests.support.reference_study import CONFIG, TRIALS, Reference
+from tests.support.studies import run_study
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +33,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables without content: making them takes seconds, copying them does not."""
-    from search.store.store import Store
-
     database = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    Store.at(database.parent, f"sqlite:///{database}").client().search_experiments(max_results=1)
+    client_of(database.parent)
     return database
 
 
@@ -48,3 +53,48 @@ def untracked(store: Path, finished: Finished) -> Path:
     shutil.copytree(finished.store / "trials", store / "trials")
     shutil.copy(finished.store / "optuna.journal", store)
     return store
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """A store with an uninterrupted study of one worker, and its results."""
+    store = tmp_path_factory.mktemp("reference")
+    return store, run_study(store, CONFIG, TRIALS, workers=1)
+
+
+@pytest.fixture
+def copied(reference: Reference, tmp_path: Path) -> Path:
+    """A copy of the reference's store."""
+    return Path(shutil.copytree(reference[0], tmp_path / "store"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    """A study's folder with nothing in it."""
+    folder = StudyFolder(tmp_path / "trials" / "s")
+    folder.make()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Searched:
+    store = tmp_path_factory.mktemp("images")
+    shutil.copy(empty_database, store)
+    with pytest.MonkeyPatch.context() as patch:
+        done = invoke(patch, "search", "--images", "demo", *TINY, "--store", str(store), "--json")
+    assert done.exit_code == 0, done.stderr
+    return Searched(store, json.loads(done.stdout), done.stderr)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that a search fits on."""
+    with mounted(tmp_path / "disk", "60m") as folder:
+        yield folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for one small file, which is what `tempfile` asks of one."""
+    with mounted(tmp_path / "disk", "4k") as folder:
+        yield folder

@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.readme_help import README, with_help
-from tests.search.commands import BIN, Finished
+from tests.support.readme_help import README, with_help
+from tests.support.commands import BIN, Finished
 
 
 def test_help_texts_are_those_of_the_commands() -> None:
     text = README.read_text(encoding="utf-8")
     assert "<!-- help: insects-search -->" in text
-    assert with_help(text) == text, "write them with: python -m tests.readme_help"
+    assert with_help(text) == text, "write them with: python -m tests.support.readme_help"
 
 
 def test_python_block_runs_on_a_store_and_without_pickle(finished: Finished, tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""A search that is killed at any instant and started again ends equal to one that never was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import kills
+
+INSTANTS = {
+    "import": "search.commands.search:load_data:before:1",
+    "ask": "search.study.sampler:Proposer.ask:before:6",
+    "between the params of one ask": "optuna.trial:Trial.suggest_float:before:5",
+    "stop decision": "search.study.pruner:PercentilePruner.thresholds:after:9",
+    "train": "insects.trial:run_trial:before:7",
+    "trained but not on disk": "search.store.study_folder:StudyFolder.save:before:5",
+    "result file in place": "search.store.study_folder:StudyFolder.save:after:8",
+    "before telling": "search.study.journal:OptunaJournal.tell:before:4",
+    "told": "search.study.journal:OptunaJournal.tell:after:6",
+    "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create_run:after:3",
+    "model logged": "search.registry.logged_models:TrialModels.log:after:1",
+    "version created": "search.registry.versions:_create_version:after:1",
+    "search's run closed": "search.tracking.trial_runs:TrialRunLogger.finish:after:1",
+}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    store = tmp_path_factory.mktemp("undisturbed")
+    answer = kills.run_to_the_end(store)
+    return answer, kills.contents(store)
+
+
+@pytest.mark.parametrize("instant", INSTANTS)
+def test_search_killed_at_a_named_instant_ends_equal(
+    instant: str, undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    assert kills.run_into_fault(tmp_path, INSTANTS[instant]), "the instant was not reached"
+    answer = kills.run_to_the_end(tmp_path)
+    assert answer["study_digest"] == undisturbed[0]["study_digest"]
+    assert kills.contents(tmp_path) == undisturbed[1]
+
+
+def test_search_killed_again_and_again_ends_equal(
+    undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(7)
+    for seconds in generator.uniform(0.5, undisturbed[0]["seconds"]["total"], 5):
+        kills.kill_after(tmp_path, float(seconds), everything=bool(generator.integers(2)))
+    answer = kills.run_to_the_end(tmp_path)
+    assert answer["study_digest"] == undisturbed[0]["study_digest"]
+    assert kills.contents(tmp_path) == undisturbed[1]
+
+
+def test_undisturbed_search_is_whole(undisturbed: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    answer, contents = undisturbed
+    assert {trial["state"] for trial in answer["trials"]} == {"complete", "pruned"}
+    assert [run["name"] for run in contents["mlflow"]] == [
+        "search survivor",
+        *[f"trial-{number:04d}" for number in range(12)],
+    ]
+    for run, trial in zip(contents["mlflow"][1:], answer["trials"], strict=True):
+        assert run["status"] == {"complete": "FINISHED", "pruned": "KILLED"}[trial["state"]]
+        assert len(run["metrics"]["valid_loss"]) == trial["epochs"]
+    assert contents["registry"][:2] == [[{"best": 1}], [1]]
+
+
+@pytest.mark.slow
+def test_study_killed_at_random_instants_equals_one_that_never_was(tmp_path: Path) -> None:
+    """`python -m benchmarks.chaos` runs this with many rounds."""
+    rounds = int(os.environ.get("KILL_ROUNDS", "0"))
+    if rounds == 0:
+        pytest.skip("set KILL_ROUNDS: a round takes about a minute")
+    generator = np.random.default_rng(int(os.environ.get("KILL_SEED", "0")))
+    started, struck = time.monotonic(), 0
+    kills.run_to_the_end(tmp_path / "reference")
+    length = time.monotonic() - started
+    expected = kills.contents(tmp_path / "reference")
+    for number in range(1, rounds + 1):
+        store = tmp_path / f"round{number}"
+        instants = generator.uniform(0, length, generator.integers(1, 4)).tolist()
+        hits = [kills.kill_after(store, seconds, bool(generator.integers(2))) for seconds in instants]
+        kills.run_to_the_end(store)
+        assert kills.contents(store) == expected, f"round {number}: killed after {instants}"
+        struck += sum(hits)
+        shown = [round(seconds, 1) for seconds in instants]
+        print(f"round {number} of {rounds}: killed {sum(hits)} times, after {shown} s: equal")
+    print(f"{struck} kills in {rounds} rounds")
+    assert struck > 0

@@ -1,0 +1,95 @@
+"""An MLflow server that is away, or whose answers are lost, never stops, fails or doubles anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import kills
+from tests.support.servers import LosingProxy, Server
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed-server")
+    with Server(folder / "server") as server:
+        answer = kills.run_to_the_end(folder / "store", "--tracking-uri", server.uri)
+        assert answer["upload_error"] is None
+        return kills.contents(folder / "store", server.uri)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "server")
+    yield server
+    server.stop()
+
+
+def sync(store: Path, uri: str) -> str:
+    """What `insects-search --sync` says."""
+    command = [str(Path(sys.executable).with_name("insects-search")), "--sync", "--store", str(store)]
+    done = subprocess.run([*command, "--tracking-uri", uri], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_search_without_its_server_ends_well_and_sync_delivers_all(
+    undisturbed: dict[str, Any], server: Server, tmp_path: Path
+) -> None:
+    answer = kills.run_to_the_end(tmp_path / "store", "--tracking-uri", server.uri)
+    assert len(answer["trials"]) == 12
+    assert answer["model"] is None
+    assert "does not answer" in answer["upload_error"]
+    server.start()
+    assert sync(tmp_path / "store", server.uri) == f"Study {kills.STUDY}: all is in MLflow\n"
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+    assert sync(tmp_path / "store", server.uri) == f"Study {kills.STUDY}: all is in MLflow\n"
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+
+
+def test_server_that_stops_during_the_search_loses_and_doubles_nothing(
+    undisturbed: dict[str, Any], server: Server, tmp_path: Path
+) -> None:
+    server.start()
+    search = subprocess.Popen(
+        kills.command(tmp_path / "store", "--tracking-uri", server.uri), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    _wait_for_runs(server, 3, search)
+    server.stop()
+    _, errors = search.communicate(timeout=300)
+    assert search.returncode == 0, errors
+    server.start()
+    sync(tmp_path / "store", server.uri)
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+
+
+def test_lost_answers_make_nothing_twice(undisturbed: dict[str, Any], server: Server, tmp_path: Path) -> None:
+    server.start()
+    paths = (b"experiments/create", b"runs/create", b"runs/log-batch", b"logged-models ", b"model-versions/create")
+    proxy = LosingProxy(server, paths)
+    try:
+        kills.run_to_the_end(tmp_path / "store", "--tracking-uri", proxy.uri)
+        sync(tmp_path / "store", proxy.uri)
+    finally:
+        proxy.close()
+    assert {b"experiments/create", b"runs/create", b"runs/log-batch", b"model-versions/create"} <= set(proxy.lost)
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+
+
+def _wait_for_runs(server: Server, count: int, search: subprocess.Popen[bytes]) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(server.uri)
+    until = time.monotonic() + 120
+    while time.monotonic() < until and search.poll() is None:
+        experiment = client.get_experiment_by_name(kills.STUDY)
+        if experiment and len(client.search_runs([experiment.experiment_id])) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the search did not get that far")

@@ -1,0 +1,260 @@
+"""The commands: usage, errors, what they print."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.cli import options
+from search.study.config import study_digest
+from tests.support.commands import SMALL, Finished, command, contents, invoke, searching
+from tests.support.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
+
+TRIAL_KEYS = {"number", "state", "params", "valid_accuracy", "valid_loss", "best_epoch", "epochs", "seconds"}
+MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
+
+
+@pytest.mark.parametrize("name", ["insects-search", "insects-evaluate"])
+def test_help_and_version_of_the_installed_commands(name: str) -> None:
+    shown = command(name, "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"    {name}" in shown.stdout
+    version = command(name, "--version").stdout
+    assert version == f"{name}, version {metadata.version('insects-search')}\n"
+
+
+@pytest.mark.parametrize("name", ["insects-search", "insects-describe"])
+def test_terminal_without_our_characters_shows_question_marks(name: str) -> None:
+    shown = command(name, "--help", PYTHONIOENCODING="latin-1")  # it has no "…"
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "--features A,B,?" in shown.stdout
+
+
+def test_options_spell_out_what_their_sources_hold() -> None:
+    from insects.devices import DEVICES
+    from insects.training import ENGINES
+    from search.study.sampler import SAMPLERS
+
+    assert (options.SAMPLERS, options.ENGINES, options.DEVICES) == (SAMPLERS, ENGINES, DEVICES)
+
+
+def test_json_is_one_object_with_the_contracts_keys(finished: Finished) -> None:
+    answer = finished.answer
+    assert finished.stdout.count("\n") == 1
+    assert answer.keys() >= {"study", "study_digest", "device", "engine", "trials", "best", "model", "seconds"}
+    assert (answer["device"], answer["engine"]) == ("cpu", "compiled")
+    assert [trial["number"] for trial in answer["trials"]] == list(range(14))
+    assert all(trial.keys() == TRIAL_KEYS for trial in answer["trials"])
+    assert answer["best"] in answer["trials"]
+    complete = [trial for trial in answer["trials"] if trial["state"] == "complete" and trial["best_epoch"]]
+    assert answer["best"] == min(complete, key=lambda trial: (trial["valid_loss"], trial["number"]))
+    assert answer["trials"][1]["valid_loss"] is None  # infinite
+    results = [finished.folder.load(number) for number in range(14)]
+    assert answer["study_digest"] == study_digest(result for result in results if result is not None)
+    assert answer["upload_error"] is None
+
+
+def test_seconds_of_the_main_thread_add_up(finished: Finished) -> None:
+    seconds = finished.answer["seconds"]
+    assert sum(seconds[name] for name in MAIN_THREAD) == pytest.approx(seconds["total"], rel=0.05)
+    assert all(seconds[name] >= 0 for name in (*MAIN_THREAD, "training", "figures", "tracking"))
+
+
+def test_progress_is_a_line_a_trial_when_stderr_is_no_terminal(finished: Finished) -> None:
+    once_a_machine = ("Creating MLflow's database", "Compiling the training engine")
+    told = [line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)]
+    first, *lines, delivering = told
+    study = finished.answer["study"]
+    assert first.startswith(f"Study {study}: compiled engine on the cpu (")
+    assert delivering == "Bringing what is left to MLflow, and registering the best model"
+    assert len(lines) == 14
+    assert all(line.startswith("trial ") for line in lines)
+    assert "14 of 14 done" in lines[-1]
+    best = finished.answer["best"]
+    assert f"best loss {best['valid_loss']:.4f} (trial {best['number']})" in lines[-1]
+    assert "\r" not in finished.stderr
+
+
+def test_optunas_best_trial_is_ours_and_none_is_running(finished: Finished) -> None:
+    trials = optuna_trials(finished.store / "optuna.journal", finished.answer["study"])
+    assert {trial["state"] for trial in trials} == {"COMPLETE", "PRUNED", "FAIL"}
+    complete = [trial for trial in trials if trial["state"] == "COMPLETE"]
+    assert min(complete, key=lambda trial: trial["values"])["number"] == finished.answer["best"]["number"]
+
+
+def search_json(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
+    done = invoke(monkeypatch, "search", *arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def strip(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in trial.items() if key != "seconds"} for trial in trials]
+
+
+def test_topping_up_keeps_the_first_trials_and_the_same_command_again_says_that_all_is_done(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (*SMALL, "--store", str(store), "--study", "mine", "--workers", "1")
+    first = search_json(monkeypatch, *arguments)
+    more = search_json(monkeypatch, *arguments, "--trials", "8", "--workers", "2")
+    assert strip(more["trials"][:6]) == strip(first["trials"])
+    assert len(more["trials"]) == 8
+    again = invoke(monkeypatch, "search", *arguments, "--trials", "7")
+    assert again.exit_code == 0
+    assert "Study mine: 8 trials (8 complete), 0 of them in this run" in again.stdout
+    assert "All 8 trials were done already; go on with a larger --trials." in again.stdout
+    assert f"insects-evaluate --best --store {store}" in again.stdout
+    runs = contents(store, "mine")["runs"]
+    assert [len(found) for found in runs.values()] == [1] * 9
+    assert all(run["status"] == "FINISHED" for (run,) in runs.values())
+
+
+@pytest.mark.parametrize("lost", [None, "0002.npz"])
+def test_study_has_the_trials_that_are_finished_whatever_the_journal_knows(
+    lost: str | None, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (*SMALL, "--store", str(store), "--study", "mine")
+    first = search_json(monkeypatch, *arguments)
+    if lost is None:
+        (store / "optuna.journal").unlink()
+    else:
+        (store / "trials" / "mine" / lost).unlink()
+    again = search_json(monkeypatch, *arguments, "--trials", "2")
+    assert again["study_digest"] == first["study_digest"]
+    assert len(optuna_trials(store / "optuna.journal", "mine")) == 6
+
+
+def test_progress_counts_no_damaged_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*SMALL, "--store", str(store), "--study", "mine")
+    search_json(monkeypatch, *arguments)
+    (store / "trials" / "mine" / "0001.npz").write_bytes(b"damaged")
+    again = invoke(monkeypatch, "search", *arguments)
+    (line,) = [line for line in again.stderr.splitlines() if line.startswith("trial 1 ")]
+    assert "; 6 of 6 done, " in line
+
+
+def test_study_goes_on_only_as_it_began(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*SMALL, "--trials", "1", "--store", str(store), "--study", "mine")
+    search_json(monkeypatch, *arguments)
+    for change, message in {
+        ("--seed", "1"): "seed was 0, now 1",
+        ("--epochs", "4"): "epochs was 3, now 4",
+        ("--split-seed", "3"): "data digest was ",
+    }.items():
+        done = invoke(monkeypatch, "search", *arguments, *change)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith("Error: study mine cannot go on with other settings: ")
+        assert message in done.stderr
+        assert "start a new study with another --study" in done.stderr
+
+
+def test_study_that_is_being_searched_is_refused_with_its_holder(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from search.system.lock import hold
+
+    arguments = (*SMALL, "--trials", "1", "--store", str(store), "--study", "mine")
+    (store / "trials" / "mine").mkdir(parents=True)
+    with hold(store / "trials" / "mine" / "lock"):
+        done = invoke(monkeypatch, "search", *arguments)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: study mine is being searched by process ")
+    assert done.stderr.endswith("wait for it, or choose another --study\n")
+    assert search_json(monkeypatch, *arguments)["study"] == "mine"
+
+
+def test_timeout_keeps_what_is_finished_and_says_how_to_go_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*SMALL, "--store", str(store), "--study", "mine", "--timeout", "1e-9")
+    done = invoke(monkeypatch, "search", *arguments)
+    assert done.exit_code == 0
+    assert "Out of time after 0 of 6 trials: the same command goes on." in done.stdout
+    assert "No trial ended with a finite loss: no model." in done.stdout
+    assert len(search_json(monkeypatch, *arguments, "--timeout", "600")["trials"]) == 6
+
+
+def test_table_and_store_with_strange_names_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{label},{value % 7},{value * 2}" for label in ("a b", "<i>") for value in range(30)]
+    Path("my table #1%20?.csv").write_text("\n".join(["kind,x y,<b>", *rows]))
+    arguments = ("--train", "my table #1%20?.csv", "--target", "kind", "--store", "a store #1 é", "--model-name", "m-1")
+    done = invoke(monkeypatch, "search", *SMALL, "--trials", "2", *arguments)
+    assert done.exit_code == 0, done.stderr
+    assert "insects-evaluate --best --model-name m-1 --store 'a store #1 é'" in done.stdout
+    shown = invoke(monkeypatch, "evaluate", "--best", "--model-name", "m-1", "--store", "a store #1 é", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    answer = json.loads(shown.stdout)
+    assert answer["total"] == 6
+    assert [row["name"] for row in answer["per_class"]] == ["<i>", "a b"]
+    assert {path.name for path in tmp_path.iterdir()} == {"my table #1%20?.csv", "a store #1 é"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_command_keeps_what_is_finished(number: signal.Signals, code: int, store: Path) -> None:
+    arguments = [*SMALL, "--trials", "100000", "--study", "mine", "--store", str(store), "--json"]
+    with searching(*arguments) as process:
+        process.send_signal(number)
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (code, "")
+    assert stderr.endswith("Interrupted: what was finished is kept; the same command goes on from there.\n")
+    assert (store / "trials" / "mine" / "0000.npz").exists()
+    assert not list((store / "trials" / "mine").glob(".*"))
+
+
+def test_search_that_cannot_go_on_brings_the_tracebacks_to_mlflow(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = store / "configs.json"
+    configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 10 + [as_dict(PARAMS)] * 2))
+    arguments = (*SMALL, "--trials", "12", "--configs", str(configs), "--store", str(store), "--study", "s")
+    done = invoke(monkeypatch, "search", *arguments)
+    assert done.exit_code == 1
+    assert "Error: 10 trials in a row failed, the last (trial 9) with: " in done.stderr
+    runs = contents(store, "s")["runs"]
+    assert runs["search s"][0]["status"] == "FAILED"
+    assert [list(runs[f"trial-{number:04d}"][0]["artifacts"]) for number in range(10)] == [["traceback.txt"]] * 10
+    assert len(search_json(monkeypatch, *arguments)["trials"]) == 12
+    assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
+
+
+def test_refused_study_leaves_nothing_of_itself(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*SMALL, "--trials", "2", "--study", "a", "--store", str(store))
+    before = search_json(monkeypatch, *arguments)
+    folder = store / "trials" / "a"
+    folder.rename(store / "kept")
+    refused = invoke(monkeypatch, "search", *arguments, "--epochs", "4")
+    assert refused.exit_code == 1
+    assert "began with other data or settings, and its folder" in refused.stderr
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+    shutil.rmtree(folder)
+    (store / "kept").rename(folder)
+    assert search_json(monkeypatch, *arguments)["study_digest"] == before["study_digest"]
+
+
+def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.tracking.client._ATTEMPTS", 1)
+    away = ("--tracking-uri", "http://127.0.0.1:9")
+    done = invoke(monkeypatch, "search", *SMALL, "--trials", "2", "--store", str(tmp_path), *away)
+    assert done.exit_code == 0
+    assert "Not all is in MLflow yet: MLflow at http://127.0.0.1:9 does not answer as it should" in done.stdout
+    assert f"insects-search --sync --store {tmp_path} --tracking-uri http://127.0.0.1:9" in done.stdout
+    assert "No model was registered." in done.stdout
+
+
+def test_sync_of_an_empty_store_says_so(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, "search", "--sync", "--store", str(store))
+    assert (done.exit_code, done.stdout) == (0, f"There is no study in {store}.\n")
+
+
+def test_finished_study_in_another_folder_is_the_same_study(
+    untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(untracked / "artifacts", ignore_errors=True)
+    answer = search_json(monkeypatch, *finished.arguments, "--store", "store")
+    assert answer["study"] == finished.answer["study"]
+    assert answer["study_digest"] == finished.answer["study_digest"]
+    assert answer["model"]["version"] == "1"

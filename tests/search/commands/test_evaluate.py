@@ -1,0 +1,252 @@
+"""The final evaluation: figures that numpy confirms, beside the model in MLflow."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from insects import mlp
+from insects.splits import Table
+from tests.support.commands import Finished, command, digests, invoke, own
+from tests.support.studies import builtin_splits
+
+KEYS = {
+    "accuracy",
+    "correct",
+    "total",
+    "interval",
+    "groups",
+    "loss",
+    "per_class",
+    "confusion",
+    "model",
+    "test",
+    "test_looks",
+}
+
+
+@pytest.fixture(scope="session")
+def evaluated(finished: Finished) -> dict[str, Any]:
+    """What the installed command answers on the held-out rows of the finished study."""
+    done = command("insects-evaluate", "--best", "--store", str(finished.store), "--json")
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def predicted(finished: Finished, rows: Table) -> np.ndarray:
+    splits, _ = builtin_splits()
+    result = finished.folder.load(finished.answer["best"]["number"])
+    assert result is not None
+    logits = mlp.logits(result.weights, result.params, splits.shape, (rows.x - splits.mean) / splits.std)
+    classes: np.ndarray = logits.argmax(axis=1)
+    return classes
+
+
+def write_csv(path: Path, rows: Table, header: str = "labels,feature1,feature2") -> Path:
+    lines = [f"{rows.classes[label]},{a!r},{b!r}" for label, (a, b) in zip(rows.y, rows.x.tolist(), strict=True)]
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def test_report_equals_a_recomputation(finished: Finished, evaluated: dict[str, Any]) -> None:
+    rows = builtin_splits()[1]
+    found = predicted(finished, rows)
+    confusion = np.zeros((5, 5), int)
+    np.add.at(confusion, (rows.y, found), 1)
+    assert set(evaluated) == KEYS
+    assert evaluated["confusion"] == confusion.tolist()
+    assert evaluated["correct"] == int(np.trace(confusion))
+    assert evaluated["total"] == 300
+    assert evaluated["accuracy"] == np.trace(confusion) / 300
+    assert evaluated["interval"][0] < evaluated["accuracy"] < evaluated["interval"][1]
+    assert [row["support"] for row in evaluated["per_class"]] == np.bincount(rows.y).tolist()
+    assert evaluated["test"] == "built-in insects_test.csv"
+    assert evaluated["model"] == {"name": "insects-mlp", "version": "1", "uri": "models:/insects-mlp@best"}
+
+
+def test_figures_and_metrics_are_beside_the_model(finished: Finished, evaluated: dict[str, Any]) -> None:
+    client = own(finished.store).client()
+    version = client.get_model_version_by_alias("insects-mlp", "best")
+    experiment = client.get_experiment_by_name(finished.answer["study"])
+    assert experiment is not None
+    (run, *_) = client.search_runs(
+        [experiment.experiment_id], "tags.insects.role = 'evaluation'", order_by=["attributes.start_time ASC"]
+    )
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == version.tags["insects.search_run"]
+    assert run.data.metrics["test_accuracy"] == evaluated["accuracy"]
+    assert run.data.metrics["test_loss"] == pytest.approx(evaluated["loss"])
+    assert run.data.params["version"] == "1"
+    assert run.inputs is not None
+    (entry,) = run.inputs.dataset_inputs
+    assert entry.dataset.name == "built-in insects_test.csv"
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    assert set(digests(folder)) == {"confusion_matrix.png", "decision_boundary.png", "report.txt"}
+    for path in folder.glob("*.png"):
+        with Image.open(io.BytesIO(path.read_bytes())) as picture:
+            picture.load()
+    assert f"{evaluated['correct']} of 300" in (folder / "report.txt").read_text()
+    model = client.get_logged_model(str(version.source).rpartition("/")[2])
+    assert {metric.key: metric.value for metric in model.metrics or []}["test_accuracy"] == evaluated["accuracy"]
+    assert version.tags["test_accuracy"] == f"{evaluated['accuracy']:.4f}"
+
+
+def test_looks_at_the_same_rows_are_counted_and_others_are_not(
+    finished: Finished, evaluated: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluated["test_looks"] == 1
+    place = ("--store", str(finished.store))
+    second = invoke(monkeypatch, "evaluate", "--best", *place, "--json")
+    assert json.loads(second.stdout) == {**evaluated, "test_looks": 2}
+    third = invoke(monkeypatch, "evaluate", "--model", "models:/insects-mlp/1", *place)
+    assert "Evaluation 3 on these rows: " in third.stdout
+    assert f"accuracy {evaluated['accuracy']:.4f}" in third.stdout
+    rows = builtin_splits()[1]
+    some = Table(rows.features, rows.classes, rows.x[:50], rows.y[:50], "some.csv")
+    path = write_csv(tmp_path / "some.csv", some)
+    other = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--test", str(path), "--json").stdout)
+    assert other["test_looks"] == 1
+    assert other["correct"] == int(np.sum(predicted(finished, some) == some.y))
+    assert other["total"] == 50
+    assert other["test"] == str(path)
+
+
+@pytest.mark.parametrize("step", ["log_inputs", "log_batch", "log_artifacts", "set_terminated"])
+def test_interrupted_evaluation_is_completed_by_the_next(
+    step: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = builtin_splits()[1]
+    count = 60 + len(step)
+    path = write_csv(tmp_path / "some.csv", Table(rows.features, rows.classes, rows.x[:count], rows.y[:count], ""))
+    evaluation = ("evaluate", "--best", "--store", str(finished.store), "--test", str(path), "--json")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mlflow.MlflowClient.{step}", interrupted)
+        assert invoke(monkeypatch, *evaluation).exit_code == 130
+    answers = [json.loads(invoke(monkeypatch, *evaluation).stdout) for _ in range(2)]
+    assert [answer["test_looks"] for answer in answers] == [1, 2]
+    client = own(finished.store).client()
+    experiment = client.get_experiment_by_name(finished.answer["study"])
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], f"params.`rows` = '{count}'")
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    for run in runs:
+        assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
+        assert run.inputs is not None
+        assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_loss_that_is_not_finite_is_null_in_json(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tmp_path / "far.csv"
+    rows.write_text("labels,feature1,feature2\n0,3e38,-3e38\n1,-3e38,3e38\n2,0.1,0.2\n")
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store), "--test", str(rows), "--json")
+    assert done.exit_code == 0, done.stderr
+
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is not JSON")
+
+    answer = json.loads(done.stdout, parse_constant=refuse)
+    assert (answer["loss"], answer["total"]) == (None, 3)
+
+
+def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, _: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    def runs() -> list[tuple[str, str]]:
+        experiment = client.get_experiment_by_name(finished.answer["study"])
+        assert experiment is not None
+        return [(run.info.run_id, run.info.status) for run in client.search_runs([experiment.experiment_id])]
+
+    client = own(finished.store).client()
+    before = runs()
+    monkeypatch.setattr("search.commands.evaluate.Path.write_bytes", refused)
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: temporary files cannot be written ([Errno 28] No space left on device: ")
+    assert done.stderr.endswith(": make room, or set TMPDIR to a folder that has some\n")
+    assert runs() == before
+
+
+BAD_ROWS = {
+    "no such file": (None, "there is no file .*; check the path"),
+    "unseen label": ("labels,feature1,feature2\n9,0.1,0.2\n", "a label must be one of the classes trained on"),
+    "missing feature": ("labels,feature1\n1,0.1\n", "has no input column 'feature2'"),
+    "missing label column": ("species,feature1,feature2\n1,0.1,0.2\n", "has no label column 'labels'"),
+    "text": ("labels,feature1,feature2\n1,0.1,many\n", "feature2.*many|many.*feature2"),
+    "empty": ("", "empty"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ROWS)
+def test_rows_that_do_not_fit_the_model_are_refused_in_one_line(
+    kind: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, message = BAD_ROWS[kind]
+    path = tmp_path / "rows.csv"
+    if content is not None:
+        path.write_text(content)
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store), "--test", str(path))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert re.search(message, done.stderr)
+
+
+def test_nothing_registered_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(store))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Error: there is no model models:/insects-mlp@best in sqlite:///{store / 'mlflow.db'}: "
+        "run insects-search first, or name its --store\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("--best", "--model", "models:/insects-mlp/1")])
+def test_which_model_must_be_said_once(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, "evaluate", *arguments)
+    assert done.exit_code == 2
+    assert "Say which model: --best, or --model URI." in done.stderr
+
+
+USAGE = {
+    "--model models:/m/1 --model-name insects-mlp": "--model-name is about --best",
+    "--best --target species": "--target is about a file of your own: add --test or --images.",
+    "--best --filename photo": "--filename is about a file of your own: add --images.",
+    "--best --filename photo --image-dir d": "--filename is about a file of your own: add --images.",
+    "--best --test a.csv --images b.csv --image-dir d": "leave one out",
+    "--best --test a.csv --image-dir d": "--image-dir is about images, and --test brings rows of a table",
+    "--best --test a.csv --skip-bad-images": "--skip-bad-images is about images, and --test brings rows of a table",
+    "--best --images a.csv": "add --image-dir",
+}
+
+
+@pytest.mark.parametrize("line", USAGE)
+def test_option_that_would_be_ignored_is_wrong_usage(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = invoke(monkeypatch, "evaluate", *line.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert USAGE[line] in done.stderr
+
+
+@pytest.mark.parametrize("option", [("--image-dir", "d"), ("--skip-bad-images",)])
+def test_option_about_images_is_refused_by_a_model_of_a_table(
+    option: tuple[str, ...], finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store), *option)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: insects-mlp version 1 takes a table, not images: give one with --test\n"

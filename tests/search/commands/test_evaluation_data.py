@@ -1,0 +1,118 @@
+"""Models that take images, evaluated on image files and used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from insects.images.reading import read_pixels
+from tests.support.commands import digests, invoke, own
+from tests.support.image_search import Searched
+
+
+def evaluate(monkeypatch: pytest.MonkeyPatch, searched: Searched, *arguments: str) -> dict[str, Any]:
+    done = invoke(monkeypatch, "evaluate", "--best", *searched.place, *arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_evaluation_on_the_held_out_files_equals_a_recomputation_and_is_logged(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = evaluate(monkeypatch, searched)
+    record, held_out = searched.folder.images(), searched.folder.data().held_out
+    assert record is not None
+    predicted = searched.logits([name for name, _ in record.test]).argmax(axis=1)
+    assert (answer["total"], answer["correct"]) == (24, int(np.sum(predicted == held_out.y)))
+    assert answer["test"] == f"held-out images of {searched.demo / 'insects.csv'}"
+    assert answer["test_looks"] == 1
+    (folder,) = searched.artifacts("evaluation")
+    assert set(digests(folder)) == {"confusion_matrix.png", "decision_boundary.png", "mistakes.png", "report.txt"}
+
+
+def test_same_images_from_a_file_of_the_users_are_the_same_look(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = evaluate(monkeypatch, searched)
+    record = searched.folder.images()
+    assert record is not None
+    names = {name for name, _ in record.test}
+    rows = [(row["species"], f"copy/{row['filename']}") for row in searched.annotations() if row["filename"] in names]
+    (tmp_path / "copy").mkdir()
+    for name in names:
+        shutil.copy(searched.demo / "images" / name, tmp_path / "copy")
+    table = tmp_path / "mine.csv"
+    table.write_text("\n".join(["kind,file", *(",".join(row) for row in rows)]))
+    mine = ("--images", str(table), "--image-dir", str(tmp_path), "--target", "kind", "--filename", "file")
+    after = evaluate(monkeypatch, searched, *mine)
+    assert (after["correct"], after["total"]) == (before["correct"], before["total"])
+    assert after["test_looks"] == before["test_looks"] + 1
+
+
+def test_registered_model_takes_raw_images_of_any_size_and_batch(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    own(searched.store).client()
+    uri = "models:/insects-mlp@best"
+    record = searched.folder.images()
+    assert record is not None
+    names = [name for name, _ in record.test][:3]
+    small = read_pixels(searched.demo / "images", names, 16)[0]
+    module = mlflow.pytorch.load_model(uri)
+    np.testing.assert_allclose(module(torch.from_numpy(small)).detach(), searched.logits(names), rtol=1e-4, atol=1e-4)
+    about = mlflow.models.get_model_info(uri).metadata or {}
+    assert about["images"] == {"size": 16, "backbone": None}
+    assert about["classes"][0] == "Lata imaginaria"
+    frames = []
+    for name in names:
+        with Image.open(searched.demo / "images" / name) as picture:
+            frames.append(np.asarray(picture).transpose(2, 0, 1))
+    large = mlflow.pyfunc.load_model(uri).predict(np.stack(frames))
+    assert large.shape == (3, 4)
+    assert large.dtype == np.float32
+    np.testing.assert_allclose(large, searched.logits(names), atol=0.3)  # Pillow rounds pixels once more than torch
+    assert module(torch.from_numpy(small[:1])).shape == (1, 4)
+
+
+def test_changed_or_missing_held_out_file_is_named(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = searched.folder.images()
+    assert record is not None
+    folder = Path(shutil.copytree(searched.demo / "images", tmp_path / "photos"))
+    (first, _), (second, _) = record.test[:2]
+    shutil.copy(folder / record.valid[0], folder / first)
+    arguments = ("evaluate", "--best", *searched.place, "--image-dir", str(folder))
+    changed = invoke(monkeypatch, *arguments)
+    assert changed.exit_code == 1
+    assert f"image '{first}' is not the file that the search held out" in changed.stderr
+    (folder / second).unlink()
+    left = evaluate(monkeypatch, searched, "--image-dir", str(folder), "--skip-bad-images")
+    assert left["total"] == 22
+    assert left["groups"] == len(set(record.test_groups or ()))
+    assert left["test"].endswith(", bad images left out: 2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--test", "rows.csv"), "takes images: give them with --images and --image-dir"),
+        (("--image-dir", "nowhere"), "there is no image folder 'nowhere'; name it with --image-dir"),
+    ],
+)
+def test_rows_that_are_not_for_an_image_model_are_refused(
+    arguments: tuple[str, ...], message: str, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = invoke(monkeypatch, "evaluate", "--best", *searched.place, *arguments)
+    assert done.exit_code == 1
+    assert message in done.stderr

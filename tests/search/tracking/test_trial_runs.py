@@ -1,0 +1,145 @@
+"""Trial results in MLflow: what the contract promises is there, once, whatever happened on the way."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from insects.mlp import parameter_count
+from insects.training import METRICS
+from tests.support.commands import Finished
+from tests.support.studies import builtin_splits
+
+STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+
+
+@pytest.fixture(scope="module")
+def tracked(finished: Finished) -> dict[str, Any]:
+    """What the installed command has brought to MLflow."""
+    return finished.tracked
+
+
+def trial_runs(tracked: dict[str, Any]) -> dict[int, Any]:
+    return {int(name[6:]): runs[0] for name, runs in tracked["runs"].items() if name.startswith("trial-")}
+
+
+def test_study_has_every_kind_of_end(finished: Finished) -> None:
+    assert {trial["state"] for trial in finished.answer["trials"]} == {"complete", "pruned", "failed"}
+
+
+def test_each_trial_is_one_run_under_the_searchs_run(tracked: dict[str, Any], finished: Finished) -> None:
+    study = finished.answer["study"]
+    assert list(tracked["runs"]) == [f"search {study}", *(f"trial-{number:04d}" for number in range(14))]
+    assert all(len(runs) == 1 for runs in tracked["runs"].values())
+    assert {run["parent"] for run in trial_runs(tracked).values()} == {f"search {study}"}
+    assert tracked["runs"][f"search {study}"][0]["parent"] is None
+
+
+def test_status_says_how_a_trial_ended_and_no_run_is_left_running(tracked: dict[str, Any], finished: Finished) -> None:
+    found = {number: run["status"] for number, run in trial_runs(tracked).items()}
+    assert found == {trial["number"]: STATUS[trial["state"]] for trial in finished.answer["trials"]}
+    assert tracked["runs"][f"search {finished.answer['study']}"][0]["status"] == "FINISHED"
+
+
+def test_params_are_those_of_the_trial(tracked: dict[str, Any], finished: Finished) -> None:
+    runs = trial_runs(tracked)
+    for trial in finished.answer["trials"]:
+        result = finished.folder.load(trial["number"])
+        assert result is not None
+        assert runs[trial["number"]]["params"] == {
+            "depth": str(result.params.depth),
+            "width": str(result.params.width),
+            "lr": str(result.params.lr),
+            "batch_size": str(result.params.batch_size),
+            "seed": "0",
+            "parameters": str(parameter_count(result.params, builtin_splits()[0].shape)),
+            "device": "cpu",
+            "engine": "compiled",
+        }
+        assert trial["params"] == vars(result.params)
+
+
+def test_metrics_of_every_epoch_are_there_once_with_their_values(tracked: dict[str, Any], finished: Finished) -> None:
+    runs = trial_runs(tracked)
+    for number, run in runs.items():
+        result = finished.folder.load(number)
+        assert result is not None
+        for column, key in enumerate(METRICS if result.epochs else ()):
+            steps, values, times = zip(*sorted(run["metrics"][key]), strict=True)
+            assert steps == tuple(range(1, result.epochs + 1))
+            expected = result.history[:, column]
+            finite = np.isfinite(expected)
+            assert np.array(values)[finite].tolist() == [repr(value) for value in expected[finite].tolist()]
+            assert list(times) == sorted(times)
+            assert result.started * 1000 - 1 <= times[0] <= times[-1] <= (result.started + result.seconds) * 1000
+        ((step, best_epoch, _),) = run["metrics"]["best_epoch"]
+        assert (step, float(best_epoch)) == (result.best_epoch, result.best_epoch)
+        if result.best_epoch:
+            assert run["metrics"]["best_valid_loss"][0][1] == repr(result.valid_loss)
+            assert run["metrics"]["best_valid_accuracy"][0][1] == repr(result.valid_accuracy)
+
+
+def test_infinite_values_are_tagged_as_what_they_are(tracked: dict[str, Any]) -> None:
+    runs = trial_runs(tracked)
+    assert "best_valid_loss inf" in runs[1]["tags"]["not_finite"]
+    assert runs[1]["tags"]["reason"].startswith("diverged: the loss was not finite in epoch")
+    assert "not_finite" not in runs[0]["tags"]
+
+
+def test_reasons_are_tags(tracked: dict[str, Any], finished: Finished) -> None:
+    runs = trial_runs(tracked)
+    assert runs[2]["tags"]["reason"].startswith("Traceback (most recent call last):")
+    pruned = [trial["number"] for trial in finished.answer["trials"] if trial["state"] == "pruned"]
+    assert all(runs[number]["tags"]["reason"].startswith("pruned: ") for number in pruned)
+    assert "reason" not in runs[0]["tags"]
+
+
+def test_artifacts_are_both_figures_and_the_weights(tracked: dict[str, Any], finished: Finished) -> None:
+    for number, run in trial_runs(tracked).items():
+        trained = number != 2
+        expected = {"loss_curves.png", "decision_boundary.png", "trial.npz"} if trained else {"traceback.txt"}
+        assert set(run["artifacts"]) == expected
+    place = finished.store / "artifacts" / finished.answer["study"]
+    weights = {path.read_bytes() for path in place.glob("*/artifacts/trial.npz")}
+    assert weights == {finished.folder.file(number).read_bytes() for number in range(14) if number != 2}
+    pictures = [path for path in place.glob("*/artifacts/*.png") if (path.parent / "trial.npz").exists()]
+    assert len(pictures) == 26
+    for path in pictures:
+        with Image.open(io.BytesIO(path.read_bytes())) as picture:
+            picture.load()
+            assert min(picture.size) >= 300
+            greys = np.asarray(picture.convert("L"))
+            assert greys.min() < 100 < 200 < greys.max()
+
+
+def test_search_run_names_the_data_with_its_digest_and_the_settings(
+    tracked: dict[str, Any], finished: Finished
+) -> None:
+    run = tracked["runs"][f"search {finished.answer['study']}"][0]
+    ((name, digest, tags),) = run["datasets"]
+    assert name == "built-in insects_train.csv"
+    assert builtin_splits()[0].digest.startswith(digest)
+    assert len(digest) >= 32
+    assert tags == [("mlflow.data.context", "training")]
+    assert run["params"]["epochs"] == "3"
+    assert run["params"]["window"] == "4"
+    assert "test_rows.npz" in run["artifacts"]
+
+
+def test_search_run_shows_the_best_complete_trial(tracked: dict[str, Any], finished: Finished) -> None:
+    metrics = tracked["runs"][f"search {finished.answer['study']}"][0]["metrics"]
+    assert [value for _, value, _ in metrics["best_valid_loss"]] == [repr(finished.answer["best"]["valid_loss"])]
+
+
+def test_no_file_of_the_store_is_a_pickle(finished: Finished) -> None:
+    import zipfile
+
+    for path in (path for path in finished.store.rglob("*") if path.is_file()):
+        assert path.suffix not in {".pkl", ".pickle", ".pth", ".pt", ".joblib"}
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                assert not [name for name in archive.namelist() if name.endswith((".pkl", ".pickle"))]

@@ -1,0 +1,45 @@
+"""A small search on the drawn set, and what it has left."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from insects import mlp
+from insects.images.reading import read_pixels
+from search.store.study_folder import StudyFolder
+from tests.support.commands import client_of
+
+TINY = ("--trials", "2", "--epochs", "8", "--width", "8:16", "--depth", "1", "--lr", "1e-3:3e-3", "--image-size", "16")
+
+
+class Searched:
+    """A store with one study on the drawn set."""
+
+    def __init__(self, store: Path, answer: dict[str, Any], stderr: str) -> None:
+        self.store, self.answer, self.stderr = store, answer, stderr
+        self.demo = store / "images" / "demo"
+        self.folder = StudyFolder(store / "trials" / answer["study"])
+        self.place = ("--store", str(store))
+
+    def artifacts(self, role: str) -> list[Path]:
+        """Folders of the files of the runs of a role."""
+        client = client_of(self.store)
+        experiment = client.get_experiment_by_name(self.answer["study"])
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], f"tags.insects.role = '{role}'")
+        return [Path(run.info.artifact_uri.removeprefix("file://")) for run in runs]
+
+    def annotations(self) -> list[dict[str, str]]:
+        with open(self.demo / "insects.csv", encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def logits(self, files: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """Of the best trial by numpy, on files of the demo."""
+        result, sample = self.folder.load(self.answer["best"]["number"]), self.folder.data().sample
+        assert result is not None
+        x_NF = read_pixels(self.demo / "images", files, 16)[0].reshape(len(files), -1).astype(np.float32)
+        return mlp.logits(result.weights, result.params, sample.shape, (x_NF - sample.mean) / sample.std)

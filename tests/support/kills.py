@@ -1,0 +1,129 @@
+"""A search that is killed at chosen instants, and what must be equal afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+STUDY = "survivor"
+SEARCH = ("--trials", "12", "--epochs", "4", "--window", "4", "--width", "8:24", "--study", STUDY, "--pruner", "median")
+END_SECONDS = 300
+
+
+def command(store: Path, *more: str) -> list[str]:
+    """The search that is killed."""
+    return [str(Path(sys.executable).with_name("insects-search")), *SEARCH, "--store", str(store), "--json", *more]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what MLflow puts there for the processes it starts."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+
+
+def run_to_the_end(store: Path, *more: str) -> dict[str, Any]:
+    """Start the search, let it end, and return what it printed."""
+    done = subprocess.run(
+        command(store, *more),
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        timeout=END_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"exit code {done.returncode}: {done.stderr}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def run_into_fault(store: Path, fault: str) -> bool:
+    """Start the search with a fault planted (see `faults/sitecustomize.py`); whether the instant was reached."""
+    with tempfile.TemporaryDirectory() as folder:
+        seen = Path(folder, "seen")
+        environment = {**clean_environment(), "FAULT": fault, "FAULT_SEEN": str(seen)}
+        path = [str(Path(__file__).with_name("faults")), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))  # the search is the one that is tested
+        subprocess.run(command(store), capture_output=True, env=environment, timeout=END_SECONDS, check=False)
+        return seen.exists()
+
+
+def kill_after(store: Path, seconds: float, everything: bool) -> bool:
+    """Start the search and kill it after so long; whether it was still running."""
+    process = subprocess.Popen(
+        command(store), env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        family = children(process.pid) if everything else []
+        for pid in [process.pid, *family]:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def contents(store: Path, tracking_uri: str | None = None) -> dict[str, Any]:
+    """All that must be equal between two stores, without times and ids."""
+    uri = tracking_uri or f"sqlite:///{store / 'mlflow.db'}"
+    return {"optuna": _optuna(store), "mlflow": _mlflow(uri), "registry": _registry(uri)}
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for children in tasks for child in children.read_text().split()]
+
+
+def _optuna(store: Path) -> list[Any]:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(store / "optuna.journal")))
+    study = optuna.load_study(study_name=STUDY, storage=storage)
+    return [[t.number, t.state.name, t.params, t.values, t.intermediate_values] for t in study.trials]
+
+
+def _mlflow(uri: str) -> list[Any]:
+    from mlflow import MlflowClient
+    from mlflow.entities import ViewType
+
+    client = MlflowClient(uri)
+    experiments = client.search_experiments(view_type=ViewType.ALL)
+    runs = [run for e in experiments for run in client.search_runs([e.experiment_id], max_results=1000)]
+    return sorted((_run(client, run) for run in runs), key=lambda run: str(run["name"]))
+
+
+def _run(client: Any, run: Any) -> dict[str, Any]:
+    histories = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+    return {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "params": run.data.params,
+        "tags": {key: value for key, value in run.data.tags.items() if _is_equal_in_all_stores(key)},
+        "nested": "mlflow.parentRunId" in run.data.tags,
+        "metrics": {key: [(m.step, m.value) for m in history] for key, history in histories.items()},
+        "artifacts": sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+    }
+
+
+def _registry(uri: str) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri, registry_uri=uri)  # else it is whatever was set last in this process
+    models = client.search_registered_models()
+    versions = [client.get_model_version(v.name, v.version) for v in client.search_model_versions()]
+    tags = [{k: t for k, t in v.tags.items() if _is_equal_in_all_stores(k)} for v in versions]
+    return [[dict(model.aliases) for model in models], [v.version for v in versions], tags]
+
+
+def _is_equal_in_all_stores(tag: str) -> bool:
+    """Ids and places differ from store to store."""
+    return not tag.startswith("mlflow.") and tag not in ("insects.store", "insects.search_id", "insects.search_run")

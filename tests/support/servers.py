@@ -1,0 +1,152 @@
+"""A real MLflow server on loopback, and a way to lose one of its answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+import pytest
+
+from tests.support import kills
+
+HOST = "127.0.0.1"
+START_SECONDS = 120
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test that needs what is not here; fail it where all services have to be."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`mlflow server` on a folder; it can be stopped and started again at the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self.uri = f"http://{HOST}:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self._folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}"]
+        command += ["--artifacts-destination", str(self._folder / "artifacts")]
+        self._process = subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env={
+                **kills.clean_environment(),
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            try:
+                with direct.open(f"{self.uri}/health", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                if self._process.poll() is not None:
+                    break
+                time.sleep(0.2)
+        self.stop()
+        raise AssertionError("mlflow server did not start")
+
+    def stop(self) -> None:
+        """At once, as by a power cut."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+
+class LosingProxy:
+    """Forwards connections to a server, but loses the answer to the first request for each of `paths`."""
+
+    def __init__(self, server: Server, paths: tuple[bytes, ...]) -> None:
+        self._target = (HOST, server.port)
+        self._paths = set(paths)
+        self.lost: list[bytes] = []
+        self._listener = socket.create_server((HOST, 0))
+        self.uri = f"http://{HOST}:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        """One request at a time on a connection: read it whole, pass it on, pass the answer back or drop it."""
+        with client, socket.create_connection(self._target) as server:
+            while request := _message(client):
+                path = next((p for p in self._paths if request.split(b"\r\n", 1)[0].find(p) >= 0), None)
+                server.sendall(request)
+                answer = _message(server)
+                if path is not None:
+                    self._paths.discard(path)
+                    self.lost.append(path)
+                    return
+                if not answer:
+                    return
+                client.sendall(answer)
+
+
+def _message(connection: socket.socket) -> bytes:
+    """One HTTP message with its body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return b""
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
+    if fields.get(b"transfer-encoding") == b"chunked":
+        while not body.endswith(b"0\r\n\r\n"):
+            body += connection.recv(65536)
+    else:
+        while len(body) < int(fields.get(b"content-length", 0)):
+            body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body

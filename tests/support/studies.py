@@ -1,0 +1,167 @@
+"""Small studies for the tests: real splits, files and journals, no MLflow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from insects.devices import Choice
+from insects.params import Recipe, TrialParams
+from insects.spiral import builtin_tables
+from insects.splits import Splits, Table, split
+from insects.training import METRICS
+from insects.trial import TrialResult, TrialState
+from search.store.study_folder import StudyFolder
+from search.study.config import StudyConfig, fingerprint_digest, study_digest
+from search.study.journal import OptunaJournal
+from search.study.loop import StudyLoop
+from search.study.pruner import PercentilePruner
+from search.study.sampler import Proposer, SamplerName
+from search.study.space import SearchSpace
+from search.system.signals import StopFlag
+
+SPACE = SearchSpace(depth=(1, 2), width=(8, 16), batch_size=(16, 32, 64))
+PARAMS = TrialParams(depth=1, width=8, lr=0.01, batch_size=32)
+DIVERGING = TrialParams(depth=1, width=8, lr=1e30, batch_size=32)
+# More weights than any machine has room for: numpy refuses to make them.
+UNTRAINABLE = TrialParams(depth=1_000, width=1_000_000, lr=0.01, batch_size=32)
+
+
+@cache
+def builtin_splits() -> tuple[Splits, Table]:
+    """Splits and held-out rows of the built-in data."""
+    train, test = builtin_tables()
+    return split(train, test=test)
+
+
+def a_config(
+    *,
+    sampler: SamplerName = "tpe",
+    percentile: float | None = None,
+    window: int = 4,
+    seed: int = 0,
+    epochs: int = 3,
+    configs: Sequence[TrialParams] = (),
+) -> StudyConfig:
+    """Settings of a study over `SPACE` on the CPU."""
+    return StudyConfig(
+        space=SPACE,
+        recipe=Recipe(epochs),
+        sampler=sampler,
+        pruner=PercentilePruner(percentile),
+        window=window,
+        seed=seed,
+        configs=tuple(configs),
+        choice=Choice("cpu", "compiled", "as asked"),
+    )
+
+
+def begun_folder(store: Path, config: StudyConfig, name: str = "s") -> StudyFolder:
+    """The folder of a study that has begun."""
+    folder = StudyFolder(store / "trials" / name)
+    folder.make()
+    if not folder.exists():
+        splits, test = builtin_splits()
+        folder.begin(config.fingerprint(splits, test), "built-in insects_train.csv", "insects-mlp", splits, test)
+    return folder
+
+
+@dataclass
+class Listener:
+    """Calls functions for the trials that it hears of."""
+
+    trained: Callable[[TrialResult], None]
+    known: Callable[[TrialResult], None]
+
+
+def run_study(
+    store: Path,
+    config: StudyConfig,
+    trials: int,
+    *,
+    workers: int = 2,
+    deadline: float | None = None,
+    stop: StopFlag | None = None,
+    on_result: Callable[[TrialResult], None] = lambda result: None,
+    on_known: Callable[[TrialResult], None] = lambda result: None,
+) -> list[TrialResult]:
+    """Bring the study `s` of a store to `trials` trials, as `insects-search` does but for MLflow."""
+    folder = begun_folder(store, config)
+    digest = fingerprint_digest(folder.fingerprint)
+    with ThreadPoolExecutor(workers) as executor:
+        loop = StudyLoop(
+            config=config,
+            splits=builtin_splits()[0],
+            folder=folder,
+            journal=OptunaJournal(
+                store / "optuna.journal", folder.name, digest, len(folder.numbers()), config.space, config.configs
+            ),
+            proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
+            executor=executor,
+            stop=stop or StopFlag(),
+            listeners=[Listener(on_result, on_known)],
+        )
+        return loop.run(trials, deadline)
+
+
+def optuna_trials(journal: Path, study: str = "s") -> list[dict[str, Any]]:
+    """What a study in Optuna's journal holds, but for the times."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    return [
+        {
+            "number": trial.number,
+            "state": trial.state.name,
+            "params": trial.params,
+            "values": trial.values,
+            "intermediate": trial.intermediate_values,
+            "user": trial.user_attrs,
+        }
+        for trial in optuna.load_study(study_name=study, storage=storage).trials
+    ]
+
+
+def a_result(
+    number: int,
+    params: TrialParams = PARAMS,
+    losses: Sequence[float] = (1.5, 0.9, 1.1),
+    state: TrialState = "complete",
+    reason: str = "",
+) -> TrialResult:
+    """A result with given validation losses, the rest made up."""
+    history = np.full((len(losses), len(METRICS)), 0.5)
+    history[:, METRICS.index("valid_loss")] = losses
+    finite = np.where(np.isfinite(losses), losses, np.inf)
+    best_epoch = int(np.argmin(finite)) + 1 if len(losses) and np.isfinite(finite).any() else 0
+    weights = np.random.default_rng(number).standard_normal(7).astype(np.float32)
+    return TrialResult(number, params, state, reason, history, best_epoch, weights, 1.7e9 + number, 0.25)
+
+
+def a_failure(number: int, params: TrialParams = PARAMS) -> TrialResult:
+    """A result of a trial that raised."""
+    return a_result(number, params, (), "failed", "Traceback (most recent call last):\nRuntimeError: boom\n")
+
+
+def loss_of(params: TrialParams) -> float:
+    """A made-up objective that a sampler can learn."""
+    return abs(math.log10(params.lr) + 2) + abs(params.width - 12) / 10 + params.depth / 5 + params.batch_size / 100
+
+
+def same(one: Sequence[TrialResult], other: Sequence[TrialResult]) -> bool:
+    """Whether two studies are equal in everything but the times."""
+    return study_digest(one) == study_digest(other) and [r.reason for r in one] == [r.reason for r in other]
+
+
+def as_dict(params: TrialParams) -> dict[str, Any]:
+    """Parameters as `--configs` takes them."""
+    return asdict(params)
