@@ -1,8 +1,8 @@
-"""The kernel's compiled code on disk: paid once a machine, never in the way.
+"""The kernel's compiled code on disk, so that each machine compiles it only once.
 
-Numba's own cache, with three differences: an entry belongs to the text of every file the kernel is made of (numba looks
-at the file of the outermost function only), where nothing can be written the kernel is compiled in memory instead of
-raising, and an entry that was damaged is compiled anew.
+It is numba's own cache with three differences. An entry belongs to the text of every file the kernel is made of; numba
+looks at the file of the outermost function only. Where no folder can be written, the kernel is compiled in memory
+instead of raising an error. A damaged entry is compiled anew.
 """
 
 # mypy: allow-untyped-calls
@@ -17,21 +17,35 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from numba.core import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
-from numba.core.serialize import dumps
-from numba.misc.appdirs import AppDirs
+from numba import config
+
+from insects.training.numba_internals import (
+    AppDirs,
+    CompileResultCacheImpl,
+    FunctionCache,
+    _CacheLocator,
+    dumps,
+    set_cache,
+)
 
 _log = logging.getLogger(__name__)
 
 
 def cached(dispatcher: Any, sources: Sequence[Path]) -> Any:
-    """Let a numba function keep its compiled code as long as none of `sources` changes. Returns the function."""
+    """Keep the compiled code of a numba function on disk for as long as its source does not change.
+
+    Args:
+        dispatcher: The function, as `numba.njit` returns it.
+        sources: Every file whose text the compiled code depends on.
+
+    Returns:
+        The same function.
+    """
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     dispatcher.py_func.__source_digest__ = digest
     try:
-        dispatcher._cache = _Cache(dispatcher.py_func)
-    except RuntimeError as reason:  # numba's word for: no folder can be written
+        set_cache(dispatcher, _Cache(dispatcher.py_func))
+    except RuntimeError as reason:  # numba raises it if no folder can be written
         _log.info("compiling in memory: %s", reason)
     return dispatcher
 
@@ -55,7 +69,7 @@ class _Locator(_CacheLocator):
         return self._digest
 
     def get_disambiguator(self) -> str:
-        # In the file's name, so that two versions of the kernel that share a folder do not replace each other's files.
+        # Part of the file's name, so that two versions of the kernel in one folder do not replace each other's files.
         return self._digest[:16]
 
     @classmethod
@@ -71,7 +85,7 @@ class _Locator(_CacheLocator):
 
 
 class _Entries(CompileResultCacheImpl):
-    """Entries with a checksum: a damaged one must not reach the linker, which would not survive it."""
+    """Cache entries with a checksum: the linker would crash the process on a damaged one."""
 
     _locator_classes = [_Locator]  # noqa: RUF012 # as the base class has it
 
@@ -83,7 +97,7 @@ class _Entries(CompileResultCacheImpl):
         digest, payload = entry
         if hashlib.sha256(payload).digest() != digest:
             raise ValueError("the checksum of a cache entry does not match")
-        return super().rebuild(target_context, pickle.loads(payload))  # noqa: S301 # what numba does itself
+        return super().rebuild(target_context, pickle.loads(payload))  # noqa: S301 # as numba does itself
 
 
 class _Cache(FunctionCache):
@@ -103,5 +117,5 @@ class _Cache(FunctionCache):
     def _try(self, write: Any, *arguments: Any) -> None:
         try:
             write(*arguments)
-        except OSError as reason:  # a full disk, a folder that went away: the kernel in memory is as good
+        except OSError as reason:  # a full disk, a deleted folder: the kernel in memory is as good
             _log.info("the compiled kernel cannot be kept in %s: %s", self.cache_path, reason)

@@ -1,4 +1,4 @@
-"""The processor that is here, in the words of a study's identity; asked without loading numba."""
+"""The name of this machine's processor for a study's fingerprint, found without loading numba."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Collection
 
 
 def host() -> str:
-    """Its name, and what it has that changes how a sum is rounded."""
+    """The processor's name and the features of it that change how a sum is rounded."""
     from llvmlite import binding
 
-    return f"{binding.get_host_cpu_name()} {telling(binding.get_host_cpu_features().flatten().split(','))}"
+    features = binding.get_host_cpu_features().flatten().split(",")
+    return f"{binding.get_host_cpu_name()} {rounding_features(features)}"
 
 
-def telling(features: Collection[str]) -> str:
-    """Of all that a processor has (`+avx2`, `-sse4a`, …) what changes how a sum is rounded."""
+def rounding_features(features: Collection[str]) -> str:
+    """The features that change how a sum is rounded, among all of LLVM's for a processor (`+avx2`, `-sse4a`, …)."""
     return "+".join(name for name in ("avx512f", "avx2", "fma", "neon") if f"+{name}" in features) or "scalar"

@@ -1,7 +1,7 @@
-"""LLVM vector code inside numba functions.
+"""LLVM vector code as numba functions: `Emitter` writes the instructions, `vector_intrinsic` makes a function of them.
 
-Hand-written register tiles do not depend on what the auto-vectorizer makes of a loop, and need neither a compiler nor
-a BLAS where they run. `Emitter` writes vector code at a builder's position; `vector_intrinsic` makes it a function.
+Hand-written register tiles are fast whatever the auto-vectorizer makes of a loop, and the machine that runs them needs
+neither a C compiler nor a BLAS.
 """
 
 # mypy: allow-untyped-calls
@@ -14,20 +14,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
+from insects.training.numba_internals import element_address, no_value
 from insects.training.processor import Lanes
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
-
-# What a parameter of a vector intrinsic is. A pointer is two arguments: a float32 array and an offset into it.
+# The types of a vector intrinsic's parameters. A pointer is two arguments: a float32 array and an offset into it.
 Pointer = Integer = Scalar = ir.Value
 
 
 class Emitter:
-    """Emits code on vectors of `lanes.count` floats."""
+    """Writes instructions on vectors of `lanes.count` floats at the position of a builder."""
 
     def __init__(self, builder: ir.IRBuilder, lanes: Lanes) -> None:
         self.builder, self.lanes = builder, lanes
@@ -35,7 +35,7 @@ class Emitter:
         self.integers = ir.VectorType(INT32, lanes.count)
 
     def offset(self, pointer: ir.Value, *terms: ir.Value | int) -> ir.Value:
-        """The address of the float that lies the sum of `terms` behind `pointer`."""
+        """The address `sum(terms)` floats behind `pointer`."""
         for term in terms:
             index = INT64(term) if isinstance(term, int) else term
             pointer = self.builder.gep(pointer, [index], source_etype=FLOAT)
@@ -63,12 +63,12 @@ class Emitter:
         return self.builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(INT32, count), [0] * count))
 
     def call(self, name: str, *arguments: ir.Value) -> ir.Value:
-        """Call an LLVM intrinsic that returns what its first argument is."""
+        """Call an LLVM intrinsic whose result has the type of its first argument."""
         kind = ir.FunctionType(arguments[0].type, [argument.type for argument in arguments])
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+        return self.builder.call(self.builder.module.declare_intrinsic(name, fnty=kind), arguments)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """a * b + c, fused where the processor has it."""
+        """a * b + c, as one rounded operation where the processor has it."""
         return self.call(f"llvm.fmuladd.v{self.lanes.count}f32", a, b, c)
 
     def at_least(self, value: ir.Value, floor: ir.Value) -> ir.Value:
@@ -76,10 +76,11 @@ class Emitter:
         return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
+        """The chosen lanes of `a` (from 0) and `b` (from `lanes.count`)."""
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes)))
 
     def fold(self, value: ir.Value, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
-        """All lanes combined, in every lane."""
+        """All lanes of `value` combined, in every lane of the result."""
         distance = self.lanes.count // 2
         while distance:
             value = combine(value, self.shuffle(value, value, [lane ^ distance for lane in range(self.lanes.count)]))
@@ -89,8 +90,15 @@ class Emitter:
     def row_sums(self, vectors: Sequence[ir.Value]) -> ir.Value:
         """One vector whose lane i is the sum of the lanes of `vectors[i]`; there are as many vectors as lanes.
 
-        Halves the number of vectors at each level: of two vectors, the even blocks and the odd blocks of each are
-        added, so the partial sums of both lie side by side.
+        Each level adds two halves of the vectors in pairs, so that their number halves. With four lanes:
+
+            level 1, blocks of 2          level 2, blocks of 1
+                a  = a0 a1 a2 a3              ac = a02 a13 c02 c13
+                c  = c0 c1 c2 c3              bd = b02 b13 d02 d13
+
+                     a0 a1 c0 c1   low             a02 b02 c02 d02   low
+                   + a2 a3 c2 c3   high          + a13 b13 c13 d13   high
+                ac = a02 a13 c02 c13          =    a   b   c   d     (a02 = a0 + a2; a = a0 + a1 + a2 + a3)
         """
         count, block = self.lanes.count, self.lanes.count // 2
         level = list(vectors)
@@ -98,7 +106,7 @@ class Emitter:
             half = len(level) // 2
             merged = []
             for a, b in zip(level[:half], level[half:], strict=True):
-                # Lanes 0 to block-1 of every run of 2*block come from a, the rest from b.
+                # In each run of 2 * block lanes of the result, the first `block` come from a and the rest from b.
                 even = [lane - lane % (2 * block) + lane % block for lane in range(count)]
                 source = [0 if lane % (2 * block) < block else count for lane in range(count)]
                 low = self.shuffle(a, b, [e + s for e, s in zip(even, source, strict=True)])
@@ -113,7 +121,16 @@ class Emitter:
         carried: Sequence[ir.Value],
         body: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
     ) -> list[ir.Value]:
-        """Run `body(index, carried) -> carried` for index 0 to count-1; returns what is carried out."""
+        """Run `carried = body(index, carried)` for each index below `count`.
+
+        Args:
+            count: int64, may be 0.
+            carried: Values before the first iteration.
+            body: Writes one iteration and returns the carried values behind it.
+
+        Returns:
+            The carried values after the last iteration.
+        """
         builder = self.builder
         before = builder.block
         head, inside, after = (builder.append_basic_block(name) for name in ("loop.head", "loop.body", "loop.end"))
@@ -137,7 +154,7 @@ class Emitter:
         return values
 
     def switch(self, value: ir.Value, cases: dict[int, Callable[[], None]]) -> None:
-        """Run the case whose key is `value`; there must be one."""
+        """Run the case whose key is `value`; the behaviour is undefined if there is none."""
         builder = self.builder
         after = builder.append_basic_block("switch.end")
         impossible = builder.append_basic_block("switch.impossible")
@@ -156,8 +173,11 @@ class Emitter:
 def vector_intrinsic(lanes: Lanes, emit: Callable[..., ir.Value | None], result: Any = types.void) -> Any:
     """The numba function whose code `emit(emitter, ...)` writes.
 
-    Its parameters are those of `emit`, annotated `Pointer`, `Integer` (int64) or `Scalar` (float32); `name: Pointer`
-    stands for two of them, a flat float32 array and the offset where a matrix begins in it.
+    Args:
+        lanes: The vector unit that the code is for.
+        emit: Its parameters behind the first become those of the function. Each is annotated `Pointer`, `Integer`
+            (int64) or `Scalar` (float32). `name: Pointer` becomes two, a flat float32 array and the offset in it.
+        result: Numba type of what `emit` returns.
     """
     array = types.Array(types.float32, 1, "C")
     expansions: dict[str, list[Any]] = {
@@ -173,16 +193,15 @@ def vector_intrinsic(lanes: Lanes, emit: Callable[..., ir.Value | None], result:
         for parameter in parameters:
             value = next(rest)
             if parameter.annotation == "Pointer":
-                data = context.make_array(array)(context, builder, value).data
-                value = builder.gep(data, [next(rest)], source_etype=FLOAT)
+                value = element_address(context, builder, array, value, next(rest))
             arguments.append(value)
         returned = emit(Emitter(builder, lanes), *arguments)
-        return context.get_dummy_value() if returned is None else returned
+        return no_value(context) if returned is None else returned
 
     def definition(typing_context: Any, *arguments: Any) -> Any:
         return result(*kinds), code
 
-    # Numba wants each parameter by a name.
+    # Numba reads the signature and needs a name for each parameter, so `*arguments` alone would not do.
     names = ["typing_context", *(f"argument{position}" for position in range(len(kinds)))]
     parameter_kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     definition.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

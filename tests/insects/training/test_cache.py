@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from numba.core import config
+from numba import config
 
 from insects.training import cache
 
