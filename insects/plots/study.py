@@ -129,7 +129,7 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
     axes.set_axisbelow(True)
     axes.plot(number[complete], height[complete], "o", color=TRAIN, markersize=6, alpha=0.75, label="trial")
     if pruned.any():
-        axes.plot(number[pruned], height[pruned], "d", color="#E69F00", markersize=6, label="stopped early")
+        axes.plot(number[pruned], height[pruned], "d", color="#E69F00", markersize=6, label="pruned")
     for lost, marker, label in ((diverged, "^", "diverged"), (failed, "X", "failed")):
         if lost.any():
             edge, at_edge = np.full(np.count_nonzero(lost), 0.985), axes.get_xaxis_transform()

@@ -1,4 +1,4 @@
-"""Training as a pure function behind which two engines stand: `compiled` (CPU) and `torch` (any device)."""
+"""Train one network: `advance` takes a state to the next, on the compiled engine (CPU) or with torch (any device)."""
 
 from __future__ import annotations
 
@@ -20,31 +20,44 @@ def advance(
     state: TrainingState,
     splits: Splits,
     epochs: int,
-    stops: NDArray[np.float64] | None = None,
+    prune_above: NDArray[np.float64] | None = None,
     *,
     engine: Engine = "compiled",
     device: str = "cpu",
     interrupt: NDArray[np.uint8] | None = None,
 ) -> TrainingState:
-    """Train up to `epochs` more epochs; the input is not changed, and the same input gives the same output.
+    """Train up to `epochs` more epochs. A pure function: the same arguments give the same state, bit for bit.
 
-    Ends earlier at the recipe's last epoch, at a loss that is not finite, or after an epoch `e` (from 0) with the
-    lowest validation loss so far above `stops[e]`. A state that is not `running` comes back as it is.
+    Training ends earlier at the recipe's last epoch, at a loss that is not finite, or where the trial is pruned. A
+    state that is not `running` is returned as it is.
 
-    Args: stops: `(recipe.epochs,)` float64 thresholds, infinity where there is none; None: no threshold at all.
-    device: a torch device, for the torch engine. interrupt: `(1,)` uint8, set to 1 by another thread to end early.
-    Raises: TrainingInterrupted: `interrupt` was seen.
+    Args:
+        state: Where to start; it is not changed.
+        splits: Training and validation rows.
+        epochs: The most epochs to train.
+        prune_above: `(recipe.epochs,)` float64. The trial is pruned after epoch e (from 0) if its lowest validation
+            loss so far is above `prune_above[e]`; infinity never prunes. None: no thresholds.
+        engine: `compiled` for the CPU, or `torch`.
+        device: Torch device, for the torch engine.
+        interrupt: `(1,)` uint8; another thread sets it to 1 to end training.
+
+    Returns:
+        The state after the last epoch trained.
+
+    Raises:
+        TrainingInterrupted: `interrupt` was set.
     """
     if state.status != "running":
         return state
-    if stops is None:
-        stops = np.full(state.recipe.epochs, np.inf)
+    if prune_above is None:
+        prune_above = np.full(state.recipe.epochs, np.inf)
     if interrupt is None:
         interrupt = np.zeros(1, np.uint8)
+    # Imported here, because a study needs only one of numba and torch, and each takes a second to load.
     if engine == "compiled":
         from insects.training import compiled
 
-        return compiled.advance(state, splits, epochs, stops, interrupt)
+        return compiled.advance(state, splits, epochs, prune_above, interrupt)
     from insects.training import torch_loop
 
-    return torch_loop.advance(state, splits, epochs, stops, interrupt, device)
+    return torch_loop.advance(state, splits, epochs, prune_above, interrupt, device)

@@ -1,4 +1,4 @@
-"""The CPU engine: hands a training state to the kernel and makes a state of what comes back."""
+"""The compiled engine for CPUs: packs a training state for the kernel and unpacks the kernel's results."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from insects.training.packing import Packing
 from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order, init
 from insects.training.tiles import BETA1, BETA2, EPSILON
 
-_STATUS: dict[int, Status] = {kernel.RUNNING: "running", kernel.STOPPED: "stopped", kernel.DIVERGED: "diverged"}
+_STATUS: dict[int, Status] = {kernel.RUNNING: "running", kernel.PRUNED: "pruned", kernel.DIVERGED: "diverged"}
 
 _ROWS_AT_ONCE = 1 << 20
-"""Rows of training (epochs times rows) between two returns to Python; bounds the memory of batch orders."""
+"""Rows trained (epochs times rows) between two returns to Python; bounds the memory of the batch orders."""
 
 
 def advance(
-    state: TrainingState, splits: Splits, epochs: int, stops: NDArray[np.float64], interrupt: NDArray[np.uint8]
+    state: TrainingState, splits: Splits, epochs: int, prune_above: NDArray[np.float64], interrupt: NDArray[np.uint8]
 ) -> TrainingState:
-    """Train up to `epochs` epochs on one core: see `insects.training.advance`."""
+    """Train up to `epochs` epochs on one core; see `insects.training.advance`."""
     run = _Run(state, splits, interrupt)
     last = min(state.recipe.epochs, state.epoch + epochs)
     while state.status == "running" and state.epoch < last:
-        state = run.epochs(state, min(last - state.epoch, max(1, _ROWS_AT_ONCE // run.rows)), stops)
+        state = run.epochs(state, min(last - state.epoch, max(1, _ROWS_AT_ONCE // run.rows)), prune_above)
     return run.final(state)
 
 
 class _Run:
-    """The kernel's arrays of one trial."""
+    """One trial's arrays in the kernel's layout."""
 
     def __init__(self, state: TrainingState, splits: Splits, interrupt: NDArray[np.uint8]) -> None:
         self.rows, self.interrupt = len(splits.train_y), interrupt
@@ -46,8 +46,8 @@ class _Run:
         self.train = _flat(splits.train_x), _labels(splits.train_y)
         self.valid = _flat(splits.valid_x), _labels(splits.valid_y), np.arange(len(splits.valid_y), dtype=np.int32)
 
-    def epochs(self, state: TrainingState, count: int, stops: NDArray[np.float64]) -> TrainingState:
-        """The state after up to `count` epochs, but for its weights (the best ones too) and moments."""
+    def epochs(self, state: TrainingState, count: int, prune_above: NDArray[np.float64]) -> TrainingState:
+        """The state after up to `count` epochs, except for its moments and weights, which `final` unpacks."""
         done = state.epoch
         orders = [batch_order(state.seed, state.trial, epoch, self.rows) for epoch in range(done, done + count)]
         history = np.empty((count, state.history.shape[1]))
@@ -55,7 +55,7 @@ class _Run:
         schedule = step_constants(state.params.lr, state.recipe, state.step, count * self.steps, self.steps)
         did, status, best = kernel.train(
             self.net, self.buffers, schedule, self.batch_size, *self.train, np.concatenate(orders), *self.valid,
-            stops[done : done + count], history, lowest, self.best_w, self.interrupt,
+            prune_above[done : done + count], history, lowest, self.best_w, self.interrupt,
         )  # fmt: skip
         if status == kernel.INTERRUPTED:
             raise TrainingInterrupted("training was interrupted before the asked epochs were done")
@@ -73,28 +73,37 @@ class _Run:
         return state
 
     def final(self, state: TrainingState) -> TrainingState:
-        """The state with the weights and moments that the kernel left; the run is over, and its arrays are given up."""
+        """The state with weights and moments, at the end of the run; the run's arrays are freed."""
         packed = [self.net.w, self.net.m, self.net.v, self.best_w][: 4 if self.improved else 3]
         del self.net, self.best_w
-        # One after the other: of images, each is hundreds of megabytes.
+        # One after the other, so that the packed copy is freed first: for images each has hundreds of megabytes.
         flat = [self.packing.unpack(packed.pop(0)) for _ in range(len(packed))]
         best = flat[3] if self.improved else state.best_weights
         return replace(state, weights=flat[0], first_moment=flat[1], second_moment=flat[2], best_weights=best)
 
 
 def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps_an_epoch: int) -> kernel.Schedule:
-    """`Recipe.learning_rate` and Adam's bias corrections of `count` steps, as `tiles._adam` takes them."""
+    """The learning rate and Adam's bias corrections of `count` steps, as `tiles._adam` takes them.
+
+    Args:
+        lr: The trial's learning rate.
+        recipe: Its schedule and epochs; the rates are those of `Recipe.learning_rate`.
+        first_step: Steps done before, from 0.
+        count: Number of steps.
+        steps_an_epoch: Steps in an epoch.
+    """
     step = np.arange(first_step, first_step + count, dtype=np.float64)
     rates = np.full(count, lr)
     if recipe.schedule == "cosine":
         rates *= 0.5 * (1.0 + np.cos(np.pi * step / (recipe.epochs * steps_an_epoch)))
+    # Kingma and Ba, arXiv:1412.6980, the end of section 2; t is step + 1
     root = np.sqrt(1 - BETA2 ** (step + 1))
     step_size, epsilon = rates * root / (1 - BETA1 ** (step + 1)), EPSILON * root
     return kernel.Schedule(step_size.astype(np.float32), epsilon.astype(np.float32))
 
 
 def warm_up() -> None:
-    """Load the kernel, or compile it where it never ran; any thread may, while others train."""
+    """Load the kernel, or compile it on its first use on this machine; safe in any thread, while others train."""
     params, shape, recipe = TrialParams(depth=1, width=1, lr=0.1, batch_size=2), Shape(1, 2), Recipe(epochs=1)
     x, y, one = np.array([[0], [1]], np.float32), np.array([0, 1], np.int32), np.ones(1, np.float32)
     splits = Splits(("x",), ("a", "b"), x, y, x, y, one, one, "")
@@ -102,7 +111,7 @@ def warm_up() -> None:
 
 
 def _flat(x_NF: Floats) -> Floats:
-    # The kernel is compiled for arrays that can be written, though it does not write these.
+    # Writable, because the kernel is compiled for writable arrays only, though it does not write these.
     return np.require(x_NF, np.float32, ["C", "A", "W"]).reshape(-1)
 
 

@@ -1,11 +1,11 @@
-"""Whole epochs of training in one compiled call that holds no GIL: the loops around the register tiles.
+"""Whole epochs of training in one compiled call that releases the GIL: the loops around the register tiles.
 
     B  rows of a batch        N  training rows        V  validation rows        F  features        C  classes
     L  layers                 I  inputs of a layer    O  outputs of a layer, padded with zeros to whole vectors
 
-Every array is flat. A layer's weights are `(I + 1, O)`, its bias the last row; zero weights with zero gradients stay
-zero under Adam, so padding needs no mask. Rows of a batch come in tiles of four; what lies behind a batch's last row is
-computed along and never read.
+Every array is flat. The weights of a layer are `(I + 1, O)` with the bias as the last row. Zero weights with zero
+gradients stay zero under Adam, so padding needs no mask. Rows of a batch are taken four at a time; rows behind the
+batch's last one are computed too, and nothing reads them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from insects.training import processor, softmax, tiles, vectors
+from insects.training import numba_internals, processor, softmax, tiles, vectors
 from insects.training.cache import cached
 from insects.training.processor import flush_denormals, prefetch, restore_denormals
 from insects.training.tiles import TILE_ROWS
@@ -33,9 +33,11 @@ CACHE_LINE = 16  # floats
 _affine, _update = tiles.affine(LANES), tiles.update(LANES)
 _input_gradient, _softmax_row = tiles.input_gradient(LANES), softmax.softmax_row(LANES)
 
-RUNNING, STOPPED, DIVERGED, INTERRUPTED = range(4)
+RUNNING, PRUNED, DIVERGED, INTERRUPTED = range(4)
 
-_SOURCES = [Path(inspect.getfile(module)) for module in (sys.modules[__name__], processor, softmax, tiles, vectors)]
+# An edit of any of these files compiles the kernel anew.
+_MODULES = (sys.modules[__name__], numba_internals, processor, softmax, tiles, vectors)
+_SOURCES = [Path(inspect.getfile(module)) for module in _MODULES]
 _inlined = njit(nogil=True, inline="always")
 
 
@@ -44,11 +46,18 @@ def _compiled(function: Any) -> Any:
 
 
 class Net(NamedTuple):
-    """A network's packed weights and where each layer lies.
+    """A network's packed weights and the places of its layers.
 
-    w, m, v: float32, weights and Adam's moments. first: `(L,)` where a layer's weights begin. inputs: `(L,)` I.
-    outputs: `(L,)` O. rows: `(L + 1,)` where the activations that go into a layer begin (the last: the logits) in
-    `Buffers.x`; stride: `(L + 1,)` floats from one row of them to the next. classes: C.
+    Attributes:
+        w: float32, the packed weights of all layers.
+        m: Adam's first moment of `w`.
+        v: Adam's second moment of `w`.
+        first: `(L,)` int64, where the weights of each layer begin in `w`.
+        inputs: `(L,)` int64, I of each layer.
+        outputs: `(L,)` int64, O of each layer.
+        rows: `(L + 1,)` int64, where the inputs of each layer begin in `Buffers.x`; the last is of the logits.
+        stride: `(L + 1,)` int64, floats from one row of these inputs to the next.
+        classes: C.
     """
 
     w: Any
@@ -63,15 +72,24 @@ class Net(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """x: float32, activations of a batch, and 1.0 as its last element: what goes into the biases. dx: gradients of
-    two layers' inputs."""
+    """Room for what is computed of one batch.
+
+    Attributes:
+        x: float32, the activations of all layers, and as its last element 1.0, the input of every bias.
+        dx: float32, the gradients of two layers' inputs.
+    """
 
     x: Any
     dx: Any
 
 
 class Schedule(NamedTuple):
-    """`(steps,)` float32 each: what `tiles._adam` takes."""
+    """Adam's constants of each step, as `tiles._adam` takes them.
+
+    Attributes:
+        step_size: `(steps,)` float32.
+        epsilon: `(steps,)` float32.
+    """
 
     step_size: Any
     epsilon: Any
@@ -79,7 +97,7 @@ class Schedule(NamedTuple):
 
 @_inlined
 def _gather(x: Any, features: int, table: Any, order: Any, first: int, count: int) -> None:
-    """Rows `order[first:first + count]` of the table, side by side."""
+    """Copy the rows `order[first : first + count]` of the table `(N, F)` to the beginning of `x`, `(B, F)`."""
     for row in range(count):
         source, target = order[first + row] * features, row * features
         for j in range(features):
@@ -88,7 +106,7 @@ def _gather(x: Any, features: int, table: Any, order: Any, first: int, count: in
 
 @_inlined
 def _prefetch_rows(features: int, table: Any, labels: Any, order: Any, first: int, count: int) -> None:
-    """Begin to load the next batch: in a big table each lies elsewhere, and memory is 100 ns away."""
+    """Begin to load the rows of the next batch: in a big table they lie far apart, and memory is 100 ns away."""
     for row in range(count):
         prefetch(labels, order[first + row])
         begin = order[first + row] * features
@@ -99,12 +117,13 @@ def _prefetch_rows(features: int, table: Any, labels: Any, order: Any, first: in
 
 @_inlined
 def _forward(net: Net, x: Any, batch: int) -> None:
-    """Activations of every layer, and the logits."""
+    """Compute the activations of every layer `(B, O)`, and the logits."""
     layers = len(net.inputs)
     for layer in range(layers):
         floor = np.float32(0) if layer < layers - 1 else np.float32(-np.inf)  # ReLU, but not on the logits
         inputs, outputs = net.inputs[layer], net.outputs[layer]
         x_row, z_row = net.stride[layer], net.stride[layer + 1]
+        # z = max(floor, x @ w + bias), a tile of four rows and up to PANEL vectors of outputs at a time
         for column in range(0, outputs, PANEL * WIDTH):
             vectors = min(PANEL, (outputs - column) // WIDTH)
             z0, w0 = net.rows[layer + 1] + column, net.first[layer] + column
@@ -115,7 +134,7 @@ def _forward(net: Net, x: Any, batch: int) -> None:
 
 @_inlined
 def _softmax(net: Net, x: Any, labels: Any, order: Any, first: int, batch: int, scale: Any) -> Any:
-    """Turns the logits into their gradients; sums of cross entropy and of hits over the batch."""
+    """Replace the logits `(B, C)` by their gradients times `scale`; returns the sums of cross entropy and of hits."""
     z0, z_row, vectors = net.rows[-1], net.stride[-1], net.outputs[-1] // WIDTH
     loss = hits = 0.0
     for row in range(batch):
@@ -128,21 +147,23 @@ def _softmax(net: Net, x: Any, labels: Any, order: Any, first: int, batch: int, 
 
 @_inlined
 def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: Any) -> None:
-    """From the logits' gradients to Adam's step of every layer.
+    """Backpropagate from the logits' gradients, and update every layer by Adam's step on the way.
 
-    Weight rows are taken in blocks of four, the last few and the bias one by one: first what a block sends back to the
-    layer's inputs, then its own update, while it lies in the cache.
+    The rows of a layer's weights are taken in blocks of four, the last few and the bias one by one. A block first adds
+    to the gradient of the layer's inputs and is then updated, while it is in the cache.
     """
     layers, w, m, v = len(net.inputs), net.w, net.m, net.v
     dz, dz0, dz_row = buffers.x, net.rows[layers], net.stride[layers]
     for layer in range(layers - 1, -1, -1):
         inputs, outputs = net.inputs[layer], net.outputs[layer]
-        dx0 = (layer % 2) * (len(buffers.dx) // 2)
+        dx0 = (layer % 2) * (len(buffers.dx) // 2)  # the other half holds `dz`, the gradient from the layer above
         i = 0
         while i <= inputs:
             rows = TILE_ROWS if i + TILE_ROWS <= inputs else 1
             w0 = net.first[layer] + i * outputs
+            # Before the update: the gradient is that of the old weights. Nothing needs that of the data (layer 0).
             if layer > 0 and i < inputs and i % TILE_ROWS == 0:
+                # dx[B, four inputs] = dz[B, O] @ w[four inputs, O].T, where the input is positive (ReLU)
                 for j in range(0, TILE_ROWS, INPUTS_A_TILE):
                     for row in range(0, batch, TILE_ROWS):
                         at = row * net.stride[layer] + i + j
@@ -150,7 +171,9 @@ def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: A
                             buffers.dx, dx0 + at, buffers.x, net.rows[layer] + at, net.stride[layer],
                             dz, dz0 + row * dz_row, dz_row, w, w0 + j * outputs, outputs, outputs // WIDTH,
                         )  # fmt: skip
+            # The bias's input is 1.0 for each row of the batch, so it is read with a stride of 0.
             x0, x_row = (net.rows[layer] + i, net.stride[layer]) if i < inputs else (len(buffers.x) - 1, 0)
+            # w -= Adam's step for x[B, rows].T @ dz[B, O]
             for column in range(0, outputs, PANEL * WIDTH):
                 vectors, at = min(PANEL, (outputs - column) // WIDTH), w0 + column
                 _update(
@@ -164,17 +187,36 @@ def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: A
 @_compiled
 def train(
     net: Net, buffers: Buffers, schedule: Schedule, batch_size: int, train_x: Any, train_y: Any, order: Any,
-    valid_x: Any, valid_y: Any, valid_order: Any, stops: Any, history: Any, best_loss: float, best_w: Any,
+    valid_x: Any, valid_y: Any, valid_order: Any, prune_above: Any, history: Any, best_loss: float, best_w: Any,
     interrupt: Any,
 ) -> Any:  # fmt: skip
-    """Trains `len(stops)` epochs or ends earlier; fills `history` and `best_w`.
+    """Train `len(prune_above)` epochs unless the trial ends earlier.
 
-    Returns: epochs done, the status, and which of them (from 0) had a loss below `best_loss` and all before; or -1.
+    Args:
+        net: The network, changed in place.
+        buffers: Room for one batch.
+        schedule: Adam's constants of each step.
+        batch_size: B.
+        train_x: `(N * F,)` float32, the training rows one after the other.
+        train_y: `(N,)` int32 labels.
+        order: `(epochs * N,)` int32, the order of the training rows in each epoch.
+        valid_x: `(V * F,)` float32.
+        valid_y: `(V,)` int32.
+        valid_order: `(V,)` int32, all rows in their order.
+        prune_above: `(epochs,)` float64, thresholds of the lowest validation loss so far.
+        history: `(epochs, 4)` float64, filled with a row for each epoch done, columns `insects.training.METRICS`.
+        best_loss: The lowest validation loss of the epochs before.
+        best_w: Filled with the weights after the best of these epochs, if it is better than `best_loss`.
+        interrupt: `(1,)` uint8; training ends soon after it is set to 1.
+
+    Returns:
+        The epochs done, the status, and the epoch (from 0) with the lowest validation loss, or -1 if none is below
+        `best_loss`.
     """
     mode = flush_denormals()
     best, status, epoch, step = -1, RUNNING, 0, 0
-    while epoch < len(stops) and status == RUNNING:
-        for learn in (True, False):
+    while epoch < len(prune_above) and status == RUNNING:
+        for learn in (True, False):  # the training rows, then the validation rows
             table, labels = (train_x, train_y) if learn else (valid_x, valid_y)
             ids, first = (order, epoch * len(train_y)) if learn else (valid_order, 0)
             size = batch_size if learn else EVALUATED_AT_ONCE
@@ -207,8 +249,8 @@ def train(
                 best_w[index] = net.w[index]
         if not (np.isfinite(train_loss) and np.isfinite(valid_loss)):
             status = DIVERGED
-        elif best_loss > stops[epoch]:
-            status = STOPPED
+        elif best_loss > prune_above[epoch]:
+            status = PRUNED
         epoch += 1
     restore_denormals(mode)
     return epoch, status, best

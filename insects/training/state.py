@@ -1,4 +1,4 @@
-"""Training as data: where a trial stands (`TrainingState`), and the random numbers both engines share."""
+"""The state of a trial's training, and the random numbers that both engines share."""
 
 from __future__ import annotations
 
@@ -13,28 +13,37 @@ from insects.mlp import Floats, Shape, initial_weights
 from insects.params import Recipe, TrialParams
 
 METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-"""Columns of a history. The training figures are means over the epoch's rows, each taken as its batch was trained."""
+"""Columns of a history. Training metrics are means over the epoch's rows, each from before its batch's step."""
 
-Status = Literal["running", "finished", "stopped", "diverged"]
+Status = Literal["running", "finished", "pruned", "diverged"]
 
-# First key of the streams that are drawn for a trial; a stream never shares its numbers with another.
+# First key of each random stream of a trial, so that no two streams share their numbers.
 _WEIGHTS, _BATCH_ORDER = 0, 1
 
 
 class TrainingInterrupted(InsectsError):
-    """The stop flag was raised before the asked epochs were done; the state that went in is still good."""
+    """Training was interrupted before the requested epochs were done; the state passed in is still valid."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything the rest of a trial depends on, besides the data.
+    """Everything that the rest of a trial depends on, besides the data. P: weights, E: epochs done.
 
-    weights, first_moment, second_moment: `(P,)` float32, the flat vector of `insects.mlp` and Adam's moments of it.
-    step: optimizer steps done. history: `(E, 4)` float64, a row an epoch, columns `METRICS`.
-    best_epoch: the epoch, counted from 1, of the lowest finite validation loss (the first of equals); 0 if none yet.
-    best_weights: `(P,)`, the weights after that epoch (the initial ones if there is none).
-    status: `running`; `finished` after the recipe's last epoch; `stopped` by a threshold; `diverged` at a loss that is
-    not finite (that epoch's row is the last of the history).
+    Attributes:
+        params: The trial's parameters.
+        recipe: Epochs and schedule.
+        shape: Features and classes of the data.
+        seed: The study's seed.
+        trial: The trial's number in the study.
+        weights: `(P,)` float32, the flat vector of `insects.mlp`.
+        first_moment: `(P,)` float32, Adam's moving mean of the gradients.
+        second_moment: `(P,)` float32, Adam's moving mean of their squares.
+        step: Optimizer steps done.
+        history: `(E, 4)` float64, a row for each epoch, columns `METRICS`.
+        best_epoch: The epoch, from 1, with the lowest finite validation loss (the first of equals); 0 if none yet.
+        best_weights: `(P,)` float32, the weights after that epoch, or the initial ones if there is none.
+        status: `running`; `finished` after the recipe's last epoch; `pruned` after an epoch above its threshold;
+            `diverged` after an epoch with a loss that is not finite, which is the last row of the history.
     """
 
     params: TrialParams
@@ -58,7 +67,15 @@ class TrainingState:
 
 
 def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: int) -> TrainingState:
-    """The state before the first step of trial number `trial` of the study with seed `seed`."""
+    """The state before the first step.
+
+    Args:
+        params: The trial's parameters.
+        recipe: Epochs and schedule.
+        shape: Features and classes of the data.
+        seed: The study's seed.
+        trial: The trial's number in the study; with the seed it decides the weights and batch orders.
+    """
     weights = initial_weights(params, shape, _generator(seed, trial, _WEIGHTS))
     return TrainingState(
         params=params,
@@ -67,7 +84,7 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
         seed=seed,
         trial=trial,
         weights=weights,
-        first_moment=np.zeros(len(weights), np.float32),  # `zeros_like` would write, and take memory, before any use
+        first_moment=np.zeros(len(weights), np.float32),  # `zeros_like` would take up memory before any use
         second_moment=np.zeros(len(weights), np.float32),
         step=0,
         history=np.empty((0, len(METRICS))),
@@ -78,7 +95,17 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
 
 
 def batch_order(seed: int, trial: int, epoch: int, rows: int) -> NDArray[np.int32]:
-    """The order `(rows,)` in which epoch `epoch` (from 0) takes the training rows; batches are runs of it."""
+    """The order of the training rows in an epoch; its batches are consecutive parts of it.
+
+    Args:
+        seed: The study's seed.
+        trial: The trial's number.
+        epoch: From 0.
+        rows: Number of training rows.
+
+    Returns:
+        `(rows,)` int32, a permutation.
+    """
     return _generator(seed, trial, _BATCH_ORDER, epoch).permutation(rows).astype(np.int32)
 
 

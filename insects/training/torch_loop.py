@@ -1,4 +1,4 @@
-"""The readable engine, for any device: plain torch on tensors that stay on the device, no DataLoader.
+"""The torch engine, for any device: a plain training loop on tensors that stay on the device.
 
 N  training rows    V  validation rows    F  features    C  classes    B  rows of a batch    P  weights
 """
@@ -23,18 +23,18 @@ from insects.training.state import Status, TrainingInterrupted, TrainingState, b
 from insects.training.threads import one_thread
 
 EVALUATED_AT_ONCE = 8192
-"""Rows of a forward pass without gradients; bounds its memory."""
+"""Rows in a forward pass without gradients; bounds its memory."""
 
 
 def advance(
     state: TrainingState,
     splits: Splits,
     epochs: int,
-    stops: NDArray[np.float64],
+    prune_above: NDArray[np.float64],
     interrupt: NDArray[np.uint8],
     device: str,
 ) -> TrainingState:
-    """Train up to `epochs` epochs on `device`: see `insects.training.advance`."""
+    """Train up to `epochs` epochs on `device`; see `insects.training.advance`."""
     with one_thread() if torch.device(device).type == "cpu" else nullcontext():
         rows = partial(_to_device, device=device)
         train, valid = rows(splits.train_x, splits.train_y), rows(splits.valid_x, splits.valid_y)
@@ -42,7 +42,7 @@ def advance(
         last = min(state.recipe.epochs, state.epoch + epochs)
         while state.status == "running" and state.epoch < last:
             metrics = *network.train_epoch(state, *train, interrupt), *network.evaluate(*valid, interrupt)
-            state = _after_epoch(state, metrics, network, stops)
+            state = _after_epoch(state, metrics, network, prune_above)
         return replace(
             state,
             weights=network.flat(network.weights),
@@ -52,9 +52,12 @@ def advance(
 
 
 def _after_epoch(
-    state: TrainingState, metrics: tuple[float, float, float, float], network: _Network, stops: NDArray[np.float64]
+    state: TrainingState,
+    metrics: tuple[float, float, float, float],
+    network: _Network,
+    prune_above: NDArray[np.float64],
 ) -> TrainingState:
-    """The state with one more epoch in its history, and what follows from its losses."""
+    """The state after one more epoch with these metrics."""
     train_loss, _, valid_loss, _ = metrics
     lowest = state.history[state.best_epoch - 1, 2] if state.best_epoch else np.inf
     if np.isfinite(valid_loss) and valid_loss < lowest:
@@ -63,15 +66,15 @@ def _after_epoch(
     status: Status = "running"
     if not np.isfinite([train_loss, valid_loss]).all():
         status = "diverged"
-    elif lowest > stops[state.epoch]:
-        status = "stopped"
+    elif lowest > prune_above[state.epoch]:
+        status = "pruned"
     elif state.epoch + 1 == state.recipe.epochs:
         status = "finished"
     return replace(state, step=network.step, history=np.concatenate([state.history, [metrics]]), status=status)
 
 
 class _Network:
-    """Leaf tensors on the device, weight and bias of each layer, under `torch.optim.Adam`."""
+    """The weight and bias of each layer as leaf tensors on the device, and a `torch.optim.Adam` over them."""
 
     def __init__(self, state: TrainingState, device: str) -> None:
         self.device, self.step = device, state.step
@@ -86,6 +89,7 @@ class _Network:
             strict=True,
         )
         for weight, first, second in moments:
+            # The optimizer's state as it would be after so many steps: training goes on where the state stands.
             step = torch.tensor(float(state.step), device=device)
             self.optimizer.state[weight] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
 
@@ -94,15 +98,16 @@ class _Network:
         return [torch.tensor(array, device=self.device) for layer in layers for array in layer]
 
     def moments(self, name: str) -> list[torch.Tensor]:
+        """Adam's `exp_avg` or `exp_avg_sq` of each tensor."""
         return [self.optimizer.state[weight][name] for weight in self.weights]
 
     @staticmethod
     def flat(tensors: list[torch.Tensor]) -> Floats:
-        """The flat vector `(P,)` of `insects.mlp`, in memory of its own."""
+        """A copy of the tensors as the flat vector `(P,)` of `insects.mlp`."""
         return torch.cat([tensor.detach().flatten() for tensor in tensors]).cpu().numpy()
 
     def logits(self, x_BF: torch.Tensor) -> torch.Tensor:
-        """`(B, C)`."""
+        """Logits `(B, C)` of rows `(B, F)`."""
         hidden = x_BF
         for weight, bias in zip(self.weights[:-2:2], self.weights[1:-2:2], strict=True):
             hidden = functional.relu(functional.linear(hidden, weight, bias))
@@ -111,11 +116,11 @@ class _Network:
     def train_epoch(
         self, state: TrainingState, x_NF: torch.Tensor, y_N: torch.Tensor, interrupt: NDArray[np.uint8]
     ) -> tuple[float, float]:
-        """Mean cross entropy and accuracy of the rows, each as its batch was trained."""
+        """Train one epoch; returns mean cross entropy and accuracy, of each row before the step of its batch."""
         rows, batch_size = len(y_N), state.params.batch_size
         steps = -(-rows // batch_size)
         order_N = torch.from_numpy(batch_order(state.seed, state.trial, state.epoch, rows)).to(self.device)
-        # They stay on the device until the epoch's end: fetching one number would wait for every step before it.
+        # On the device until the epoch's end: fetching one number would wait for every step before it.
         losses, hits = torch.empty(2, steps, device=self.device)
         for index, batch_B in enumerate(order_N.split(batch_size)):
             _check(interrupt)
@@ -134,7 +139,7 @@ class _Network:
 
     @torch.no_grad()
     def evaluate(self, x_VF: torch.Tensor, y_V: torch.Tensor, interrupt: NDArray[np.uint8]) -> tuple[float, float]:
-        """Mean cross entropy and accuracy."""
+        """Mean cross entropy and accuracy of rows `(V, F)`."""
         losses, hits = [], []
         for x_BF, y_B in zip(x_VF.split(EVALUATED_AT_ONCE), y_V.split(EVALUATED_AT_ONCE), strict=True):
             _check(interrupt)

@@ -143,14 +143,14 @@ def test_ties_go_to_the_lower_class(make_splits: MakeSplits, engine: Engine) -> 
 
 
 @both_engines
-def test_a_trial_stops_after_the_epoch_whose_threshold_it_misses(spiral_splits: Splits, engine: Engine) -> None:
+def test_a_trial_is_pruned_after_the_epoch_whose_threshold_it_misses(spiral_splits: Splits, engine: Engine) -> None:
     full = advance(start(spiral_splits), spiral_splits, 20, engine=engine)
     so_far = np.minimum.accumulate(full.history[:, 2])
-    stops = np.full(20, np.inf)
-    stops[1], stops[4], stops[5] = so_far[1], np.nextafter(so_far[4], 0), 0.0
-    stopped = advance(start(spiral_splits), spiral_splits, 20, stops, engine=engine)
-    assert (stopped.status, stopped.epoch, stopped.step) == ("stopped", 5, 5 * 60)
-    assert_array_equal(stopped.history, full.history[:5])
+    prune_above = np.full(20, np.inf)
+    prune_above[1], prune_above[4], prune_above[5] = so_far[1], np.nextafter(so_far[4], 0), 0.0
+    pruned = advance(start(spiral_splits), spiral_splits, 20, prune_above, engine=engine)
+    assert (pruned.status, pruned.epoch, pruned.step) == ("pruned", 5, 5 * 60)
+    assert_array_equal(pruned.history, full.history[:5])
 
 
 @both_engines
@@ -197,10 +197,10 @@ def test_of_equal_epochs_the_first_is_the_best(make_splits: MakeSplits, engine: 
 
 @both_engines
 def test_threshold_is_that_of_the_epoch_also_when_training_goes_on(make_splits: MakeSplits, engine: Engine) -> None:
-    splits, stops = make_splits(60), np.array([np.inf, np.inf, np.inf, 0.0, np.inf])
+    splits, prune_above = make_splits(60), np.array([np.inf, np.inf, np.inf, 0.0, np.inf])
     state = start(splits, recipe=Recipe(epochs=5))
     for epoch in range(1, 4):
-        state = advance(state, splits, 1, stops, engine=engine)
+        state = advance(state, splits, 1, prune_above, engine=engine)
         assert (state.epoch, state.status) == (epoch, "running")
-    state = advance(state, splits, 2, stops, engine=engine)
-    assert (state.epoch, state.status) == (4, "stopped")
+    state = advance(state, splits, 2, prune_above, engine=engine)
+    assert (state.epoch, state.status) == (4, "pruned")
