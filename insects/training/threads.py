@@ -1,4 +1,4 @@
-"""One thread of torch's arithmetic at a time, wherever a result must not depend on how many there are."""
+"""Limit torch to one thread, so that results do not depend on the number of cores."""
 
 # mypy: allow-untyped-calls
 # (torch is typed in part only)
@@ -17,22 +17,22 @@ _threads_before, _users = 0, 0
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One intra-op thread in the caller's thread, and in every other one that is in here too: sums have one order.
+    """Limit torch to one intra-op thread inside the context, so that sums have one order.
 
-    Trials that train side by side on cores that are busy already are also 30 times faster with it than with two OpenMP
-    threads each. The number of before comes back with the last one to leave: OpenMP keeps it a thread, but MKL a
-    process, so that whoever leaves earlier would set it for those who are still computing.
+    Several threads of the process may be inside at once. On busy cores, trials that train side by side are also 30
+    times faster with one OpenMP thread each than with two.
     """
     global _threads_before, _users
     with _lock:
         if _users == 0:
             _threads_before = torch.get_num_threads()
         _users += 1
-        torch.set_num_threads(1)  # by each caller: OpenMP keeps the number a thread
+        torch.set_num_threads(1)  # in each caller, because OpenMP has a number for each thread
     try:
         yield
     finally:
         with _lock:
             _users -= 1
+            # MKL has one number for the process: an earlier reset would change it for callers still inside.
             if _users == 0:
                 torch.set_num_threads(_threads_before)

@@ -1,12 +1,12 @@
-"""Register tiles: the arithmetic of a dense network on blocks that fit the processor's vector registers.
+"""Register tiles: the arithmetic of a dense network on blocks that fit into the processor's vector registers.
 
 Each function makes the numba intrinsic for one vector unit. A matrix is a pointer to its first float and, as
-`name_row`, the floats from one row to the next.
+`name_row`, the number of floats from one row to the next.
 
     B  rows of a batch          I  inputs of a layer         O  outputs of a layer, padded to whole vectors
-    N  columns of a tile: `vectors` vectors side by side
+    N  columns of a tile: `vectors` vectors side by side     J  inputs in a tile of `input_gradient`
 
-Rows of a batch come in tiles of four; what is computed of rows behind its last is never read by a real one.
+Rows of a batch are taken four at a time. Rows behind the batch's last one are computed too, and nothing reads them.
 """
 
 # mypy: allow-untyped-calls
@@ -24,20 +24,23 @@ from insects.training.processor import Lanes
 from insects.training.vectors import FLOAT, INT32, INT64, Emitter, Integer, Pointer, Scalar, vector_intrinsic
 
 TILE_ROWS = 4
-"""Rows of a batch, and inputs of a layer, in a tile."""
+"""Rows of a batch in a tile, and inputs of a layer in a tile of `update`."""
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-"""Adam's constants: torch.optim.Adam's defaults."""
+"""Adam's constants, the defaults of torch.optim.Adam."""
 
 GRADIENT_SCALE = math.sqrt(1 - BETA2)
-"""Gradients are kept times this, so that Adam's second moment takes their plain square."""
+"""Gradients are kept times this factor, so that Adam's second moment adds their plain square."""
 
 
 def _multiply(
     e: Emitter, a: ir.Value, a_row: ir.Value, a_depth: ir.Value, b: ir.Value, b_depth: ir.Value,
     depth: ir.Value, start: list[ir.Value], rows: int,
 ) -> list[ir.Value]:  # fmt: skip
-    """start[r, n] + sum over k of a[r, k] * b[k, n], in registers: `rows` by `len(start) // rows` vectors."""
+    """start[r, n] + sum over k of a[r, k] * b[k, n], all in registers.
+
+    `start` and the result are `rows` by N, row by row. `a_depth` and `b_depth` are the floats from one k to the next.
+    """
     vectors = len(start) // rows
     row_offsets = [e.builder.mul(a_row, INT64(row)) for row in range(rows)]
 
@@ -54,7 +57,7 @@ def _multiply(
 
 
 def affine(lanes: Lanes) -> Any:
-    """z[4, N] = max(floor, x[4, I] @ w[I, N] + bias[N]) for N of `vectors` vectors; bias is w's row behind the last."""
+    """z[4, N] = max(floor, x[4, I] @ w[I, N] + bias[N]), where the bias is the row of w behind the last."""
 
     def emit(
         e: Emitter, vectors: Integer, z: Pointer, z_row: Integer, x: Pointer, x_row: Integer, w: Pointer,
@@ -62,6 +65,7 @@ def affine(lanes: Lanes) -> Any:
     ) -> None:  # fmt: skip
         def tile(width: int) -> None:
             bias = e.offset(w, e.builder.mul(inputs, w_row))
+            # (4, N), the bias in each row
             start = [e.load(e.offset(bias, n * lanes.count)) for n in range(width)] * TILE_ROWS
             sums = _multiply(e, x, x_row, INT64(1), w, w_row, inputs, start, TILE_ROWS)
             for position, value in enumerate(sums):
@@ -75,7 +79,7 @@ def affine(lanes: Lanes) -> Any:
 
 
 def update(lanes: Lanes) -> Any:
-    """One Adam step of w[R, N] and its moments for the gradient x[B, R].T @ dz[B, N], R of 4 or 1, N of `vectors`."""
+    """One Adam step of w[R, N] and its moments m and v for the gradient x[B, R].T @ dz[B, N]; R is 4 or 1."""
 
     def emit(
         e: Emitter, rows: Integer, vectors: Integer, w: Pointer, m: Pointer, v: Pointer, w_row: Integer, x: Pointer,
@@ -85,6 +89,7 @@ def update(lanes: Lanes) -> Any:
 
         def tile(height: int, width: int) -> None:
             start = [e.number(0.0)] * (height * width)
+            # x.T without a copy: along a row of x.T the floats are `x_row` apart.
             for position, g in enumerate(_multiply(e, x, INT64(1), x_row, dz, dz_row, batch, start, height)):
                 row, n = divmod(position, width)
                 places = [e.offset(p, e.builder.mul(w_row, INT64(row)), n * lanes.count) for p in (w, m, v)]
@@ -104,14 +109,18 @@ def update(lanes: Lanes) -> Any:
 def _adam(
     e: Emitter, g: ir.Value, w: ir.Value, m: ir.Value, v: ir.Value, step_size: ir.Value, epsilon: ir.Value
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """Kingma and Ba, arXiv:1412.6980, algorithm 1, in the order of its section 2's last paragraph.
+    """The new w, m and v after step t of Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1).
 
-    g is the gradient times GRADIENT_SCALE. step_size is lr * sqrt(1 - BETA2^t) / (1 - BETA1^t), and epsilon is
-    EPSILON * sqrt(1 - BETA2^t), which is the same step as torch's.
+    In the order that the paper's section 2 names as more efficient: the bias corrections are in the step size, lr *
+    sqrt(1 - BETA2^t) / (1 - BETA1^t). epsilon is EPSILON * sqrt(1 - BETA2^t), which makes it the step of algorithm 1
+    and of torch. g is the gradient times GRADIENT_SCALE.
     """
     b = e.builder
+    # m_t = BETA1 * m_(t-1) + (1 - BETA1) * gradient
     m = e.multiply_add(m, e.number(BETA1), b.fmul(g, e.number((1 - BETA1) / GRADIENT_SCALE)))
+    # v_t = BETA2 * v_(t-1) + (1 - BETA2) * gradient^2
     v = e.multiply_add(g, g, b.fmul(v, e.number(BETA2)))
+    # w_t = w_(t-1) - step_size * m_t / (sqrt(v_t) + epsilon)
     direction = _divide(e, m, b.fadd(_square_root(e, v), epsilon))
     return b.fsub(w, b.fmul(step_size, direction)), m, v
 
@@ -119,9 +128,10 @@ def _adam(
 def _square_root(e: Emitter, x: ir.Value) -> ir.Value:
     if not e.lanes.estimates:
         return e.call(f"llvm.sqrt.v{e.lanes.count}f32", x)
-    # The floor keeps 0 * infinity out; its root is far below epsilon.
+    # The estimate of 1 / sqrt(0) is infinity, and 0 * infinity NaN. The root of the floor is far below epsilon.
     x = e.at_least(x, e.number(1.1754943508222875e-38))
     estimate = e.call("llvm.x86.avx512.rsqrt14.ps.512", x, e.number(0.0), ir.IntType(16)(-1))
+    # One Newton step on sqrt(x): root + root * (1/2 - root * estimate / 2)
     root = e.builder.fmul(x, estimate)
     half = e.builder.fmul(estimate, e.number(0.5))
     error = e.multiply_add(e.builder.fneg(root), half, e.number(0.5))
@@ -132,13 +142,31 @@ def _divide(e: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
     if not e.lanes.estimates:
         return e.builder.fdiv(a, b)
     estimate = e.call("llvm.x86.avx512.rcp14.ps.512", b, e.number(0.0), ir.IntType(16)(-1))
+    # One Newton step on a / b: quotient + quotient * (1 - b * estimate)
     quotient = e.builder.fmul(a, estimate)
     error = e.multiply_add(e.builder.fneg(b), estimate, e.number(1.0))
     return e.multiply_add(quotient, error, quotient)
 
 
 def input_gradient(lanes: Lanes) -> Any:
-    """dx[4, J] = (dz[4, O] @ w[J, O].T) where x[4, J] > 0, else 0, for J = lanes / 4 inputs."""
+    """dx[4, J] = (dz[4, O] @ w[J, O].T) where x[4, J] > 0, else 0, for J = lanes / 4 inputs.
+
+    The sums run along the outputs, and so along the lanes. Each of the 4 * J sums has a vector of partial sums, as many
+    vectors as there are lanes, which `Emitter.row_sums` turns into one. With 8 lanes, so J = 2:
+
+        dz[row]          o0 o1 o2 o3 o4 o5 o6 o7 | o8 o9 ...      O outputs, 8 at a time
+                          *  *  *  *  *  *  *  *
+        w[j]             o0 o1 o2 o3 o4 o5 o6 o7 | o8 o9 ...
+                          |  |  |  |  |  |  |  |
+        sums[row, j]  +=  .  .  .  .  .  .  .  .                  lane l adds up the outputs o with o % 8 == l
+
+        sums[0, 0]   a a a a a a a a
+        sums[0, 1]   b b b b b b b b          row_sums                           row 0  row 1  row 2  row 3
+        sums[1, 0]   c c c c c c c c     -------------------->   total           a  b | c  d | e  f | g  h
+           ...                           lane row * J + j is                       |      |      |      |
+        sums[3, 1]   h h h h h h h h     the sum of sums[row, j]   x[row] > 0      v      v      v      v
+                                                                 dx[row, 0:2]     a b    0 d    e 0    g h
+    """
     inputs = lanes.count // TILE_ROWS
     piece = ir.VectorType(FLOAT, inputs) if inputs > 1 else FLOAT
 
@@ -150,12 +178,13 @@ def input_gradient(lanes: Lanes) -> Any:
             column = e.builder.mul(k, INT64(lanes.count))
             dz_k = [e.load(e.offset(dz, e.builder.mul(dz_row, INT64(row)), column)) for row in range(TILE_ROWS)]
             w_k = [e.load(e.offset(w, e.builder.mul(w_row, INT64(j)), column)) for j in range(inputs)]
+            # sums[row * J + j] += dz[row] * w[j], lane by lane
             return [e.multiply_add(dz_k[i // inputs], w_k[i % inputs], total) for i, total in enumerate(sums)]
 
         total = e.row_sums(e.loop(vectors, [e.number(0.0)] * lanes.count, body))
         for row in range(TILE_ROWS):
             at = e.builder.mul(x_row, INT64(row))
-            active = e.load(e.offset(x, at), piece)
+            active = e.load(e.offset(x, at), piece)  # (J,) of x[row]; with 4 lanes J is 1, and it is no vector
             first = row * inputs
             part = (
                 e.shuffle(total, total, range(first, first + inputs))
