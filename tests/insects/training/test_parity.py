@@ -36,11 +36,25 @@ def states_along_a_run(params: TrialParams, splits: Splits, epochs: tuple[int, .
 
 
 def one_step(state: TrainingState, splits: Splits, engine: Engine) -> TrainingState:
-    """One step on the next batch of the state's own order, at the constant rate."""
+    """One step on the next batch of the state's own order, but for rows at a kink, at the constant rate."""
     rows = batch_order(state.seed, state.trial, state.epoch, len(splits.train_y))[: state.params.batch_size]
+    rows = rows[~at_a_kink(state, splits.train_x[rows])]
     batch = replace(splits, train_x=splits.train_x[rows], train_y=splits.train_y[rows])
     recipe = Recipe(state.epoch + 1, "constant")
     return advance(replace(state, recipe=recipe, status="running"), batch, 1, engine=engine)
+
+
+def at_a_kink(state: TrainingState, x_BF: Floats) -> NDArray[np.bool_]:
+    """Rows `(B,)` that put a hidden unit within float32's rounding of zero.
+
+    Which of ReLU's two gradients they get depends on the order of a sum, so two right engines may differ there.
+    """
+    close_B, hidden = np.zeros(len(x_BF), bool), x_BF.astype(np.float64)
+    for weight, bias in unflatten(state.weights, state.params, state.shape)[:-1]:
+        z, terms = hidden @ weight.T + bias, np.abs(hidden) @ np.abs(weight).T + np.abs(bias)
+        close_B |= (np.abs(z) < 1e-6 * terms).any(axis=1)
+        hidden = np.maximum(z, 0)
+    return close_B
 
 
 def adam_step(after: TrainingState) -> NDArray[np.float64]:
