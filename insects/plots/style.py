@@ -52,7 +52,7 @@ def default_settings() -> Iterator[None]:
     thread at a time, as matplotlib is.
     """
     # The backend is left out: reading it would choose one, and figures here have a canvas of their own.
-    changed = {
+    changed: dict[Any, Any] = {
         name: value for name, value in mpl.rcParamsDefault.items() if name != "backend" and mpl.rcParams[name] != value
     }
     if not changed:  # a context costs 0.4 ms, finding out that none is needed 0.1 ms
