@@ -1,7 +1,4 @@
-"""Figures as matplotlib `Figure` objects or PNG bytes; no pyplot, no files.
-
-A trial's figures come from one `TrialFigures` for the whole study; the others are drawn once and are plain functions.
-"""
+"""Figures of data, trials, studies and evaluations, as matplotlib `Figure` objects or PNG bytes."""
 
 from insects.plots.boundary import evaluation_boundary
 from insects.plots.report import confusion_figure

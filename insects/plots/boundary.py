@@ -1,4 +1,7 @@
-"""A model's decision over the plane of the data, with rows on it. Shapes: N rows, F features."""
+"""Decision boundaries: a model's decision as a coloured map, with rows of the data on it.
+
+Shapes: N rows, F features.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,18 @@ from insects.plots.style import (
 from insects.splits import moments
 
 POINTS = 2000
-"""Most rows of a kind that are drawn; beyond, a sample from a fixed seed."""
+"""Most rows of a kind (training, validation, test) that are drawn; of more, a sample from a fixed seed."""
 
 _BOX = (0.115, 0.115, 0.64, 0.745)  # left, bottom, width, height of the axes in the figure
 
 
 class BoundaryCanvas:
-    """The figure without a model: axes of the plane, legend, rows, and place for a map, a title and marks."""
+    """The figure without a model: axes of the plane, rows and legend, with room for map, title and marks of wrong rows.
+
+    Args:
+        plane: What the axes show.
+        classes: Class names.
+    """
 
     def __init__(self, plane: Plane, classes: Sequence[str]) -> None:
         self.plane, self.classes = plane, classes
@@ -48,7 +56,7 @@ class BoundaryCanvas:
         self.axes.set_xlabel(plane.xlabel, fontsize=NORMAL, color=INK, parse_math=False)
         self.axes.set_ylabel(plane.ylabel, fontsize=NORMAL, color=INK, parse_math=False)
         clean_axes(self.axes)
-        if plane.ylim[0] < 0 and plane.ylim[1] == 1:  # probabilities: the strip below zero has no scale
+        if plane.ylim[0] < 0 and plane.ylim[1] == 1:  # of probabilities; the strip of rows below zero has no scale
             self.axes.set_yticks(np.linspace(0, 1, 6))
         self.wrong = Line2D(
             [],
@@ -64,20 +72,27 @@ class BoundaryCanvas:
         self.axes.add_line(self.wrong)
 
     def scatter(self, points_N2: Floats, y_N: NDArray[np.integer], size: float, edge: str) -> None:
-        """Dots in the colours of their classes, of a diameter of `size` points; wrong rows' rings go round the last."""
+        """Draw rows as dots in the colours of their classes, and fit the rings of wrong rows to these dots.
+
+        Args:
+            points_N2: Places in the units of the axes.
+            y_N: `(N,)` classes in `[0, C)`.
+            size: Diameter in points.
+            edge: Colour of the dots' edges.
+        """
         self.wrong.set_markersize(size + 3)
         self.wrong.set_markeredgewidth(0.3 * size)
         colours = class_colours(len(self.classes))[y_N] / 255
         self.axes.scatter(*points_N2.T, s=size**2, c=colours, edgecolors=edge, linewidths=0.6, zorder=2)
 
     def legend(self, extra: Sequence[Line2D]) -> None:
-        """Class names, `extra`, and the mark of wrong rows, at the right."""
+        """Draw the legend at the right: class names, `extra`, and the mark of wrong rows."""
         self.wrong.set_label("wrong")
         class_legend(self.figure, self.classes, [*extra, self.wrong])
 
     @property
     def box(self) -> tuple[slice, slice]:
-        """Rows and columns of pixels inside the axes."""
+        """The rows and columns of pixels inside the axes."""
         width, height = (round(inches * self.figure.dpi) for inches in self.figure.get_size_inches())
         left, bottom, wide, high = _BOX
         rows = slice(round((1 - bottom - high) * height), round((1 - bottom) * height))
@@ -85,7 +100,17 @@ class BoundaryCanvas:
 
 
 class TrialBoundary:
-    """Draws one model after the other over the same rows; everything but map, marks and title is drawn once."""
+    """Draws the decision boundaries of one model after the other over the same rows.
+
+    Everything except map, marks and title is drawn once.
+
+    Args:
+        plane: What the axes show.
+        classes: Class names.
+        train: Standardized training rows `(N, F)` and their classes `(N,)`.
+        valid: The same of the validation rows.
+        unit: What a row is to the user, for the legend.
+    """
 
     def __init__(
         self,
@@ -131,16 +156,16 @@ class TrialBoundary:
 
 
 class Overlay:
-    """A transparent drawing `(height, width, 4)`, ready to be laid over pixels of the same height and width."""
+    """A transparent drawing `(height, width, 4)` that can be blended onto pixels of the same height and width."""
 
     def __init__(self, rgba: Pixels) -> None:
         self._rows, self._columns = np.nonzero(rgba[..., 3])
         drawn = rgba[self._rows, self._columns].astype(np.uint16)
         self._under = 255 - drawn[:, 3:]
-        self._ink = drawn[:, :3] * drawn[:, 3:] + 127  # to round, not cut, when divided by 255
+        self._ink = drawn[:, :3] * drawn[:, 3:] + 127  # 127: the division by 255 then rounds
 
     def put_on(self, pixels: Pixels) -> None:
-        """Blend onto opaque RGBA pixels in place; only what is drawn is touched."""
+        """Blend onto opaque RGBA pixels in place."""
         under = pixels[self._rows, self._columns, :3]
         pixels[self._rows, self._columns, :3] = (under * self._under + self._ink) // 255
 
@@ -155,10 +180,16 @@ def evaluation_boundary(
     title: str = "test rows",
     unit: str = "row",
 ) -> Figure:
-    """The model's decision with the test rows on it, the wrong ones marked and counted in the title.
+    """The model's decision with the test rows on it, the wrong ones ringed and counted in the title.
 
-    Args: predict_raw: rows as the user has them `(N, F)` to logits `(N, C)`. x_NF: `(N, F)` float32, such rows.
-    y_N: `(N,)` in `[0, C)`. unit: what a row is to the user.
+    Args:
+        features: Feature names.
+        classes: Class names.
+        predict_raw: Unstandardized rows `(N, F)` to logits `(N, C)`.
+        x_NF: `(N, F)` float32, unstandardized test rows.
+        y_N: `(N,)` classes in `[0, C)`.
+        title: The first words of the title.
+        unit: What a row is to the user: the texts say `test image` for `image`.
     """
     mean_F, std_F = moments(x_NF)
     standardized_NF = standardized(x_NF, mean_F, std_F)
@@ -186,7 +217,7 @@ def evaluation_boundary(
 
 
 def dot_size(rows: int) -> float:
-    """Diameter in points of a dot among `rows` of them: the more, the smaller."""
+    """Diameter in points of each of `rows` dots; many dots are smaller."""
     return float(np.clip(6 * (400 / max(rows, 1)) ** 0.4, 3.6, 6))
 
 

@@ -1,4 +1,4 @@
-"""Figures that compare a study's trials: what its parameters have to do with the loss. Shapes: N trials."""
+"""Figures that compare the trials of a study: importances, slices and parallel coordinates. Shapes: N trials."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ from insects.plots.trial_axes import (
 from insects.trial import TrialResult
 
 LINES = 500
-"""Most trials drawn as lines: the best hundred and an even sample of the rest."""
+"""Most trials that are drawn as lines: the best hundred and an even sample of the others."""
 
 RELIABLE = 50
-"""Trials from which on importances are more than a rough guess, as their authors say."""
+"""With fewer trials the figure calls importances a rough guess, as the authors of PED-ANOVA do."""
 
 _LABEL_AT, _RIGHT = 0.018, 0.985  # of the width of the slices: centre of the y label, end of the panels
 
@@ -60,7 +60,13 @@ _ORDER = LinearSegmentedColormap.from_list("order", ["#c3dcee", TRAIN, "#022b4a"
 
 @default_settings()
 def importance_figure(shares: Mapping[str, float], trials: int, top: float) -> Figure:
-    """Bars of the parameters' importances, in the order given; `trials` were compared, `top` of them as the best."""
+    """Bars of the parameters' importances.
+
+    Args:
+        shares: Share of the importance by parameter, in the order to draw.
+        trials: Number of trials compared.
+        top: Share of them that counts as the best.
+    """
     figure = new_figure()
     axes = figure.add_axes((0.27, 0.115, 0.64, 0.745))
     places = np.arange(len(shares))[::-1]
@@ -82,7 +88,15 @@ def importance_figure(shares: Mapping[str, float], trials: int, top: float) -> F
 
 @default_settings()
 def slice_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | None:
-    """The loss against each parameter that varies, later trials darker; None where there is nothing to draw."""
+    """The loss against each parameter that varies; later trials are darker.
+
+    Args:
+        results: The study's trials.
+        bounds: What was searched, by parameter.
+
+    Returns:
+        The figure, or None if no parameter varies or no trial has a finite loss.
+    """
     panels, loss_N = varying_axes(results, bounds), losses(results)
     finite_N = np.isfinite(loss_N)
     if not panels or not finite_N.any():
@@ -132,14 +146,22 @@ def _room_for_losses(figure: Figure, limits: tuple[float, float]) -> float:
 
 @default_settings()
 def parallel_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | None:
-    """A line a trial through its parameters to its loss; None where there is nothing to draw."""
+    """A line for each trial through its parameters to its loss; lines of better trials are darker.
+
+    Args:
+        results: The study's trials.
+        bounds: What was searched, by parameter.
+
+    Returns:
+        The figure, or None if no parameter varies or no trial has a finite loss.
+    """
     parameters, loss_N = varying_axes(results, bounds), losses(results)
     finite_N = np.isfinite(loss_N)
     if not parameters or not finite_N.any():
         return None
     low, high = _limits(loss_N)
     level_N = np.log(np.where(finite_N, loss_N, high) / low) / np.log(high / low)
-    level_N[~finite_N] = 1.06
+    level_N[~finite_N] = 1.06  # above the axis
     best = best_trial(results)
     heights_N = np.column_stack([*(parameter.shares(parameter.spread(best)) for parameter in parameters), level_N])
     norm = LogNorm(*colour_bounds(loss_N), clip=True)
@@ -178,7 +200,7 @@ def _limits(loss_N: Values) -> tuple[float, float]:
 
 
 def _worst_first(loss_N: Values) -> NDArray[np.intp]:
-    """Trials to draw as lines, the best last and so on top."""
+    """Indices of the trials to draw as lines, the best last, which is on top."""
     ranked = np.argsort(loss_N, kind="stable")
     if len(ranked) > LINES:
         best = LINES // 5
@@ -187,7 +209,7 @@ def _worst_first(loss_N: Values) -> NDArray[np.intp]:
 
 
 def _upright(axes: Any, place: float, ticks: Sequence[tuple[float, str]]) -> None:
-    """One of the parallel axes, with its labels left of it."""
+    """Draw one of the parallel axes, with its tick labels at the left."""
     axes.axvline(place, color=MUTED, linewidth=1.2, zorder=3)
     for height, text in ticks:
         axes.plot([place - 0.02, place], [height, height], color=MUTED, linewidth=1.2, zorder=3)

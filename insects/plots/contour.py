@@ -1,6 +1,6 @@
-"""The loss over two parameters as coloured points, on a smooth surface where the trials are enough for one.
+"""The contour figure: the loss over two parameters, as coloured points on a smooth surface.
 
-Shapes: N trials, G points of a grid a side.
+Shapes: N trials, G points along each side of a grid.
 """
 
 from __future__ import annotations
@@ -34,14 +34,23 @@ from insects.plots.trial_axes import (
 from insects.trial import TrialResult
 
 FEWEST_SMOOTHED = 12
-"""Complete trials from which on a surface is drawn: of fewer it would be invented."""
+"""With fewer complete trials there is no surface: most of it would be invented."""
 
 _GRID = 61
 
 
 @default_settings()
 def contour_figure(results: Sequence[TrialResult], names: Sequence[str], bounds: Bounds) -> Figure | None:
-    """The loss over the first two of the parameters `names` that vary; None where fewer do, or with too few trials."""
+    """The loss over two parameters.
+
+    Args:
+        results: The study's trials.
+        names: Parameters, the most important first; the first two that vary are drawn.
+        bounds: What was searched, by parameter.
+
+    Returns:
+        The figure, or None if fewer than two parameters vary or fewer than four trials have a finite loss.
+    """
     finite = [result for result in results if np.isfinite(result.valid_loss)]
     axes_by_name = {parameter.name: parameter for parameter in varying_axes(finite, bounds)}
     chosen = [axes_by_name[name] for name in names if name in axes_by_name][:2]
@@ -75,7 +84,7 @@ def contour_figure(results: Sequence[TrialResult], names: Sequence[str], bounds:
 
 
 def _colour_bar(figure: Figure, low: float, high: float, beyond: bool) -> None:
-    """Right of the axes, with at least two ticks, and an arrow if there are losses beyond its upper end."""
+    """Draw the colour bar right of the axes, with at least two ticks; an arrow means losses beyond its upper end."""
     place = figure.add_axes((0.85, 0.115, 0.025, 0.745))
     colours = ScalarMappable(LogNorm(low, high), LOSS_COLOURS)
     bar = figure.colorbar(colours, cax=place, label=LOSS_LABEL, extend="max" if beyond else "neither")
@@ -88,14 +97,15 @@ def _colour_bar(figure: Figure, low: float, high: float, beyond: bool) -> None:
 
 
 def _smooth(x_N: Values, y_N: Values, value_N: Values) -> NDArray[Any]:
-    """Means `(G, G)` weighted by a normal kernel (Nadaraya and Watson, 1964) on the unit square; far off masked.
+    """The values smoothed on a grid `(G, G)` over the unit square, masked where no trial is near.
 
-    The kernel narrows with the trials as N^(-1/6), Scott's rule in two dimensions.
+    The kernel regression of Nadaraya and Watson (1964) with a normal kernel.
     """
+    # Scott's rule in two dimensions: the kernel narrows with the trials as N^(-1 / (2 + 4)).
     width = 0.3 * len(value_N) ** (-1 / 6)
     grid = np.linspace(0, 1, _GRID)
     near_x, near_y = (np.exp(-0.5 * ((grid[:, None] - at) / width) ** 2) for at in (x_N, y_N))
-    weight = near_y @ near_x.T
+    weight = near_y @ near_x.T  # (G, G), the sum of all kernels
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = (near_y * value_N) @ near_x.T / weight
     return np.ma.masked_where(weight < np.exp(-2), mean)

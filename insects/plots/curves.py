@@ -1,4 +1,4 @@
-"""A trial's loss and accuracy over its epochs. E: epochs."""
+"""Learning curves: loss and accuracy of a trial over its epochs. E: epochs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,18 @@ from insects.plots.style import (
 from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set_logarithmic
 
 _STILLS_KEPT = 12
-_ACCURACY_STARTS = (80, 0)  # in per cent; few, so that few layers are drawn
+_ACCURACY_STARTS = (80, 0)  # in per cent; only two, so that most trials share a still layer
 
 Limits = tuple[int, float, float, int]
-"""Epochs, lowest and highest loss, lowest accuracy: all that the unchanging layer depends on."""
+"""Epochs, lowest and highest loss, lowest accuracy: all that the still layer depends on."""
 
 
 class LossCurves:
-    """Draws histories, one after the other; axes with the same limits are drawn once."""
+    """Draws one history after the other; the still layer of axes with the same limits is drawn once.
+
+    Args:
+        unit: What a row is to the user, for the legend.
+    """
 
     def __init__(self, unit: str) -> None:
         figure = new_figure()
@@ -43,7 +47,7 @@ class LossCurves:
         self._heading = Heading()
         self._lines: list[Line2D] = []
         for axes, quantity in ((self._loss, "cross entropy (nats)"), (self._accuracy, "accuracy (%)")):
-            # The thin line is drawn over the thick one: where they coincide both are seen.
+            # The thin line is drawn over the thick one, so that both can be seen where they coincide.
             for colour, width in ((VALID, 3), (TRAIN, 1.4)):
                 line = Line2D([], [], color=colour, linewidth=width, marker="o", markersize=1.2 + 1.8 * width)
                 axes.add_line(line)
@@ -77,7 +81,8 @@ class LossCurves:
             handlelength=1.6,
             columnspacing=2,
         )
-        for mark in (*self._lines, self._best, self._lost):  # the limits hold all values, but not all of a marker
+        # The limits contain all values, but not all of each marker.
+        for mark in (*self._lines, self._best, self._lost):
             mark.set_clip_on(False)
         self._artists = (
             *self._best_lines,
@@ -109,7 +114,7 @@ class LossCurves:
             rule.set_ydata([0, 1] if has_best else [])
         self._best.set_data(([best_epoch], [shown_E4[best_epoch - 1, 2]]) if has_best else ([], []))
         lost_E = epochs_E[~np.isfinite(history_E4[:, [0, 2]]).all(axis=1)]
-        # Centred at the upper edge: where a loss without a number would have gone.
+        # At the upper edge, the place of an infinite loss.
         self._lost.set_data(lost_E, np.full(len(lost_E), limits[2]))
         self._layers.pixels[:] = still
         self._layers.draw_over(self._artists)
@@ -117,7 +122,7 @@ class LossCurves:
         return png(self._layers.pixels)
 
     def _still(self, limits: Limits) -> Pixels:
-        """The layer below the curves, from the last few kept; sets the axes to `limits`."""
+        """Set the axes to `limits`; returns the layer below the curves, from the last few if it is one of them."""
         epochs, low, high, accuracy_low = limits
         margin = max(0.5, 0.02 * epochs)
         for axes in (self._loss, self._accuracy):
@@ -143,7 +148,7 @@ class LossCurves:
 
 
 def _limits(shown_E4: NDArray[np.float64]) -> Limits:
-    """Axis limits that hold the finite values, rounded outwards so that many trials share them."""
+    """Axis limits that contain the finite values, rounded outwards so that many trials share them."""
     losses, accuracies = shown_E4[:, [0, 2]], shown_E4[:, [1, 3]]
     low, high = (np.nanmin(losses), np.nanmax(losses)) if np.isfinite(losses).any() else (0.1, 1.0)
     low, high = rounded_down(float(low) * 0.95), rounded_up(float(high) * 1.05)
@@ -153,13 +158,19 @@ def _limits(shown_E4: NDArray[np.float64]) -> Limits:
 
 
 def summary(history_E4: NDArray[np.float64], best_epoch: int, lost_E: NDArray[np.int_]) -> str:
-    """The line below the title. lost_E: epochs whose loss is not finite; best_epoch: from 1, 0 if there is none."""
+    """The line below the title.
+
+    Args:
+        history_E4: `(E, 4)`, columns `insects.training.METRICS`.
+        best_epoch: From 1; 0 if there is none.
+        lost_E: Epochs (from 1) whose loss is not finite.
+    """
     floored = floor_note(history_E4[:, [0, 2]])
     if best_epoch == 0:
         return "; ".join(filter(None, (f"no epoch with a finite validation loss ({len(history_E4)} trained)", floored)))
     _, _, loss, accuracy = history_E4[best_epoch - 1]
     best = f"best epoch {best_epoch}: validation loss {loss:.4g}"
     lost = f"loss not finite in epoch {lost_E[0]}" if len(lost_E) else ""
-    if not (lost and floored):  # there is no room for all three, and the accuracy is in the panel below
+    if not (lost and floored):  # there is no room for three notes, and the accuracy is in the panel below
         best += f", accuracy {100 * accuracy:.1f} %"
     return "; ".join(filter(None, (best, lost, floored)))

@@ -1,7 +1,7 @@
-"""The two lines above a trial's figure, written straight into its pixels.
+"""The title lines of a trial's figures, written into the pixels by Pillow.
 
-matplotlib takes 6 ms for a line of text it has not drawn before, as much as for all the rest; Pillow takes 0.5 ms
-for the same font, matplotlib's own DejaVu Sans.
+matplotlib takes 6 ms for a line of text it has not drawn before, as much as for the rest of the figure; Pillow takes
+0.5 ms for the same font, matplotlib's own DejaVu Sans.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ _PIXELS_A_POINT = 100 / 72
 
 
 class Heading:
-    """Title in bold, and below it a line in grey."""
+    """Writes a title in bold and a grey line below it."""
 
     def __init__(self) -> None:
         self._lines = [("DejaVuSans-Bold.ttf", LARGE, INK, 27), ("DejaVuSans.ttf", NORMAL, MUTED, 52)]
 
     def write(self, pixels: Pixels, title: str, subtitle: str) -> None:
-        """Onto `pixels` `(height, width, 3 or 4)`, white where the lines go.
+        """Write both lines. A line that is too long is smaller, and cut at the edge if still too long.
 
-        A line that is too long is smaller, and then cut at the edge.
+        Args:
+            pixels: `(height, width, 3 or 4)`; overwritten with white where the lines are.
+            title: The first line.
+            subtitle: The second line.
         """
         for text, (face, size, colour, baseline) in zip((title, subtitle), self._lines, strict=True):
             area = pixels[baseline - _ASCENT : baseline + _DESCENT, _LEFT:, :3]
@@ -44,5 +47,5 @@ class Heading:
 @cache
 def _font(face: str, points: float) -> ImageFont.FreeTypeFont:
     fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    # The basic layout is in every build of Pillow, so figures do not depend on which one is installed.
+    # Every build of Pillow has the basic layout, so figures do not depend on the build that is installed.
     return ImageFont.truetype(fonts / face, points * _PIXELS_A_POINT, layout_engine=ImageFont.Layout.BASIC)

@@ -1,6 +1,6 @@
 """Figures of images: samples of each class, and the images that a model gets wrong.
 
-Shapes: M images shown, N images in all, S image size, C classes.
+Shapes: M images shown, N images in total, S image size, C classes.
 """
 
 from __future__ import annotations
@@ -36,10 +36,16 @@ _COLUMNS = 5
 def sample_grid(
     pixels_M3SS: Pixels, y_M: NDArray[np.integer], y_N: NDArray[np.integer], classes: Sequence[str]
 ) -> Figure:
-    """A row of sample images a class, under the class's name and number of images.
+    """A row of sample images for each class, under the class's name and number of images.
 
-    Args: pixels_M3SS, y_M: the images to show, at most 5 of a class are. y_N: the classes of all images.
-    Raises: ValueError: there is no image to show.
+    Args:
+        pixels_M3SS: `(M, 3, S, S)` uint8, images to show; at most 5 of a class and 12 classes are drawn.
+        y_M: `(M,)` their classes.
+        y_N: `(N,)` the classes of all images.
+        classes: Class names.
+
+    Raises:
+        ValueError: There is no image to show, or another number of classes.
     """
     if not len(pixels_M3SS) or len(pixels_M3SS) != len(y_M):
         raise ValueError(f"a class for each of at least one image, found {len(y_M)} for {len(pixels_M3SS)}")
@@ -65,11 +71,18 @@ def mistakes_grid(
     title: str,
     images: str = "images",
 ) -> Figure:
-    """The images that are taken for another class, with both names; those the model is surest of come first.
+    """The images that the model takes for another class, with both names; its most confident mistakes come first.
 
-    Args: read: positions `(M,)` of images to their pixels `(M, 3, S, S)`; asked once, for those that are shown.
-    images: what they are called.
-    Raises: ValueError: the arrays disagree on N, or N is 0.
+    Args:
+        read: Positions `(M,)` of images to their pixels `(M, 3, S, S)`; called once, for the images that are shown.
+        y_N: `(N,)` true classes.
+        logits_NC: `(N, C)` float.
+        classes: Class names.
+        title: First line of the heading.
+        images: What the images are called in the heading.
+
+    Raises:
+        ValueError: The arrays disagree on N, or N is 0.
     """
     if not len(y_N) == len(logits_NC) > 0:
         raise ValueError(f"a class for each row of logits and at least one, found {len(y_N)} for {len(logits_NC)}")
@@ -100,10 +113,7 @@ def _without_mistakes(title: str, statement: str) -> Figure:
 
 
 def _mosaic(tiles: Sequence[Pixels] | Pixels, places: Sequence[tuple[int, int]], above: int) -> tuple[Figure, Any]:
-    """Tiles `(3, S, S)` on a page by line and column, with `above` pixels of room over each, and axes in pixels.
-
-    One image on one axes: an axes for each tile would take seconds.
-    """
+    """A figure of tiles `(3, S, S)` at places (line, column), with `above` pixels over each, and its axes in pixels."""
     lines = 1 + max((line for line, _ in places), default=-1)
     width, height = _corner(lines, _COLUMNS, 0)[0] - _GAP + _MARGIN, _corner(lines, 0, above)[1] - above
     page = np.full((height, width, 3), 255, np.uint8)
@@ -113,6 +123,7 @@ def _mosaic(tiles: Sequence[Pixels] | Pixels, places: Sequence[tuple[int, int]],
         page[top : top + _TILE, left : left + _TILE] = np.asarray(
             image.resize((_TILE, _TILE), Image.Resampling.BICUBIC)
         )
+    # All tiles are one image on one axes: an axes for each tile would take seconds.
     figure = new_figure(width / 100, height / 100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()

@@ -1,6 +1,6 @@
-"""The plane on which decisions are drawn: both features, one feature and its probabilities, or a projection of many.
+"""The plane of a decision boundary: two features, one feature and its probabilities, or a projection of many features.
 
-Shapes: N rows, F features, C classes, G points of the grid (`grid * grid`, the first row of points at the top).
+Shapes: N rows, F features, C classes, G grid points (`grid * grid`, first row at the top).
 """
 
 from __future__ import annotations
@@ -20,18 +20,30 @@ from insects.plots.style import Pixels, class_colours, drawable
 Predict = Callable[[Floats], Floats]
 """Rows `(N, F)` to logits `(N, C)`."""
 
-PAINTED = 160  # least points a side that are coloured, before the colours are stretched to pixels
-COARSE_GRID = 33  # points a side for thumbnails
+PAINTED = 160
+"""Fewest points along a side that get a colour; the colours are then stretched to pixels."""
+COARSE_GRID = 33
+"""Points along a side at which the network is asked for a thumbnail."""
 GRID_NUMBERS = 4_000_000
+"""Most numbers (points times features) of a grid; it bounds the time of networks with many features."""
 PROJECTED_ROWS = 600
+"""Most rows from which principal components are computed."""
 LARGEST = float(np.finfo(np.float32).max)
-"""Of the numbers that are drawn."""
+"""The largest number that is drawn."""
 
 _STRIP = 0.22  # share of the 1-D figure below the probabilities, where the rows are
 
 
 class Plane(Protocol):
-    """Where a figure's map and points are. Limits and points are in the units of the axes."""
+    """What the axes of a figure show, and how rows and a model's decision are drawn there.
+
+    Attributes:
+        xlim: Limits of the x axis, in its units.
+        ylim: Limits of the y axis.
+        xlabel: Name of the x axis.
+        ylabel: Name of the y axis.
+        kind: What the map shows, for the line below the title.
+    """
 
     xlim: tuple[float, float]
     ylim: tuple[float, float]
@@ -40,18 +52,33 @@ class Plane(Protocol):
     kind: str
 
     def points(self, x_NF: Floats) -> Floats:
-        """Standardized rows to `(N, 2)`."""
+        """Standardized rows `(N, F)` to places `(N, 2)` in the units of the axes."""
 
     def paint(self, predict: Predict, width: int, height: int) -> Pixels:
-        """The map `(height, width, 3)`, first row at the top; `predict` takes standardized rows."""
+        """The map of a model's decision.
+
+        Args:
+            predict: Standardized rows `(N, F)` to logits `(N, C)`.
+            width: Pixels.
+            height: Pixels.
+
+        Returns:
+            `(height, width, 3)`, first row at the top.
+        """
 
 
 def plane_for(
     features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int, of: str = ""
 ) -> Plane:
-    """The plane that shows rows `(N, F)`, standardized by `mean_F` and `std_F`, best.
+    """The plane for data with so many features: as they are up to two, projected beyond.
 
-    of: what principal components are named after, where it is not the features.
+    Args:
+        features: Feature names.
+        x_NF: `(N, F)` float32, standardized rows, which decide the limits.
+        mean_F: What was subtracted from the features.
+        std_F: What they were then divided by.
+        classes: Number of classes.
+        of: What the principal components are of, for the names of the axes; by default the number of features.
     """
     if len(features) == 1:
         return OneFeature(features[0], x_NF, mean_F, std_F, classes)
@@ -61,7 +88,8 @@ def plane_for(
 
 
 def standardized(raw_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
-    """Raw rows `(N, F)` standardized, by way of float64: a difference of two float32 may be too large for one."""
+    """Unstandardized rows `(N, F)`, standardized."""
+    # float64, because the difference of two float32 may be too large for one.
     x_NF = raw_NF.astype(np.float64)
     x_NF -= mean_F
     x_NF /= std_F
@@ -69,7 +97,7 @@ def standardized(raw_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
 
 
 def raw(x_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
-    """Standardized rows `(N, F)` as the user has them; what no float32 holds becomes the largest one."""
+    """Standardized rows `(N, F)` in the units of the data; numbers beyond float32 become its largest one."""
     raw_NF = x_NF.astype(np.float64)
     raw_NF *= std_F
     raw_NF += mean_F
@@ -77,7 +105,8 @@ def raw(x_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
 
 
 def robust_limits(values_N: Floats) -> tuple[float, float]:
-    """Limits that hold all values, or if a few lie far out, all but those; a float32 holds any point between them."""
+    """Axis limits that contain all values, or if a few lie far out, all others. They fit into float32."""
+    # A value is far out if it is half the spread of the inner 98 % beyond their ends.
     inner_low, inner_high = np.quantile(values_N.astype(np.float64), (0.01, 0.99)).tolist()
     spread = inner_high - inner_low
     low = max(float(values_N.min()), inner_low - 0.5 * spread)
@@ -88,7 +117,7 @@ def robust_limits(values_N: Floats) -> tuple[float, float]:
 
 @dataclass
 class _Flat:
-    """A plane that is two straight directions in the space of the standardized rows."""
+    """A plane along two straight directions in the space of the standardized rows."""
 
     painter: Painter
     xlim: tuple[float, float]
@@ -98,10 +127,10 @@ class _Flat:
     kind: str
     grid: int
     features: int
-    rows: dict[int, Floats] = field(default_factory=dict)  # standardized rows of a small grid by its points a side
+    rows: dict[int, Floats] = field(default_factory=dict)  # standardized rows of a small grid, by `grid`
 
     def inverse(self, points_G2: Floats) -> Floats:
-        """Points in the units of the axes to standardized rows `(G, F)`."""
+        """Points `(G, 2)` in the units of the axes to standardized rows `(G, F)`."""
         raise NotImplementedError
 
     def paint(self, predict: Predict, width: int, height: int) -> Pixels:
@@ -115,7 +144,7 @@ class _Flat:
         return stretched(self.painter.colours(logits_CHW), width, height)
 
     def _grid_rows(self, grid: int) -> Iterator[Floats]:
-        """The grid's standardized rows: kept where they are few numbers, else block by block, made each time."""
+        """Blocks of the grid's standardized rows. A grid of a single block is kept for the next call."""
         if grid in self.rows:
             yield self.rows[grid]
             return
@@ -130,7 +159,7 @@ class _Flat:
 
 
 class TwoFeatures(_Flat):
-    """Both features, in raw units."""
+    """Two features, in their own units."""
 
     def __init__(self, features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int) -> None:
         self.mean_F, self.std_F = mean_F, std_F
@@ -151,7 +180,7 @@ class TwoFeatures(_Flat):
 
 
 class Projection(_Flat):
-    """The plane of the first two principal components of (a sample of) the standardized rows."""
+    """The plane of the first two principal components of the standardized rows, or of a sample of them."""
 
     def __init__(self, x_NF: Floats, classes: int, of: str) -> None:
         self.centre_F, self.directions_2F, shares = principal_plane(sample(x_NF, PROJECTED_ROWS))
@@ -181,7 +210,7 @@ class Projection(_Flat):
 
 
 class OneFeature:
-    """One feature from left to right; above a strip of rows its classes' probabilities, stacked."""
+    """One feature along x, the stacked probabilities of the classes along y, and a strip of rows below them."""
 
     ylabel = "probability, stacked by class"
     kind = "probability of each class"
@@ -195,7 +224,7 @@ class OneFeature:
         self._colours = np.round(255 - (255 - class_colours(classes).astype(float)) * strength).astype(np.uint8)
 
     def points(self, x_N1: Floats) -> Floats:
-        """See `Plane`; heights within the strip are drawn from a fixed seed."""
+        """See `Plane`; heights within the strip are random, from a fixed seed."""
         jitter = np.random.Generator(np.random.PCG64(0)).random(len(x_N1), dtype=np.float32)
         height = np.float32(self.ylim[0]) * (np.float32(0.12) + np.float32(0.76) * jitter)
         return np.stack([raw(x_N1, self.mean_F, self.std_F)[:, 0], height], axis=1)
@@ -208,6 +237,7 @@ class OneFeature:
         weight = np.exp(shifted)
         stacked_WC = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
         level_H = (np.arange(round(height * (1 - _STRIP)))[::-1] + 0.5) / round(height * (1 - _STRIP))
+        # The class at a height is the first whose stacked probability reaches it.
         top_HW = (stacked_WC.T[None, :-1] < level_H[:, None, None]).sum(axis=1)
         pixels = np.full((height, width, 3), 255, np.uint8)
         pixels[: len(level_H)] = self._colours[top_HW]
@@ -220,15 +250,15 @@ def sample(x_NF: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
 
 
 def sample_index(total: int, rows: int) -> NDArray[np.int64]:
-    """Which of `total` rows to draw if at most `rows` may be: increasing, the same for the same two numbers."""
+    """Indices, increasing, of at most `rows` of `total` rows, chosen from a fixed seed."""
     if total <= rows:
         return np.arange(total)
     return np.sort(np.random.Generator(np.random.PCG64(0)).choice(total, rows, replace=False))
 
 
 def grid_points(features: int) -> int:
-    """Points a side at which the network is asked: fewer where many features make each one dear.
+    """Points along a side at which the network is asked, fewer for many features.
 
-    With 51, interpolated, 0.14 % of a spiral's pixels get another class than when every pixel is asked.
+    With 51 points and interpolation, 0.14 % of the pixels of a spiral get another class than with a point per pixel.
     """
     return int(np.clip(np.sqrt(GRID_NUMBERS / features), 31, 51))

@@ -1,4 +1,4 @@
-"""Principal components, some numbers at a time: images make millions of columns. Shapes: N rows, F features."""
+"""Principal components, computed in blocks: images have millions of features. Shapes: N rows, F features."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 from insects.mlp import Floats
 
 AT_ONCE = 1 << 25
-"""Most numbers of a block, 128 MB of float32. What fits into one block is computed in one."""
+"""Most numbers in a block, 128 MB of float32."""
 
 
 def principal_plane(x_NF: Floats) -> tuple[Floats, Floats, tuple[float, float]]:
-    """Mean `(F,)`, the first two principal directions `(2, F)` and the shares of variance along them.
+    """The plane of the first two principal components.
 
-    By the eigenvectors of the smaller of covariance and Gram matrix; each direction's largest entry is positive.
+    Args:
+        x_NF: `(N, F)` float32.
+
+    Returns:
+        The mean `(F,)`, the two directions `(2, F)` and the shares of variance along them. The largest entry of each
+        direction is positive.
     """
+    # Eigenvectors of the smaller of two matrices: covariance (F, F) or Gram (N, N).
     centre_F = x_NF.mean(axis=0)
     by_feature = x_NF.shape[1] <= len(x_NF)
     if by_feature:
@@ -30,6 +36,7 @@ def principal_plane(x_NF: Floats) -> tuple[Floats, Floats, tuple[float, float]]:
     if by_feature:
         directions = vectors.T
     else:
+        # An eigenvector u of X @ X.T gives the eigenvector X.T @ u of X.T @ X.
         directions = np.concatenate([vectors.T @ block for block in _centred_blocks(x_NF, centre_F)], axis=1)
     directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
     peak = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
@@ -39,13 +46,13 @@ def principal_plane(x_NF: Floats) -> tuple[Floats, Floats, tuple[float, float]]:
 
 
 def _centred_blocks(x_NF: Floats, centre_F: Floats) -> Iterator[NDArray[np.float64]]:
-    """Blocks of columns, less their means."""
+    """Blocks of columns `(N, B)`, with their means subtracted."""
     for block in row_blocks(x_NF.shape[1], len(x_NF)):
         yield (x_NF[:, block] - centre_F[block]).astype(np.float64)
 
 
 def row_blocks(rows: int, columns: int) -> list[slice]:
-    """Consecutive slices of the rows, each of at most `AT_ONCE` numbers and at least one row.
+    """Consecutive slices of the rows, each of at most `AT_ONCE` numbers or a single row.
 
     Examples:
         >>> row_blocks(3, AT_ONCE // 2)

@@ -1,4 +1,4 @@
-"""Figures of an evaluation."""
+"""The confusion matrix of an evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from insects.plots.style import (
 )
 
 NUMBERED_CLASSES = 30
-"""With more classes than this the cells hold no numbers and not every class is named."""
+"""With more classes than this the cells have no numbers and not every class is named."""
 
 _LONGEST_NAME = 24  # characters
 _BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#0072B2", "#03355c"])
@@ -34,7 +34,12 @@ _BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#00
 
 @default_settings()
 def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
-    """Counts of true by predicted class; a cell's colour is its share of the true class."""
+    """Counts of true by predicted class; the colour of a cell is its share of the true class.
+
+    Args:
+        report: The evaluation.
+        title: First line of the heading.
+    """
     count = len(report.classes)
     numbered = count <= NUMBERED_CLASSES
     named = np.arange(count) if numbered else np.unique(np.linspace(0, count - 1, 20).round().astype(int))
@@ -42,7 +47,7 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
     names = [drawable(report.classes[c][len(shared) :], _LONGEST_NAME) for c in named]
     longest = max(map(len, names))
 
-    # All in inches, by the length of the names, so that none is cut off.
+    # All lengths are in inches. The page grows with the names, so that none is cut off.
     side = float(np.clip(1.6 + 0.4 * count, 3.4, 9))
     name_room = 0.085 * longest
     slanted = name_room > side / len(names)
@@ -80,17 +85,17 @@ def confusion_figure(report: Report, title: str = "confusion matrix") -> Figure:
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Whole words that all names begin with, if without them fewer names are cut."""
+    """The words that all names begin with, if some name is too long to be drawn whole; otherwise nothing."""
     if len(names) < 2 or max(map(len, names)) <= _LONGEST_NAME:
         return ""
-    # What the first and the last in order have in common all between them have.
+    # What the first and the last name in order have in common, all names between them have.
     pairs = zip(min(names), max(names), strict=False)
     shared = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return shared[: shared.rfind(" ") + 1]
 
 
 def _number_cells(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
-    """Counts in the cells that have any, and thin lines between the cells."""
+    """Write the counts that are not zero into the cells, and draw thin lines between the cells."""
     count = len(confusion)
     size = float(np.clip(12.5 - 0.2 * count, 6.5, 11))
     for true, predicted in zip(*np.nonzero(confusion), strict=True):

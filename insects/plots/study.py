@@ -1,4 +1,4 @@
-"""Figures of a whole study."""
+"""Figures of a whole study: the atlas of decision maps and the optimization history."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from insects.plots.style import (
 from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set_logarithmic
 
 ATLAS_MAPS = 100
-"""Most maps on one page."""
+"""Most maps in an atlas."""
 
-_NARROWEST, _HEAD = 5.0, 0.7  # inches: of the page for its title, and above the maps
+_NARROWEST, _HEAD = 5.0, 0.7  # inches: width that the title needs, and room above the maps
 
 State = Literal["complete", "pruned", "failed"]
 
@@ -46,12 +46,18 @@ def boundary_atlas(
     classes: Sequence[str] = (),
     plane: Plane | None = None,
 ) -> Figure:
-    """All trials' decision maps on one page, in the order given (best first), each under its title.
+    """The decision maps of all trials, each under its title.
 
-    Args: maps: `(size, size, 3)` uint8 each, as `TrialFigures.thumbnail` makes them; the first 100 are drawn.
-    titles: one short line for each map. columns: most maps in a row. total: trials there are, if `maps` are the best
-    of more. classes, plane: what a legend and the names of the axes are made of, where they are given.
-    Raises: ValueError: no map, or another number of titles.
+    Args:
+        maps: `(size, size, 3)` uint8 each, from `TrialFigures.thumbnail`, the best first; the first 100 are drawn.
+        titles: A short line for each map.
+        columns: Most maps in a row.
+        total: Number of trials, if `maps` are only the best of them.
+        classes: Class names for a legend; none without them.
+        plane: Gives the axes their names; none without it.
+
+    Raises:
+        ValueError: There is no map, or another number of titles.
     """
     if not maps or len(maps) != len(titles):
         raise ValueError(f"an atlas needs maps and as many titles, found {len(maps)} and {len(titles)}")
@@ -62,7 +68,7 @@ def boundary_atlas(
     gap, head = size // 10, size // 4
     step_x, step_y = size + gap, size + gap + head
     page = np.full((rows * step_y, columns * step_x, 3), 255, np.uint8)
-    # In inches. Few maps are larger, so that they fill the width that the title needs.
+    # In inches from here on. Few maps are drawn larger, so that they fill the width that the title needs.
     named = 0.3 if plane else 0.0
     left, bottom, legend_width = 0.14 + named, 0.1 + named, 1.65 if classes else 0.0
     inch = float(np.clip((_NARROWEST - left - legend_width) / page.shape[1], 0.95 / size, 2.4 / size))
@@ -70,7 +76,7 @@ def boundary_atlas(
     legend_height = 0.24 * (2 + min(len(classes), LEGEND_CLASSES + 1)) if classes else 0.0
     width, height = max(left + page_width + legend_width, _NARROWEST), max(page_height + bottom, legend_height) + _HEAD
     figure = new_figure(width, height)
-    # One image and one axes for all maps: an axes for each would take seconds.
+    # All maps are one image on one axes: an axes for each map would take seconds.
     low = height - _HEAD - page_height
     axes = figure.add_axes((left / width, low / height, page_width / width, page_height / height))
     axes.set_axis_off()
@@ -96,7 +102,7 @@ def boundary_atlas(
 
 
 def _axis_name(figure: Figure, name: str, at: tuple[float, float], room: float, rotation: float) -> None:
-    """Below or left of all maps, without what stands in parentheses, in at most `room` pixels."""
+    """Write the name of an axis without its part in parentheses, in at most `room` pixels."""
     text = figure.text(*at, "", fontsize=SMALL, color=INK, ha="center", va="center", parse_math=False)
     fit(text, name.partition(" (")[0], room)
     text.set_rotation(rotation)
@@ -104,11 +110,16 @@ def _axis_name(figure: Figure, name: str, at: tuple[float, float], room: float, 
 
 @default_settings()
 def optimization_history(numbers: Sequence[int], values: Sequence[float], states: Sequence[State]) -> Figure:
-    """Each trial's lowest validation loss by its number, and the best so far.
+    """The lowest validation loss of each trial by its number, and the best so far.
 
-    Args: values: lowest validation loss of each trial; trials that failed, and those whose value is
-    not finite (diverged), are drawn at the upper edge. states: one for each trial.
-    Raises: ValueError: the three differ in length, or are empty.
+    Args:
+        numbers: Trial numbers.
+        values: Lowest validation loss of each trial. Failed trials and those without a finite value (diverged) are
+            drawn at the upper edge.
+        states: State of each trial.
+
+    Raises:
+        ValueError: The three differ in length, or are empty.
     """
     if not numbers or not len(numbers) == len(values) == len(states):
         raise ValueError(f"one value and state a trial, found {len(numbers)}, {len(values)} and {len(states)}")

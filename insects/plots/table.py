@@ -1,7 +1,4 @@
-"""Figures of a table: its rows in a plane, histograms, and the features that tell the classes apart best in pairs.
-
-Shapes: N rows, F features, K of them drawn.
-"""
+"""Figures of a table: histograms, rows in a plane, and features in pairs. Shapes: N rows, F features, K drawn ones."""
 
 from __future__ import annotations
 
@@ -35,15 +32,18 @@ from insects.tables.raw import RawTable
 from insects.text import counted
 
 HISTOGRAMS, PAIRED = 6, 4
-"""Most features in a figure; of more, those that tell the classes apart best alone."""
+"""Most features in a figure; of more, those that each separate the classes best (by ANOVA F)."""
 
-_PAIRED_POINTS = 600  # in each of the panels
-_BOTTOM, _LEFT, _WIDTH, _HEIGHT = 0.115, 0.115, 0.64, 0.745  # of the figure; the rest is for heading and legend
+_PAIRED_POINTS = 600  # in each panel
+_BOTTOM, _LEFT, _WIDTH, _HEIGHT = 0.115, 0.115, 0.64, 0.745  # shares of the figure; the rest is heading and legend
 
 
 @default_settings()
 def table_figures(table: RawTable) -> dict[str, Figure]:
-    """Figures by file name, as far as the table has something to draw: rows with a label, features with numbers."""
+    """Figures by file name, of the rows with a label and the features with numbers.
+
+    A table without such features has no figure; a scatter plot needs two of them, a pair plot three.
+    """
     labelled = table.y >= 0
     x_NF, y_N = table.x[labelled], table.y[labelled]
     x_NF = np.where(np.isfinite(x_NF), x_NF.clip(-LARGEST, LARGEST), np.nan)  # a table read as text holds more
@@ -63,7 +63,7 @@ def table_figures(table: RawTable) -> dict[str, Figure]:
 
 
 def _most_telling(x_NF: NDArray[np.float64], y_N: NDArray[np.integer], classes: int) -> NDArray[np.intp]:
-    """All columns: those with an F by it, then the others."""
+    """Indices of all columns: those with an ANOVA F by it, then the others."""
     telling = most_telling(anova_f(x_NF, y_N, classes), x_NF.shape[1])
     return np.concatenate([telling, np.setdiff1d(np.arange(x_NF.shape[1]), telling)])
 
@@ -71,7 +71,7 @@ def _most_telling(x_NF: NDArray[np.float64], y_N: NDArray[np.integer], classes: 
 def _scatter(
     names: tuple[str, ...], table: RawTable, x_NF: NDArray[np.float64], y_N: NDArray[np.integer], lacking: str
 ) -> Figure:
-    """Two features as they are, more in the plane of their first two principal components."""
+    """Rows as dots, over two features or over the first two principal components of more."""
     mean_F, std_F = np.nanmean(x_NF, axis=0), np.nanstd(x_NF, axis=0)
     std_F = np.where(std_F > 0, std_F, 1)
     standardized_NF = np.where(np.isfinite(x_NF), (x_NF - mean_F) / std_F, 0).astype(np.float32)
@@ -107,12 +107,12 @@ def _histograms(
     chosen_K: NDArray[np.intp],
     lacking: str,
 ) -> Figure:
-    """Stacked by class, a panel for each feature."""
+    """A panel for each feature, its bars stacked by class."""
     count = len(chosen_K)
     columns = 1 if count <= 2 else 2
     rows = math.ceil(count / columns)
     height = max(5, 1.6 + 1.7 * rows)
-    below, above = 0.55 / height, 0.13 / height  # ticks and name of a panel take as much however high it is
+    below, above = 0.55 / height, 0.13 / height  # room for ticks and name, the same for panels of any height
     figure = new_figure(7, height)
     cell_width, cell_height = (_LEFT + _WIDTH - 0.02) / columns, (0.87 - 0.01) / rows
     for place, column in enumerate(np.sort(chosen_K)):
@@ -138,7 +138,7 @@ def _pairs(
     chosen_K: NDArray[np.intp],
     lacking: str,
 ) -> Figure:
-    """Each pair of the features below the diagonal, and their histograms on it."""
+    """Scatter plots of each pair of features below the diagonal, and histograms on it."""
     count, classes = len(chosen_K), len(table.classes)
     figure = new_figure(8, 7)
     left, bottom, side = 0.1, 0.09, 0.79 / count
@@ -174,7 +174,7 @@ def _dots(axes: Any, points_N2: NDArray[Any], y_N: NDArray[np.integer], classes:
 
 
 def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer], classes: int) -> None:
-    """A histogram whose bars are made of the classes, the first at the bottom."""
+    """A histogram stacked by class, the first class at the bottom."""
     known = np.isfinite(values_N)
     values_N, y_N = values_N[known], y_N[known]
     low, high = _limits(values_N)
@@ -183,7 +183,7 @@ def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer],
     below, line = np.zeros(bins), 0.4 if classes <= len(OKABE_ITO) else 0.0
     for code, colour in enumerate(class_colours(classes) / 255):
         above = below + np.histogram(values_N[y_N == code], edges)[0]
-        # Not by `axes.stairs`, which works out the limits anew for each.
+        # `axes.stairs` would compute the limits anew for each class.
         base: Any = below  # the stub knows only a number
         axes.add_artist(StepPatch(above, edges, baseline=base, fill=True, fc=colour, ec="white", linewidth=line))
         below = above
@@ -209,7 +209,7 @@ def _which(shown: int, total: int, lacking: str) -> str:
 
 
 def _without_numbers(features: tuple[str, ...], with_numbers: NDArray[np.intp]) -> str:
-    """Which of the features no figure can show, if there are such: `3 of 5 features: a and b hold no numbers`."""
+    """The features that no figure can show, if any, as in `3 of 5 features: a and b hold no numbers`."""
     names = [drawable(features[column], 12) for column in np.setdiff1d(np.arange(len(features)), with_numbers)]
     if not names:
         return ""

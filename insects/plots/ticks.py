@@ -1,4 +1,4 @@
-"""Logarithmic axes with limits and ticks at 1, 2 and 5, labelled as plain numbers."""
+"""Logarithmic axes: limits and ticks at round numbers, with plain labels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _SERIES = ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0,))
 _MOST_TICKS = 8
 
 FLOOR = 1e-6
-"""Losses below are drawn here: a logarithmic axis has no zero."""
+"""Smaller losses are drawn here, because a logarithmic axis has no zero."""
 
 
 def floor_note(loss_N: NDArray[np.float64]) -> str:
-    """What a figure says if one of the losses is drawn at `FLOOR` in place of its own; otherwise nothing."""
+    """A note for the figure if one of the losses is drawn at `FLOOR`, otherwise nothing."""
     return f"losses below {label(FLOOR)} are drawn there" if (loss_N < FLOOR).any() else ""
 
 
@@ -33,7 +33,7 @@ def rounded_up(value: float) -> float:
 
 
 def logarithmic_ticks(low: float, high: float) -> list[float]:
-    """Between 3 and 8 round numbers in `[low, high]`, as far as there are: the finest series that is not too many."""
+    """At most 8 round numbers in `[low, high]`, from the finest series that has no more."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for mantissas in _SERIES:
         inside = [tick for tick in _between(first, last, mantissas) if low <= tick <= high]
@@ -43,7 +43,7 @@ def logarithmic_ticks(low: float, high: float) -> list[float]:
 
 
 def set_logarithmic(axes: Any, low: float, high: float) -> None:
-    """Give the y axis these limits and plain labels."""
+    """Make the y axis logarithmic, with these limits and plain tick labels."""
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     ticks = logarithmic_ticks(low, high)
@@ -52,13 +52,13 @@ def set_logarithmic(axes: Any, low: float, high: float) -> None:
 
 
 def label(tick: float) -> str:
-    """A tick as short as it goes: 0.05, 200, 1e-5, 1e8."""
+    """The shortest label of a tick: 0.05, 200, 1e-5, 1e8."""
     mantissa, _, exponent = f"{tick:g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def _between(first: int, last: int, mantissas: tuple[float, ...]) -> list[float]:
-    """The numbers mantissa x 10^decade, decades `first` to `last` with the power of ten after it."""
-    # By way of text: 0.3 and not 0.30000000000000004, so that equal limits are equal keys.
+    """The numbers mantissa * 10^decade for the decades `first` to `last`, up to 10^last."""
+    # Parsed from text: 0.3 and not 0.30000000000000004, so that equal limits are equal keys.
     numbers = [float(f"{mantissa}e{decade}") for decade in range(first, last + 1) for mantissa in mantissas]
     return [number for number in numbers if number <= float(f"1e{last}")]

@@ -1,4 +1,4 @@
-"""The figures of a study's trials, cheap enough to be drawn for each of them beside the training."""
+"""The figures of a single trial: learning curves, decision boundary and thumbnail, drawn beside the training."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from insects.plots.style import Pixels, default_settings
 from insects.splits import Splits
 
 THUMBNAIL = 64
+"""Pixels along a side."""
 
 
 class TrialFigures:
-    """Draws trials of one study. Keeps figures between calls, so one thread at a time may use it.
+    """Draws the figures of one study's trials. It keeps figures between calls, so it is for one thread at a time.
 
-    A figure depends on the splits and the arguments alone, not on what was drawn before.
+    A figure depends only on the splits and the arguments, not on figures drawn before.
+
+    Args:
+        splits: The study's data.
+        unit: What a row is to the user: the figures say `training images` for `image`.
     """
 
     @default_settings()
     def __init__(self, splits: Splits, unit: str = "row") -> None:
-        """unit: what a row is to the user: the figures speak of `training images` for `image`."""
         drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
         self.plane = plane_for(splits.features, drawn, splits.mean, splits.std, len(splits.classes))
         self._curves = LossCurves(unit)
@@ -32,20 +36,28 @@ class TrialFigures:
 
     @default_settings()
     def loss_curves(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
-        """PNG of loss (logarithmic) and accuracy by epoch, 700 x 500 pixels.
+        """Loss (logarithmic) and accuracy by epoch, as a PNG of 700 x 500 pixels.
 
-        Args: history_E4: `(E, 4)`, columns `insects.training.METRICS`, at least one epoch; values that are not finite
-        are left out and said. best_epoch: from 1, marked; 0 if there is none.
-        Raises: ValueError: the history has another shape or no epoch.
+        Args:
+            history_E4: `(E, 4)`, columns `insects.training.METRICS`, at least one epoch. Values that are not finite
+                are left out, and the figure says so.
+            best_epoch: The epoch to mark, from 1; 0 if there is none.
+            title: First line of the heading.
+
+        Raises:
+            ValueError: The history has another shape or no epoch.
         """
         return self._curves.draw(history_E4, best_epoch, title)
 
     @default_settings()
     def decision_boundary(self, predict: Predict, title: str) -> bytes:
-        """PNG of the model's decision with the rows on it, wrong validation rows marked, 700 x 500 pixels.
+        """The model's decision with rows on it and wrong validation rows ringed, as a PNG of 700 x 500 pixels.
 
-        Two features are drawn as they are, one with its class probabilities, more as a projection that is named so.
-        Args: predict: standardized rows `(N, F)` to logits `(N, C)`.
+        Two features are drawn as they are, one with its class probabilities, more as a projection.
+
+        Args:
+            predict: Standardized rows `(N, F)` to logits `(N, C)`.
+            title: First line of the heading.
         """
         return self._boundary.draw(predict, title)
 

@@ -1,4 +1,4 @@
-"""Trials as numbers to draw: their parameters along axes with ticks, and their losses. Shapes: N trials."""
+"""Axes of figures that compare trials: parameters with limits and ticks, and losses. Shapes: N trials."""
 
 from __future__ import annotations
 
@@ -25,24 +25,30 @@ LABELS = {
 }
 LOSS_LABEL = "lowest validation loss (nats)"
 
-_JITTER = 0.0375  # of a step
+_JITTER = 0.0375  # share of the distance between two values
 
 Values = NDArray[np.float64]
 
 
 Bounds = Mapping[str, Sequence[float]]
-"""By parameter what was searched: its ends, or of the batch size all choices."""
+"""What was searched, by parameter: its lowest and highest value, or all choices of the batch size."""
 
 LOSS_COLOURS = mpl.colormaps["viridis"]
 RING: dict[str, Any] = {"marker": "o", "color": VALID, "fillstyle": "none", "markeredgewidth": 2.2}
-"""Style of the mark round the best trial."""
+"""Style of the ring around the best trial."""
 
 
 @dataclass(frozen=True)
 class ParameterAxis:
-    """A parameter along an axis. at: `(N,)`, where each trial is; low, high: its ends; ticks: places and labels.
+    """A parameter along an axis. Learning rates and batch sizes are placed by their logarithm.
 
-    Learning rates and batch sizes stand by their logarithm. jitter: how far trials are moved where values are few.
+    Attributes:
+        name: The parameter.
+        at: `(N,)`, the place of each trial.
+        low: Lower end of the axis.
+        high: Upper end.
+        ticks: Places and labels.
+        jitter: How far trials are moved apart where the values are few.
     """
 
     name: str
@@ -53,27 +59,29 @@ class ParameterAxis:
     jitter: float = 0.0
 
     def spread(self, exact: int | None) -> Values:
-        """`at`, moved by up to `jitter` so that trials hide each other less; but for the trial of index `exact`."""
+        """`at` moved by up to `jitter`, so that trials hide each other less; the trial of index `exact` stays."""
         moved_N = self.at + self.jitter * np.random.Generator(np.random.PCG64(0)).uniform(-1, 1, len(self.at))
         if exact is not None:
             moved_N[exact] = self.at[exact]
         return moved_N
 
     def shares(self, values: Values) -> Values:
-        """Places along the axis as shares of its length."""
+        """Places as shares of the axis's length."""
         return (values - self.low) / (self.high - self.low)
 
     def set(self, axes: Any, side: str) -> None:
-        """Give the `x` or `y` axis of `axes` these ends, ticks and name."""
+        """Set limits, ticks and name of the `x` or `y` axis of `axes`."""
         getattr(axes, f"set_{side}lim")(self.low, self.high)
         getattr(axes, f"set_{side}ticks")(*zip(*self.ticks, strict=True))
         getattr(axes, f"set_{side}label")(LABELS[self.name], fontsize=NORMAL, color=INK)
 
 
 def varying_axes(results: Sequence[TrialResult], bounds: Bounds) -> list[ParameterAxis]:
-    """An axis over the searched bounds for each parameter with more than one value among the trials.
+    """An axis for each parameter that has more than one value among the trials.
 
-    What a trial has outside of the bounds widens them.
+    Args:
+        results: The trials.
+        bounds: The ends of the axes; trials outside of them widen an axis.
     """
     makers: dict[str, Callable[[str, Values, Values], ParameterAxis]] = {
         "depth": _whole,
@@ -95,7 +103,7 @@ def short_name(name: str) -> str:
 
 
 def spread_note(axes: Sequence[ParameterAxis]) -> str:
-    """What a figure says of the axes along which trials are moved, if there are such."""
+    """A note for the figure that names the axes along which trials are moved, if any."""
     names = [short_name(parameter.name) for parameter in axes if parameter.jitter]
     if not names:
         return ""
@@ -104,12 +112,12 @@ def spread_note(axes: Sequence[ParameterAxis]) -> str:
 
 
 def losses(results: Sequence[TrialResult]) -> Values:
-    """Lowest validation loss of each trial, at least `FLOOR`; infinity for those that have none."""
+    """Lowest validation loss of each trial, at least `FLOOR`; infinity for trials without one."""
     return np.maximum([result.valid_loss for result in results], FLOOR)
 
 
 def best_trial(results: Sequence[TrialResult]) -> int | None:
-    """Index of the complete trial with the lowest finite loss, as the search chooses it."""
+    """Index of the complete trial with the lowest finite loss, the one that the search chooses."""
     ranked = [
         (result.valid_loss, result.number, index)
         for index, result in enumerate(results)
@@ -119,14 +127,15 @@ def best_trial(results: Sequence[TrialResult]) -> int | None:
 
 
 def colour_bounds(loss_N: Values) -> tuple[float, float]:
-    """The colours go from the best loss to that which nine of ten trials are below: no single bad one sets them."""
+    """The ends of the colour scale: the lowest loss and the 90th percentile."""
+    # Not the highest loss: a single bad trial would leave one colour for all others.
     finite = loss_N[np.isfinite(loss_N)]
     low = float(finite.min())
     return low, max(float(np.quantile(finite, 0.9)), 1.01 * low)
 
 
 def few_ticks(low: float, high: float) -> list[float]:
-    """At most 8 round numbers in `[low, high]`."""
+    """At most 8 round numbers in `[low, high]`; of more, an even selection."""
     ticks = logarithmic_ticks(low, high)
     return ticks[:: 1 + len(ticks) // 8]
 
@@ -166,7 +175,7 @@ def _choices(name: str, value_N: Values, searched: Values) -> ParameterAxis:
     length = places[-1] - places[0]
     ticks = [(float(places[0]), f"{searched[0]:.0f}")]
     for place, choice in zip(places[1:], searched[1:], strict=True):
-        if place - ticks[-1][0] >= 0.1 * length:  # closer ones would overlap
+        if place - ticks[-1][0] >= 0.1 * length:  # closer labels would overlap
             ticks.append((float(place), f"{choice:.0f}"))
     margin, jitter = 0.08 * length, _JITTER * min(1.0, float(np.diff(places).min()))
     return ParameterAxis(name, np.log2(value_N), places[0] - margin, places[-1] + margin, ticks, jitter)
