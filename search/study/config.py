@@ -110,7 +110,7 @@ def check_fingerprint(name: str, before: dict[str, Any], now: dict[str, Any]) ->
 
     Args:
         name: The study's name.
-        before: The fingerprint that it began with.
+        before: The fingerprint that it began with, as read from the store.
         now: The fingerprint of the settings asked for.
 
     Raises:
@@ -124,7 +124,12 @@ def check_fingerprint(name: str, before: dict[str, Any], now: dict[str, Any]) ->
 
 
 def version_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """List the versions in which two fingerprints differ, one text each; none if anything else differs too."""
+    """List the versions in which two fingerprints differ, one text each; none if anything else differs too.
+
+    Args:
+        before: The fingerprint of an earlier study, as read from the store.
+        now: The fingerprint of the settings asked for.
+    """
     settings = ({key: value for key, value in each.items() if key not in _VERSIONS} for each in (before, now))
     return [] if _shown_differences(*settings) else _shown_differences(before, now)
 

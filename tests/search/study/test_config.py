@@ -1,32 +1,48 @@
-"""What a study is, and the configurations it begins with."""
+"""A study's fingerprint, the checks of it, and the configurations that a study begins with."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from insects import memory
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import Recipe, TrialParams
-from insects.splits import table_digest
-from search.study.config import StudyConfig, check_fingerprint, default_name, json_number, read_configs, study_digest
+from search.study import config
+from search.study.config import (
+    RESULTS_VERSION,
+    StudyConfig,
+    check_fingerprint,
+    default_name,
+    read_configs,
+    study_digest,
+    version_differences,
+)
 from search.study.pruner import PercentilePruner
 from search.study.space import SearchSpace
+from tests.support.commands import Finished, invoke
 from tests.support.studies import PARAMS, a_config, a_failure, a_result, builtin_splits
 
 
-def identity(plan: StudyConfig) -> dict[str, Any]:
-    splits, held_out = builtin_splits()
-    return plan.identity(splits, held_out, table_digest(held_out))
+def fingerprint(of: StudyConfig) -> dict[str, Any]:
+    return of.fingerprint(*builtin_splits())
+
+
+def stored(of: StudyConfig) -> dict[str, Any]:
+    """The fingerprint as it is read from the store."""
+    return dict(json.loads(json.dumps(fingerprint(of))))
 
 
 CHANGES = {
@@ -34,7 +50,7 @@ CHANGES = {
     "epochs": {"recipe": Recipe(4)},
     "schedule": {"recipe": Recipe(3, "constant")},
     "sampler": {"sampler": "random"},
-    "pruner": {"stopping": PercentilePruner(50.0)},
+    "pruner": {"pruner": PercentilePruner(50.0)},
     "window": {"window": 5},
     "seed": {"seed": 1},
     "configs": {"configs": (PARAMS,)},
@@ -45,73 +61,138 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("label", "change"), CHANGES.items(), ids=CHANGES)
-def test_every_setting_that_changes_a_result_is_in_the_identity_and_in_the_refusal(
+def test_each_setting_that_may_change_a_result_is_in_the_fingerprint_and_in_the_error(
     label: str, change: dict[str, Any]
 ) -> None:
-    begun, asked = identity(a_config()), identity(replace(a_config(), **change))
-    assert default_name(begun) != default_name(asked)
+    before, now = stored(a_config()), fingerprint(replace(a_config(), **change))
+    assert default_name(before) != default_name(now)
     with pytest.raises(StudyError, match=rf"study s cannot go on with other settings: .*{label} was .*, now .*--study"):
-        check_fingerprint("s", json.loads(json.dumps(begun)), asked)
+        check_fingerprint("s", before, now)
 
 
-@pytest.mark.parametrize("library", ["insects-search", "numpy", "numba", "optuna", "scipy", "torch"])
-def test_library_versions_are_in_the_identity(library: str) -> None:
-    begun = identity(a_config())
-    begun["libraries"][library] = "0.0"
+def test_error_of_another_setting_says_what_was_and_what_is_and_what_to_do() -> None:
+    before, now = stored(a_config()), fingerprint(a_config(window=5, seed=1))
+    with pytest.raises(StudyError) as error:
+        check_fingerprint("s", before, now)
+    assert str(error.value) == (
+        "study s cannot go on with other settings: seed was 0, now 1; window was 4, now 5: use what it began with, "
+        "or start a new study with another --study (or without --study)"
+    )
+
+
+@pytest.mark.parametrize("library", ["numpy", "numba", "optuna", "scipy", "torch"])
+def test_library_versions_are_in_the_fingerprint(library: str) -> None:
+    before = stored(a_config())
+    before["libraries"][library] = "0.0"
     with pytest.raises(StudyError, match=rf"libraries {library} was 0\.0, now \d"):
-        check_fingerprint("s", begun, identity(a_config()))
+        check_fingerprint("s", before, fingerprint(a_config()))
+
+
+def test_fingerprint_holds_the_results_version_and_not_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = stored(a_config())
+    assert before["results_version"] == RESULTS_VERSION
+    assert sorted(before["libraries"]) == ["numba", "numpy", "optuna", "scipy", "torch"]
+    monkeypatch.setattr(config, "RESULTS_VERSION", RESULTS_VERSION + 1)
+    now = fingerprint(a_config())
+    assert default_name(now) != default_name(before)
+    message = f"results_version was {RESULTS_VERSION}, now {RESULTS_VERSION + 1}: use what it began with"
+    with pytest.raises(StudyError, match=message):
+        check_fingerprint("s", before, now)
+
+
+def test_version_differences_are_those_of_libraries_and_results_version() -> None:
+    settings = a_config(configs=[PARAMS], percentile=33.3)
+    before, now = stored(settings), fingerprint(settings)
+    assert version_differences(before, now) == []
+    before["libraries"]["numpy"] = "0.0"
+    before["results_version"] = 0
+    assert version_differences(before, now) == [
+        f"libraries numpy was 0.0, now {np.__version__}",
+        f"results_version was 0, now {RESULTS_VERSION}",
+    ]
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"processor": "x86_64 another"}, {"data": {}}])
+def test_fingerprints_that_differ_in_a_setting_too_have_no_version_differences(change: dict[str, Any]) -> None:
+    before = {**stored(a_config()), "results_version": 0, **change}
+    assert version_differences(before, fingerprint(a_config())) == []
+
+
+def test_search_says_that_its_new_study_differs_from_an_earlier_one_in_versions_only(
+    store: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.folder.path, store / "trials" / "earlier")
+    shutil.copytree(finished.folder.path, store / "trials" / "damaged")
+    (store / "trials" / "damaged" / "study.json").write_text("{")
+    path = store / "trials" / "earlier" / "study.json"
+    study = json.loads(path.read_text())
+    study["fingerprint"]["libraries"]["numpy"] = "0.0"
+    path.write_text(json.dumps(study))
+    line = "Study earlier has these settings under other versions, this is a new one: libraries numpy was 0.0, now "
+    monkeypatch.setattr(memory, "available", lambda: 0)  # each search ends once its study has begun
+    search = (*finished.arguments, "--store", str(store))
+    begun = invoke(monkeypatch, "search", *search)
+    assert begun.stderr.splitlines()[0] == line + np.__version__
+    assert (store / "trials" / finished.answer["study"] / "study.json").exists()
+    for going_on_or_other in (search, (*search, "--seed", "1")):
+        assert "under other versions" not in invoke(monkeypatch, "search", *going_on_or_other).stderr
+    assert len(list((store / "trials").iterdir())) == 4
+
+
+@cache
+def processors(**environment: str) -> list[str]:
+    """The processor in the fingerprint for each engine, in a process with other settings of numba's."""
+    script = """
+from insects import memory
+from insects.devices import Choice
+from search.study.config import _processor
+for engine in ("compiled", "torch"):
+    print(_processor(Choice("cpu", engine, "as asked")))
+"""
+    command = [sys.executable, "-c", script]
+    return subprocess.check_output(command, env={**os.environ, **environment}, text=True).splitlines()
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("NUMBA_CPU_NAME", "generic"), ("NUMBA_CPU_FEATURES", "+sse2"), ("NUMBA_ENABLE_AVX", "0")],
 )
-def test_processor_that_numba_is_told_of_is_in_the_identity(setting: str, value: str) -> None:
-    script = """
-from insects.devices import Choice
-from search.study.config import _processor
-for engine in ("compiled", "torch"):
-    print(_processor(Choice("cpu", engine, "as asked")))
-"""
-
-    def kinds(**environment: str) -> list[str]:
-        command = [sys.executable, "-c", script]
-        return subprocess.check_output(command, env={**os.environ, **environment}, text=True).splitlines()
-
-    compiled, torch = kinds()
-    assert kinds(**{setting: value})[1] == torch == compiled
+def test_processor_that_numba_compiles_for_is_in_the_fingerprint(setting: str, value: str) -> None:
+    compiled, torch = processors()
+    changed, torch_too = processors(**{setting: value})
+    assert torch_too == torch == compiled
     if setting == "NUMBA_CPU_NAME" or "avx" in compiled:
-        assert kinds(**{setting: value})[0] != compiled
+        assert changed != compiled
 
 
-def test_other_data_is_refused_by_its_digest() -> None:
-    splits, held_out = builtin_splits()
-    begun = identity(a_config())
-    asked = a_config().identity(replace(splits, digest="ff" * 32), held_out, "ee" * 32)
-    message = r"data digest was [0-9a-f]{37}\.\.\., now (ff)+f?\.\.\.; data held_out_digest"
+def test_other_data_is_an_error_that_names_its_digests() -> None:
+    splits, test = builtin_splits()
+    now = a_config().fingerprint(replace(splits, digest="ff" * 32), replace(test, x=test.x + 1))
+    digest = r"[0-9a-f]{37}\.\.\."
+    message = rf"data digest was {digest}, now f{{37}}\.\.\.; data test_digest was {digest}, now {digest}: use what"
     with pytest.raises(StudyError, match=message):
-        check_fingerprint("s", begun, asked)
+        check_fingerprint("s", stored(a_config()), now)
 
 
-def test_name_of_the_file_is_not_in_the_identity() -> None:
-    splits, held_out = builtin_splits()
-    renamed = replace(held_out, source="elsewhere/table.csv")
-    assert a_config().identity(splits, renamed, table_digest(renamed)) == identity(a_config())
+def test_name_of_the_data_is_not_in_the_fingerprint() -> None:
+    splits, test = builtin_splits()
+    renamed = replace(test, source="elsewhere/table.csv")
+    assert a_config().fingerprint(splits, renamed) == fingerprint(a_config())
 
 
 def test_same_settings_go_on_after_a_round_trip_through_json() -> None:
-    plan = a_config(configs=[PARAMS], percentile=33.3)
-    begun = json.loads(json.dumps(identity(plan)))
-    check_fingerprint("s", begun, identity(plan))
-    assert default_name(begun) == default_name(identity(plan))
-    begun["configs"][0]["width"] += 1
+    settings = a_config(configs=[PARAMS], percentile=33.3)
+    before = stored(settings)
+    check_fingerprint("s", before, fingerprint(settings))
+    assert default_name(before) == default_name(fingerprint(settings))
+    before["configs"][0]["width"] += 1
     with pytest.raises(StudyError, match="configs was "):
-        check_fingerprint("s", begun, identity(plan))
+        check_fingerprint("s", before, fingerprint(settings))
 
 
-def test_reason_of_a_choice_is_not_in_the_identity() -> None:
+def test_reason_of_a_choice_is_not_in_the_fingerprint() -> None:
     chosen = replace(a_config(), choice=Choice("cpu", "compiled", "no accelerator found"))
-    assert default_name(identity(chosen)) == default_name(identity(a_config()))
+    assert default_name(fingerprint(chosen)) == default_name(fingerprint(a_config()))
 
 
 def test_study_digest_changes_with_every_part_of_a_result_but_its_times() -> None:
@@ -133,7 +214,7 @@ def test_study_digest_changes_with_every_part_of_a_result_but_its_times() -> Non
     assert study_digest([replace(result, started=0.0, seconds=9.0)]) == digest
 
 
-def test_configs_come_back_in_order_with_duplicates(tmp_path: Path) -> None:
+def test_configurations_are_read_in_order_with_duplicates(tmp_path: Path) -> None:
     configs = [PARAMS, TrialParams(depth=9, width=999, lr=2.0, batch_size=1000), PARAMS]
     path = tmp_path / "configs.json"
     path.write_text(json.dumps([asdict(config) for config in configs]))
@@ -166,7 +247,7 @@ BAD_CONFIGS = {
 
 
 @pytest.mark.parametrize(("content", "message"), BAD_CONFIGS.items(), ids=range(len(BAD_CONFIGS)))
-def test_bad_configs_are_refused_with_their_place(content: str, message: str, tmp_path: Path) -> None:
+def test_bad_configuration_is_an_error_with_its_place(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "configs.json"
     path.write_text(content)
     with pytest.raises(DataError) as caught:
@@ -176,7 +257,7 @@ def test_bad_configs_are_refused_with_their_place(content: str, message: str, tm
     assert "\n" not in str(caught.value)
 
 
-def test_configs_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+def test_file_of_configurations_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.json: No such file"):
         read_configs(tmp_path / "none.json")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
@@ -186,7 +267,3 @@ def test_configs_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.json").write_bytes(b'["\xe9"]')
     with pytest.raises(DataError, match="is not JSON"):
         read_configs(tmp_path / "latin.json")
-
-
-def test_numbers_that_json_lacks_are_null() -> None:
-    assert [json_number(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [1.5, None, None, None]
