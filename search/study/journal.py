@@ -123,7 +123,10 @@ def _open_study(path: Path, name: str, fingerprint: str, finished: int) -> optun
     lock.acquire()  # cuts a torn last line before it is read
     lock.release()
     storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type] # duck-typed lock
-    study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+    try:  # `create_study(load_if_exists=True)` would add a line to the journal each time
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
     is_this_study = study.user_attrs.get(_FINGERPRINT) == fingerprint
     trials = len(study.get_trials(deepcopy=False))
     if trials > (finished if is_this_study else 0):

@@ -1,4 +1,4 @@
-"""The study's loop: told in order, equal for any number of workers, however often it is interrupted."""
+"""The study's loop: results are told in order, and do not depend on the number of workers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,11 @@ from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder
 from search.study import loop
-from search.study.config import StudyConfig, study_digest
+from search.study.config import study_digest
 from search.study.journal import OptunaJournal
+from search.study.loop import StudyLoop
 from search.study.sampler import Proposer
+from search.system.signals import StopFlag
 from tests.support.reference_study import CONFIG, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.support.studies import (
     DIVERGING,
@@ -33,6 +37,7 @@ from tests.support.studies import (
     a_failure,
     a_result,
     begun_folder,
+    builtin_splits,
     loss_of,
     optuna_trials,
     run_study,
@@ -48,17 +53,59 @@ def test_reference_holds_every_kind_of_end(reference: Reference) -> None:
     assert not np.array_equal(results[0].history, results[3].history)  # equal settings, but a trial of its own
 
 
-def test_trial_is_on_disk_before_anyone_is_told_of_it(tmp_path: Path) -> None:
-    folder, told = folder_of(tmp_path), []
+def test_trial_is_on_the_disk_before_a_listener_hears_of_it(tmp_path: Path) -> None:
+    folder, heard = folder_of(tmp_path), []
 
     def on_result(result: TrialResult) -> None:
         stored = folder.load(result.number)
         assert stored is not None
         assert study_digest([stored]) == study_digest([result])
-        told.append(result.number)
+        heard.append(result.number)
 
     run_study(tmp_path, a_config(), 6, on_result=on_result)
-    assert sorted(told) == list(range(6))
+    assert sorted(heard) == list(range(6))
+
+
+class Recorder:
+    """Writes down what it hears, in a list that several share."""
+
+    def __init__(self, name: str, heard: list[tuple[str, str, int]]) -> None:
+        self._name, self._heard = name, heard
+
+    def trained(self, result: TrialResult) -> None:
+        self._heard.append((self._name, "trained", result.number))
+
+    def known(self, result: TrialResult) -> None:
+        self._heard.append((self._name, "known", result.number))
+
+
+def test_each_listener_hears_in_turn_of_trials_that_are_trained_now_and_of_known_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: False))
+    config, folder = a_config(window=1), begun_folder(tmp_path, a_config(window=1))
+    folder.save(a_result(1))
+    heard: list[tuple[str, str, int]] = []
+    with ThreadPoolExecutor(1) as executor:
+        StudyLoop(
+            config=config,
+            splits=builtin_splits()[0],
+            folder=folder,
+            journal=OptunaJournal(tmp_path / "optuna.journal", "s", "ab", 1, config.space),
+            proposer=Proposer(config.space, config.sampler, config.seed),
+            executor=executor,
+            stop=StopFlag(),
+            listeners=[Recorder("one", heard), Recorder("other", heard)],
+        ).run(3)
+    assert heard == [
+        (name, how, number) for number, how in enumerate(["trained", "known", "trained"]) for name in ("one", "other")
+    ]
+
+
+def test_listener_hears_of_a_known_trial_with_its_weights(copied: Path) -> None:
+    sizes: dict[int, int] = {}
+    run_study(copied, CONFIG, 1, on_known=lambda result: sizes.update({result.number: result.weights.size}))
+    assert sizes == {0: 3 * 8 + 9 * 5}
 
 
 def test_diverged_trial_is_complete_with_its_reason(reference: Reference) -> None:
@@ -68,9 +115,7 @@ def test_diverged_trial_is_complete_with_its_reason(reference: Reference) -> Non
     assert not np.isfinite(diverged.history[-1]).all()
 
 
-def test_failing_trial_keeps_its_traceback_and_the_search_goes_on(
-    reference: Reference,
-) -> None:
+def test_failing_trial_keeps_its_traceback_and_the_search_goes_on(reference: Reference) -> None:
     failed = reference[1][2]
     assert failed.state == "failed"
     assert failed.reason.startswith("Traceback (most recent call last):")
@@ -97,7 +142,7 @@ def test_study_does_not_depend_on_the_number_of_workers(workers: int, tmp_path: 
     assert_equals_reference(tmp_path, run_study(tmp_path, CONFIG, TRIALS, workers=workers), reference)
 
 
-def test_what_is_told_before_each_ask_is_fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampler_knows_all_trials_but_the_last_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[int, list[int]] = {}
     ask = Proposer.ask
 
@@ -148,36 +193,42 @@ def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pyte
     assert [trial["state"] for trial in optuna_trials(tmp_path / "optuna.journal")] == ["COMPLETE"] * 3 + ["FAIL"] * 10
 
 
-def test_stopped_search_goes_on_when_it_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nine_failures_in_a_row_do_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number % 10 != 9))
+    assert len(run_study(tmp_path, a_config(), 30)) == 30
+
+
+def test_stopped_search_goes_on_with_the_trials_left_when_it_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "run_trial", failing(lambda number: number < 25))
     for last in (9, 19):
-        message = rf"{last + 1} trials in a row failed, the last \(trial {last}\) with: RuntimeError: boom; .*again"
-        with pytest.raises(StudyError, match=message):
-            run_study(tmp_path, a_config(), 40, workers=1)
-    assert [r.state for r in run_study(tmp_path, a_config(), 40)] == ["failed"] * 25 + ["complete"] * 15
+        with pytest.raises(StudyError) as error:
+            run_study(tmp_path, a_config(window=1), 40)
+        assert str(error.value) == (
+            f"10 trials in a row failed, the last (trial {last}) with: RuntimeError: boom; mend the cause (the "
+            "tracebacks are in MLflow), then run the same command again: it goes on with the trials that are left of "
+            "--trials"
+        )
+        assert folder_of(tmp_path).numbers() == list(range(last + 1))
+    assert [r.state for r in run_study(tmp_path, a_config(window=1), 40)] == ["failed"] * 25 + ["complete"] * 15
 
 
-def test_interrupted_search_stops_at_the_same_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_of_an_earlier_run_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
-    assert len(run_study(tmp_path, a_config(), 6)) == 6
-    with pytest.raises(StudyError, match=r"10 trials in a row failed, the last \(trial 9\)"):
-        run_study(tmp_path, a_config(), 40)
+    assert len(run_study(tmp_path, a_config(window=1), 6)) == 6
+    with pytest.raises(StudyError, match=r"^10 trials in a row failed, the last \(trial 15\)"):
+        run_study(tmp_path, a_config(window=1), 40)
 
 
-def test_killed_search_stops_at_the_same_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(result: TrialResult) -> None:
-        if result.number == 12:  # of 16 in flight: the tenth failure is on disk, and not yet told
-            raise KeyboardInterrupt
-
+def test_trials_of_an_earlier_run_between_failures_end_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun_folder(tmp_path, a_config(window=1)).save(a_failure(5))
     monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
-    with pytest.raises(KeyboardInterrupt):
-        run_study(tmp_path, a_config(window=16), 40, workers=1, on_result=killed)
-    assert 9 in folder_of(tmp_path).numbers()
-    with pytest.raises(StudyError, match=r"10 trials in a row failed, the last \(trial 9\)"):
-        run_study(tmp_path, a_config(window=16), 40)
+    with pytest.raises(StudyError, match=r"^10 trials in a row failed, the last \(trial 15\)"):
+        run_study(tmp_path, a_config(window=1), 40)
 
 
-def test_disk_that_is_full_is_told_once_and_what_fits_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_once_and_what_fits_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = StudyFolder.save
 
     def full(folder: StudyFolder, result: TrialResult) -> None:
@@ -199,25 +250,20 @@ def test_disk_that_is_full_is_told_once_and_what_fits_is_kept(tmp_path: Path, mo
     assert folder_of(tmp_path).numbers() == [0, 2]
 
 
-def test_results_that_were_deleted_do_not_come_back_for_the_journals_sake(copied: Path) -> None:
-    """The journal still tells all trials of the study."""
+def test_journal_of_a_study_whose_results_were_deleted_is_written_anew(copied: Path, reference: Reference) -> None:
     shutil.rmtree(copied / "trials")
-    begun_folder(copied, CONFIG)
-    assert len(run_study(copied, CONFIG, 3)) == 3
+    results = run_study(copied, CONFIG, 3)
+    assert same(results, reference[1][:3])
+    assert [trial["number"] for trial in optuna_trials(copied / "optuna.journal")] == [0, 1, 2]
 
 
-def test_nine_failures_in_a_row_do_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number % 10 != 9))
-    assert len(run_study(tmp_path, a_config(), 30)) == 30
-
-
-def test_bug_outside_training_is_raised_and_what_had_ended_is_kept(
+def test_bug_outside_training_is_raised_and_trials_that_had_ended_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: OptunaJournal, result: TrialResult) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(OptunaJournal, "tell", broken)
+    monkeypatch.setattr(OptunaJournal, "add", broken)
     with pytest.raises(ZeroDivisionError):
         run_study(tmp_path, CONFIG, TRIALS)
     assert 0 in folder_of(tmp_path).numbers()
@@ -230,9 +276,8 @@ def test_results_in_memory_do_not_hold_weights(reference: Reference) -> None:
     assert kept.weights.size == 3 * 8 + 9 * 5
 
 
-def test_other_plan_gives_other_results(tmp_path: Path, reference: Reference) -> None:
-    plan = StudyConfig(**{**vars(CONFIG), "seed": 1})
-    assert not same(run_study(tmp_path, plan, TRIALS), reference[1])
+def test_another_seed_gives_other_results(tmp_path: Path, reference: Reference) -> None:
+    assert not same(run_study(tmp_path, replace(CONFIG, seed=1), TRIALS), reference[1])
 
 
 DIGEST_SCRIPT = """
@@ -250,7 +295,7 @@ def test_study_does_not_depend_on_the_threads_of_the_blas(threads: str, tmp_path
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
     done = subprocess.run(
         [sys.executable, "-c", DIGEST_SCRIPT, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=environment,
         capture_output=True,
         text=True,

@@ -20,7 +20,7 @@ from insects.training import TrainingInterrupted
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder
 from search.study import loop
-from search.system.signals import Interrupted, StopFlag
+from search.system.signals import Interrupted, StopFlag, handled_signals
 from tests.support.reference_study import CONFIG, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.support.studies import a_failure, run_study, same
 
@@ -63,7 +63,7 @@ def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_firs
             os.kill(os.getpid(), signal.SIGTERM)
         while not flag.signalled:  # still training: the search waits for it
             time.sleep(0.001)
-        raise TrainingInterrupted
+        raise TrainingInterrupted("interrupted")
 
     def fail(result: TrialResult) -> None:
         raise StoreError("the disk is full")
@@ -91,7 +91,7 @@ def test_study_killed_between_two_results_ends_equal_to_an_uninterrupted_one(
     assert_equals_reference(tmp_path, run_study(tmp_path, CONFIG, TRIALS), reference)
 
 
-def test_missing_results_are_trained_again_to_the_same(copied: Path, reference: Reference) -> None:
+def test_missing_results_are_trained_again_with_the_same_outcome(copied: Path, reference: Reference) -> None:
     for number in (0, 2, 7, 11):
         folder_of(copied).file(number).unlink()
     trained: list[int] = []
@@ -100,7 +100,7 @@ def test_missing_results_are_trained_again_to_the_same(copied: Path, reference: 
     assert_equals_reference(copied, results, reference)
 
 
-def test_truncated_result_is_trained_again_to_the_same(copied: Path, reference: Reference) -> None:
+def test_truncated_result_is_trained_again_with_the_same_outcome(copied: Path, reference: Reference) -> None:
     path = folder_of(copied).file(4)
     path.write_bytes(path.read_bytes()[:200])
     assert_equals_reference(copied, run_study(copied, CONFIG, TRIALS), reference)
@@ -115,13 +115,13 @@ def test_deleted_journal_is_written_anew_from_the_results(copied: Path, referenc
 
 
 @pytest.mark.parametrize("cut", [1, 30, 300, 3000])
-def test_torn_tail_of_the_journal_is_told_again(cut: int, copied: Path, reference: Reference) -> None:
+def test_torn_end_of_the_journal_is_written_again(cut: int, copied: Path, reference: Reference) -> None:
     journal = copied / "optuna.journal"
     journal.write_bytes(journal.read_bytes()[:-cut])
     assert_equals_reference(copied, run_study(copied, CONFIG, TRIALS), reference)
 
 
-def test_topping_up_keeps_the_first_trials(copied: Path, reference: Reference) -> None:
+def test_more_trials_keep_the_first_ones(copied: Path, reference: Reference) -> None:
     more = run_study(copied, CONFIG, TRIALS + 3)
     assert same(more[:TRIALS], reference[1])
     assert [result.number for result in more] == list(range(TRIALS + 3))
@@ -179,7 +179,7 @@ def test_deadline_that_has_passed_still_finishes_what_an_earlier_run_asked(copie
 @pytest.mark.parametrize(
     ("finished", "asked"), [([], 0), ([0, 1, 2], 3), ([0, 2], 3), ([1, 3], 4), ([1, 4, 5], 4), ([0, 1, 9], 6)]
 )
-def test_trials_of_earlier_runs_end_at_the_last_result_and_within_a_window_of_the_first_that_is_missing(
+def test_earlier_runs_asked_up_to_the_last_result_within_a_window_of_the_first_missing_one(
     finished: list[int], asked: int
 ) -> None:
     assert loop.asked_before(finished, window=4) == asked
