@@ -1,4 +1,4 @@
-"""The README is true: its Python runs, its help texts are the commands'."""
+"""The README: its Python runs, its help texts are those of the commands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.readme_help import README, with_help
 from tests.support.commands import BIN, Finished
+from tests.support.readme_help import README, with_help
 
 
 def test_help_texts_are_those_of_the_commands() -> None:
@@ -18,7 +18,7 @@ def test_help_texts_are_those_of_the_commands() -> None:
     assert with_help(text) == text, "write them with: python -m tests.support.readme_help"
 
 
-def test_python_block_runs_on_a_store_and_without_pickle(finished: Finished, tmp_path: Path) -> None:
+def test_python_block_runs_on_a_store_without_pickle(finished: Finished, tmp_path: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "mlruns").symlink_to(finished.store)  # the block names the default store
     done = subprocess.run(
@@ -34,7 +34,7 @@ def test_python_block_runs_on_a_store_and_without_pickle(finished: Finished, tmp
     assert len(done.stdout.split()) == 2
 
 
-def test_every_command_the_readme_shows_exists() -> None:
+def test_every_command_in_the_readme_is_installed() -> None:
     text = README.read_text(encoding="utf-8")
     for name in set(re.findall(r"\binsects-[a-z]+\b", text)) - {"insects-mlp"}:
         assert (BIN / name).exists(), name

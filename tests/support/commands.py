@@ -1,4 +1,4 @@
-"""The commands as a user runs them, and inside this process for speed; what a store's MLflow holds."""
+"""Running the commands, installed or inside this process, and reading what MLflow has of a study."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
+from insects.errors import InsectsError
 from insects.training.compiled import warm_up
 from search.cli import main
 from search.store.store import Store
@@ -45,7 +46,7 @@ def command(*words: str, cwd: Path | None = None, **environment: str) -> subproc
 
 @contextmanager
 def searching(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A running `insects-search` whose first trial has ended; its streams are read to their end by whoever asks."""
+    """A running `insects-search` whose first trial has ended. The caller reads the rest of its streams."""
     with subprocess.Popen(
         [BIN / "insects-search", *arguments],
         stdout=subprocess.PIPE,
@@ -61,10 +62,15 @@ def searching(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[
 
 @dataclass(frozen=True)
 class Finished:
-    """A store with the study of one `insects-search --json`: its printed object and its lines on stderr.
+    """A store with the study of one `insects-search --json`.
 
-    arguments: what the command was given, but for the store. tracked: what it has brought to MLflow; evaluations come
-    later.
+    Attributes:
+        store: The store.
+        answer: The object that the command printed.
+        stdout: Its output.
+        stderr: Its messages.
+        arguments: Its arguments, without the store.
+        tracked: The contents of MLflow when it had ended.
     """
 
     store: Path
@@ -81,7 +87,7 @@ class Finished:
 
 
 def run_finished(place: Path) -> Finished:
-    """A study with every kind of end: complete, diverged, failed and pruned."""
+    """Search a study with trials that are complete, diverged, failed and pruned."""
     configs = place / "configs.json"
     configs.write_text(json.dumps([as_dict(params) for params in (PARAMS, DIVERGING, UNTRAINABLE, PARAMS)]))
     arguments = (*SMALL, "--trials", "14", "--window", "4", "--pruner", "percentile:30", "--configs", str(configs))
@@ -93,13 +99,13 @@ def run_finished(place: Path) -> Finished:
 
 
 class InlineProcess:
-    """Calls a worker in this process as `WorkerProcess` does in another, so that imports and engines are paid for once.
+    """Stands in for `WorkerProcess`: calls the worker in this process, which has imported its libraries already.
 
-    Results go through JSON, as they would.
+    Arguments and results pass through JSON, as they do between processes.
     """
 
     def __init__(self, worker: type[Any], *arguments: str) -> None:
-        warm_up()  # an export replaces functions of `math` meanwhile, which numba must not see when it is loaded
+        warm_up()  # before any export, during which torch replaces functions of `math` that numba's loading reads
         self._worker = worker(*arguments)
 
     def submit(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
@@ -119,8 +125,29 @@ class InlineProcess:
     kill = close
 
 
+class RefusingProcess:
+    """Stands in for `WorkerProcess`: every call fails, as without a connection to MLflow."""
+
+    REASON = "MLflow was asked"
+
+    def __init__(self, worker: type[Any], *arguments: str) -> None:
+        pass
+
+    def submit(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(InsectsError(self.REASON))
+        return future
+
+    submit_next = submit
+
+    def close(self) -> None:
+        pass
+
+    kill = close
+
+
 def own(path: Path) -> Store:
-    """A store with its own MLflow, whatever `mlflow.set_tracking_uri` has put into the environment meanwhile."""
+    """A store with its own MLflow, though `mlflow.set_tracking_uri` may have set another one in the environment."""
     return Store.at(path, f"sqlite:///{path / 'mlflow.db'}")
 
 
@@ -131,9 +158,19 @@ def client_of(place: Store | Path) -> MlflowClient:
     return mlflow_client(store)
 
 
-def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> Result:
-    """Run a command in this process, its two helpers too. An exception that is a bug is raised here."""
-    monkeypatch.setattr(uploader, "WorkerProcess", InlineProcess)
+def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str, workers: type[Any] = InlineProcess) -> Result:
+    """Run a command in this process.
+
+    Args:
+        monkeypatch: Restores what is replaced.
+        name: The command without `insects-`.
+        arguments: Its arguments.
+        workers: The class in place of `WorkerProcess`.
+
+    Raises:
+        Exception: An exception of the command that is a bug.
+    """
+    monkeypatch.setattr(uploader, "WorkerProcess", workers)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # `mlflow.set_tracking_uri` sets it
     result = CliRunner().invoke(getattr(main, name), list(arguments))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -142,9 +179,14 @@ def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> Resul
 
 
 def contents(store: Path, study: str) -> dict[str, Any]:
-    """All that MLflow holds of a study, without the ids, times and places that differ from store to store.
+    """All that MLflow has of a study, without the ids, times and paths that differ from store to store.
 
-    Values of metrics are given by their repr, which is exact, and equal for not-a-numbers.
+    Args:
+        store: A store with its own MLflow.
+        study: The study's name.
+
+    Returns:
+        `runs` by name and `versions`. Values of metrics are strings, which are exact, and equal for not-a-numbers.
     """
     client = client_of(store)
     experiment = client.get_experiment_by_name(study)
@@ -190,7 +232,7 @@ def contents(store: Path, study: str) -> dict[str, Any]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Content of every file in a folder, by name."""
+    """The digest of every file in a folder, by name."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""The README's help texts: `python -m tests.support.readme_help` writes what the commands say, a test compares."""
+"""The help texts in the README. `python -m tests.support.readme_help` writes them; a test compares them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 _BLOCK = re.compile(r"<!-- help: (\S+) -->\n(?:\n```\n.*?\n```\n)?", re.DOTALL)
 
 
 def help_text(name: str) -> str:
-    """What a command prints for `--help` on a terminal of 100 columns."""
+    """The `--help` of a command on a terminal of 100 columns."""
     (entry,) = metadata.entry_points(group="console_scripts", name=name)
     command: click.Command = entry.load()
     with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
@@ -21,7 +21,7 @@ def help_text(name: str) -> str:
 
 
 def with_help(text: str) -> str:
-    """The README with a block of help after each of its markers."""
+    """The text of the README with the help of a command after each marker."""
     return _BLOCK.sub(lambda match: f"{match[0].partition(chr(10))[0]}\n\n```\n{help_text(match[1])}\n```\n", text)
 
 
