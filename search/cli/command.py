@@ -38,6 +38,8 @@ class Command(click.Command):
 
     def _hint(self, parameter: str | None) -> str:
         """Return the option of a parameter that an error of the core names."""
+        if parameter == "cache":  # images are cached in the store
+            parameter = "store"
         options = {param.name: param.opts[0] for param in self.params}
         return f" ({options[parameter]})" if parameter in options else ""
 
