@@ -1,1 +1,2 @@
-"""The core of insects-search: data, training, evaluation and figures. Knows no Optuna, MLflow or Click."""
+"""The core of insects-search: data, training, evaluation and figures; imports neither `search` nor Optuna, MLflow or
+Click."""

@@ -1,4 +1,4 @@
-"""Which device and engine train a study, and why."""
+"""Choice of the device and the engine that train a study."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from insects.training import Engine
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-# A training step of a framework on an accelerator costs some 300 microseconds of launches however little it computes.
-# The compiled engine does about 3e10 floating-point operations a second on one core: below this it has finished first.
+# A training step of torch on an accelerator takes about 300 microseconds of kernel launches, whatever it computes.
+# The compiled engine does about 3e10 floating-point operations a second on one core: smaller steps finish sooner there.
 LAUNCH_BOUND_FLOP = 300e-6 * 3e10
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A device with the engine that runs there.
+    """A device and the engine that trains on it.
 
-    reason: for the user, half a sentence. accelerator: which one it is, as far as torch can tell.
+    Attributes:
+        device: A torch device.
+        engine: The engine to train with.
+        reason: Why it was chosen, half a sentence for the user.
+        accelerator: Model of the accelerator where torch knows it, else empty.
     """
 
     device: str
@@ -28,24 +32,38 @@ class Choice:
 
 
 def choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
-    """Resolve `--device` and `--engine` for steps of about `step_flop` floating-point operations.
+    """Choose the device and the engine of a study.
 
-    Raises: DeviceError: the device is not there, or the compiled engine was asked for on an accelerator.
+    Args:
+        device: One of `DEVICES`.
+        engine: The requested engine; None: the one that suits the device.
+        step_flop: Floating-point operations of a typical training step.
+
+    Returns:
+        The choice and its reason.
+
+    Raises:
+        DeviceError: The device is not available, or the compiled engine was requested on an accelerator.
     """
     if device == "auto":
         return _automatic(engine, step_flop)
     if device == "cpu":
         return Choice("cpu", engine or "compiled", "as asked")
     if engine == "compiled":
-        raise DeviceError(f"the compiled engine trains on the cpu only, found --device {device}: use --engine torch")
+        raise DeviceError(
+            f"the compiled engine trains on the cpu only, found device {device}; choose the torch engine",
+            parameter="engine",
+        )
     if device not in available_accelerators():
         found = ", ".join([*available_accelerators(), "cpu"])
-        raise DeviceError(f"--device {device} is not available here (found: {found}): choose one of these, or auto")
+        raise DeviceError(
+            f"device {device} is not available here (found: {found}); choose one of these, or auto", parameter="device"
+        )
     return _on_accelerator(device, "as asked")
 
 
 def available_accelerators() -> list[str]:
-    """`cuda` and `mps`, as far as torch can use them here."""
+    """The accelerators that torch can use here: `cuda`, `mps` or none."""
     import torch
 
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -55,6 +73,7 @@ def available_accelerators() -> list[str]:
 def _automatic(engine: Engine | None, step_flop: float) -> Choice:
     if engine == "compiled":
         return Choice("cpu", "compiled", "the compiled engine trains on the cpu")
+    # Checked before the accelerators are listed: that imports torch, which takes seconds.
     if engine is None and step_flop < LAUNCH_BOUND_FLOP:
         return Choice("cpu", "compiled", "faster for networks this small than any accelerator")
     accelerators = available_accelerators()

@@ -1,6 +1,6 @@
-"""Logits and true classes -> `Report`: accuracy with its interval, figures of each class, confusion matrix.
+"""Evaluation of a classifier: accuracy with its confidence interval, metrics per class and the confusion matrix.
 
-Shapes: N rows, C classes, G groups.
+Shapes: N rows, C classes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,23 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.text import NAME_LENGTH, aligned, counted, cut, shortened
+from insects.text import NAME_LENGTH, aligned, and_more, counted, shortened
 
 CONFIDENCE = 0.95
 MATRIX_CLASSES = 20
-"""With more classes than this a report's text lists the most frequent mistakes in place of the matrix."""
+"""With more classes than this, the text of a report lists the most frequent mistakes instead of the matrix."""
 
 
 class ClassRow(TypedDict):
-    """One class in a report. support: rows that truly are of it; a ratio with nothing to divide by is 0."""
+    """Metrics of one class.
+
+    Attributes:
+        name: The class name.
+        precision: 0 if no row was predicted as the class.
+        recall: 0 if no row is of the class.
+        f1: Harmonic mean of the two; 0 if both are.
+        support: Rows whose true class it is.
+    """
 
     name: str
     precision: float
@@ -32,11 +40,17 @@ class ClassRow(TypedDict):
 
 @dataclass(frozen=True)
 class Report:
-    """How a model did on labelled rows.
+    """Metrics of a model on labelled rows.
 
-    interval: Wilson's 95 % interval of the accuracy. groups: how many different things the rows show, if several show
-    the same one; None: each row stands for itself. loss: mean cross entropy in nats. per_class: in the order of
-    `classes`. confusion: `(C, C)` int64, a row a true class, a column a predicted one.
+    Attributes:
+        accuracy: Share of correct rows.
+        correct: Number of correct rows.
+        total: Number of rows, N.
+        interval: Wilson's 95 % interval of the accuracy.
+        groups: Number of groups of related rows; None: every row is independent.
+        loss: Mean cross entropy in nats.
+        per_class: Metrics of each class.
+        confusion: `(C, C)` int64, one row per true class, one column per predicted class.
     """
 
     accuracy: float
@@ -55,11 +69,11 @@ class Report:
 
     @property
     def interval_note(self) -> str:
-        """What the interval stands on, where that is not the rows."""
+        """Text that follows the interval where it counts groups instead of rows; else empty."""
         return "" if self.groups is None else f", each of {counted(self.groups, 'group')} counted once"
 
     def as_dict(self) -> dict[str, Any]:
-        """The report in numbers, strings, lists and dicts alone, ready for `json.dumps`."""
+        """The report as a dictionary that `json.dumps` accepts."""
         return {
             "accuracy": self.accuracy,
             "correct": self.correct,
@@ -103,8 +117,8 @@ class Report:
         ]
         if not rows:
             return ["no mistakes"]
-        unnamed = sum(int(mistakes[pair]) for pair in pairs[MATRIX_CLASSES:])
-        more = cut(len(pairs) - len(rows), f"pairs, {counted(unnamed, 'row')}")
+        unlisted = sum(int(mistakes[pair]) for pair in pairs[MATRIX_CLASSES:])
+        more = and_more(len(pairs) - len(rows), f"pairs, {counted(unlisted, 'row')}")
         return [*aligned([["true", "predicted as", "rows"], *rows]), *more]
 
 
@@ -114,43 +128,61 @@ def evaluate(
     classes: tuple[str, ...],
     groups: Sequence[str] | None = None,
 ) -> Report:
-    """Compare each row's largest logit with its true class; ties go to the lower class.
+    """Compare predictions with true classes. The class with the largest logit is predicted, on a tie the lower one.
 
-    Args: logits_NC: `(N, C)`. y_N: `(N,)` in `[0, C)`. classes: C names. groups: N names of what the rows show.
-    The interval is Wilson's (JASA 22 (1927), 209-212) for N draws, or with groups for G: several frames of one specimen
-    tell little more than one, and nobody knows how much.
-    Raises: ValueError: N is 0, the shapes disagree, or a label is no class.
+    The interval is Wilson's (JASA 22 (1927), 209-212) for N independent draws. With groups, the number of groups takes
+    the place of N: several frames of one specimen say little more than one frame, and how much more is unknown.
+
+    Args:
+        logits_NC: `(N, C)` logits.
+        y_N: `(N,)` true classes in `[0, C)`.
+        classes: C class names.
+        groups: N group names, for example the specimen that each image shows; None: the rows are independent.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: N is 0, the shapes disagree, or a label is out of range.
     """
     total, count = len(y_N), len(classes)
     if total == 0 or logits_NC.shape != (total, count):
         raise ValueError(f"logits must have shape ({total}, {count}) with at least one row, found {logits_NC.shape}")
     if y_N.min() < 0 or y_N.max() >= count:
         raise ValueError(f"labels must be in [0, {count}), found {y_N.min()} to {y_N.max()}")
-    # Imported here: it takes seconds, and the search does not need it.
+    # Imported here: the search loads this module for `Report` alone, and scikit-learn takes over a second to import.
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     predicted_N = np.argmax(logits_NC, axis=1)
     labels = np.arange(count)
-    figures = precision_recall_fscore_support(y_N, predicted_N, labels=labels, zero_division=0)
+    metrics = precision_recall_fscore_support(y_N, predicted_N, labels=labels, zero_division=0)
     correct = int(np.sum(predicted_N == y_N))
-    count_of_groups = None if groups is None else len(set(groups))
+    group_count = None if groups is None else len(set(groups))
     return Report(
         accuracy=correct / total,
         correct=correct,
         total=total,
-        interval=wilson_interval(correct / total, total if count_of_groups is None else count_of_groups),
-        groups=count_of_groups,
+        interval=wilson_interval(correct / total, total if group_count is None else group_count),
+        groups=group_count,
         loss=cross_entropy(logits_NC, y_N),
         per_class=tuple(
             ClassRow(name=name, precision=float(p), recall=float(r), f1=float(f1), support=int(support))
-            for name, p, r, f1, support in zip(classes, *figures, strict=True)
+            for name, p, r, f1, support in zip(classes, *metrics, strict=True)
         ),
         confusion=confusion_matrix(y_N, predicted_N, labels=labels).astype(np.int64),
     )
 
 
 def wilson_interval(share: float, draws: int) -> tuple[float, float]:
-    """Limits between which the true share is with `CONFIDENCE`, after a share of some draws was seen."""
+    """Wilson's score interval of a proportion at the level `CONFIDENCE`.
+
+    Args:
+        share: The observed proportion.
+        draws: The number of independent draws.
+
+    Returns:
+        Lower and upper limit, both in [0, 1].
+    """
     from scipy.stats import norm
 
     z = float(norm.ppf((1 + CONFIDENCE) / 2))
@@ -160,8 +192,16 @@ def wilson_interval(share: float, draws: int) -> tuple[float, float]:
 
 
 def cross_entropy(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer]) -> float:
-    """Mean over rows of `log sum exp(logits) - logit of the true class`, in nats."""
+    """Mean cross entropy.
+
+    Args:
+        logits_NC: `(N, C)` logits.
+        y_N: `(N,)` true classes.
+
+    Returns:
+        The mean over rows of `log sum exp(logits) - logit of the true class`, in nats.
+    """
     logits = logits_NC.astype(np.float64)
-    largest_N = logits.max(axis=1)
+    largest_N = logits.max(axis=1)  # subtracted first, as exp overflows from 710 on
     log_sum_N = largest_N + np.log(np.exp(logits - largest_N[:, None]).sum(axis=1))
     return float(np.mean(log_sum_N - logits[np.arange(len(y_N)), y_N]))

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much training takes: images can make a network of billions of weights."""
+"""Available memory, and the memory that training one trial takes."""
 
 from __future__ import annotations
 
@@ -9,35 +9,46 @@ from insects.params import TrialParams
 from insects.training import Engine
 
 COPIES: dict[Engine, int] = {"compiled": 7, "torch": 10}
-"""Arrays of the size of the weights at the most: weights, two moments, the best weights, the initial ones, the result
-(torch: gradients too), and one to put the result on the disk."""
+"""Arrays as large as the weights at the peak: the initial and the current weights, Adam's two moments, the best
+weights, the result and its serialized copy; with torch also the gradients and the optimizer's temporary arrays."""
 
-_GROUP = Path("/sys/fs/cgroup")
-_FLOAT = 4
+_CGROUP = Path("/sys/fs/cgroup")
+_FLOAT32 = 4  # bytes
 
 
 def training_bytes(params: TrialParams, shape: Shape, rows: int, engine: Engine) -> int:
-    """About what training one trial on `rows` rows takes at its peak, besides the rows themselves."""
+    """Peak memory of training one trial, without the training data.
+
+    Args:
+        params: The trial's hyperparameters.
+        shape: Features and classes of the data.
+        rows: Training rows.
+        engine: The engine that trains.
+
+    Returns:
+        About so many bytes.
+    """
     batch = min(params.batch_size, rows) if engine == "compiled" else rows
-    return _FLOAT * (COPIES[engine] * parameter_count(params, shape) + batch * shape.features)
+    return _FLOAT32 * (COPIES[engine] * parameter_count(params, shape) + batch * shape.features)
 
 
 def available() -> int | None:
-    """Bytes that can still be taken, swap included; None where the system does not tell."""
+    """Bytes that can still be allocated, swap included; None where the system does not report them."""
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
         free = sum(1024 * int(lines[name].split()[0]) for name in ("MemAvailable", "SwapFree"))
     except (OSError, ValueError, KeyError):
         return None
-    try:  # a container's own limit
-        limit, used = (int((_GROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # there is none, or it is `max`
+    # In a container /proc/meminfo reports the memory of the whole machine; the limit is in its control group.
+    try:
+        limit, used = (int((_CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no control group, or no limit: the file then holds `max`
         return free
-    return max(0, min(free, limit - used + _cached()))
+    return max(0, min(free, limit - used + _reclaimable()))
 
 
 def gigabytes(count: int) -> str:
-    """A number of bytes for a person.
+    """A number of bytes as text.
 
     Examples:
         >>> gigabytes(2_345_678_901)
@@ -46,10 +57,10 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
-def _cached() -> int:
-    """What a container holds of files and gives back when memory is asked for."""
+def _reclaimable() -> int:
+    """Bytes of the control group's file cache, which count as used and are freed when memory is needed."""
     try:
-        lines = (_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
         return int(dict(line.split() for line in lines)["inactive_file"])
     except (OSError, ValueError, KeyError):
         return 0

@@ -1,4 +1,4 @@
-"""What one trial is trained with (`TrialParams`), and what all trials of a study share (`Recipe`)."""
+"""Parameters of training: `TrialParams` of one trial, `Recipe` shared by all trials of a study."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from insects.errors import InsectsError
 Schedule = Literal["cosine", "constant"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
-# More has no room in any memory. Said before a search, and not by one failed trial after the other.
+# Larger networks exceed any memory. Refusing them here fails before the search, not once in every trial.
 MOST_LAYERS, MOST_UNITS, MOST_EPOCHS = 1_000, 1_000_000, 1_000_000
 
 
 class ParamsError(InsectsError):
-    """A configuration that no network can be built or trained from."""
+    """A parameter of training is out of its bounds or of a wrong type."""
 
 
 @dataclass(frozen=True)
 class TrialParams:
-    """The four values that the search chooses.
+    """The four hyperparameters that a search chooses.
 
-    depth: hidden layers, 1 to `MOST_LAYERS`. width: units of each hidden layer, 1 to `MOST_UNITS`. lr: Adam's learning
-    rate at the first step, finite and above 0. batch_size: rows a step, at least 1.
+    Attributes:
+        depth: Hidden layers, 1 to `MOST_LAYERS`.
+        width: Units of each hidden layer, 1 to `MOST_UNITS`.
+        lr: Adam's learning rate at the first step, finite and above 0.
+        batch_size: Rows of a step, at least 1.
 
-    Raises: ParamsError: a value outside these bounds or of another type.
+    Raises:
+        ParamsError: A value is out of these bounds or of another type.
     """
 
     depth: int
@@ -38,23 +42,30 @@ class TrialParams:
     def __post_init__(self) -> None:
         for name in ("depth", "width", "batch_size"):
             value = getattr(self, name)
+            # bool is a subclass of int: JSON's `true` would pass as 1.
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ParamsError(f"{name} must be a whole number of at least 1, found {value!r}")
+                raise ParamsError(f"{name} must be a whole number of at least 1, found {value!r}", parameter=name)
         for name, most in (("depth", MOST_LAYERS), ("width", MOST_UNITS)):
             if getattr(self, name) > most:
-                raise ParamsError(f"{name} must be at most {most}, found {str(getattr(self, name))[:40]}")
+                found = str(getattr(self, name))[:40]
+                raise ParamsError(f"{name} must be at most {most}, found {found}", parameter=name)
         if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)):
-            raise ParamsError(f"lr must be a number above 0, found {str(self.lr)[:40]}")
+            raise ParamsError(f"lr must be a number above 0, found {str(self.lr)[:40]}", parameter="lr")
         if not 0 < self.lr <= sys.float_info.max:
-            raise ParamsError(f"lr must be finite and above 0, found {str(self.lr)[:40]}")
+            raise ParamsError(f"lr must be finite and above 0, found {str(self.lr)[:40]}", parameter="lr")
         object.__setattr__(self, "lr", float(self.lr))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long a full trial is trained and how its learning rate falls.
+    """The training schedule of a full trial.
 
-    Raises: ParamsError: fewer than one epoch, or a schedule that does not exist.
+    Attributes:
+        epochs: Epochs of a trial that is not pruned, at least 1.
+        schedule: Course of the learning rate over these epochs.
+
+    Raises:
+        ParamsError: Fewer than one epoch, or an unknown schedule.
     """
 
     epochs: int = 20
@@ -62,16 +73,25 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
-            raise ParamsError(f"epochs must be at least 1, found {self.epochs}")
+            raise ParamsError(f"epochs must be at least 1, found {self.epochs}", parameter="epochs")
         if self.schedule not in SCHEDULES:
-            raise ParamsError(f"schedule must be one of {', '.join(SCHEDULES)}, found {self.schedule!r}")
+            known = ", ".join(SCHEDULES)
+            raise ParamsError(f"schedule must be one of {known}, found {self.schedule!r}", parameter="schedule")
 
     def learning_rate(self, lr: float, step: int, steps: int) -> float:
-        """Learning rate of step `step` (from 0) of `steps` in a full trial.
+        """Learning rate of one optimizer step.
 
         The cosine falls from `lr` at step 0 to zero after the last step: Loshchilov and Hutter, SGDR,
         arXiv:1608.03983, eq. 5 without restarts.
+
+        Args:
+            lr: Learning rate of the first step.
+            step: Step, counted from 0.
+            steps: Steps of a full trial.
+
+        Returns:
+            The learning rate, between 0 and `lr`.
         """
         if self.schedule == "constant":
             return lr
-        return lr * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+        return lr * 0.5 * (1.0 + math.cos(math.pi * step / steps))  # eq. 5

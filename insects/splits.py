@@ -1,6 +1,6 @@
-"""Checked rows (`Table`), what a search trains on (`Splits`), and the way from one to the other (`split`).
+"""A checked table and its split into training, validation and test rows.
 
-Shapes: N rows, F features, C classes.
+Shapes: N rows (V in validation), F features, C classes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,21 @@ Labels = NDArray[np.int32]
 Hashes = NDArray[np.uint64]
 
 _NUMBERS_AT_ONCE = 1 << 20
-_VALIDATION = np.uint64(0x76616C6964)  # sets the validation draw apart from the draw of the held-out rows
+"""Numbers converted to float64 at a time: 8 MB."""
+
+_VALIDATION = np.uint64(0x76616C6964)  # "valid" in ASCII: makes the validation draw independent of the test draw
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that passed every check.
+    """Labelled rows that passed every check.
 
-    features: F distinct column names. classes: C distinct class names, sorted (as numbers where all are whole numbers).
-    x: `(N, F)` float32, C-contiguous, finite, as the user gave it. y: `(N,)` int32 in `[0, C)`. source: its name.
+    Attributes:
+        features: F distinct column names.
+        classes: C distinct class names, sorted, as numbers if all of them are whole numbers.
+        x: `(N, F)` float32, C-contiguous, finite, unstandardized.
+        y: `(N,)` int32, class numbers in `[0, C)`.
+        source: Name of the file, for messages.
     """
 
     features: tuple[str, ...]
@@ -41,17 +47,24 @@ class Table:
 
     @property
     def shape(self) -> Shape:
-        """Columns and classes."""
+        """Number of features and of classes."""
         return Shape(len(self.features), len(self.classes))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Training and validation rows, standardized by the training rows' mean and standard deviation.
+    """Training and validation rows, standardized by the mean and standard deviation of the training rows.
 
-    train_x: `(N, F)` float32, C-contiguous. train_y: `(N,)` int32. valid_x: `(V, F)`. valid_y: `(V,)`.
-    mean, std: `(F,)` float32: `x = (raw - mean) / std`; std is 1 where a column is constant.
-    digest: hex SHA-256 of all of this.
+    Attributes:
+        features: F column names.
+        classes: C class names.
+        train_x: `(N, F)` float32, C-contiguous.
+        train_y: `(N,)` int32, class numbers in `[0, C)`.
+        valid_x: `(V, F)` float32, C-contiguous.
+        valid_y: `(V,)` int32.
+        mean: `(F,)` float32; `x = (unstandardized - mean) / std`.
+        std: `(F,)` float32, with ddof 0; 1 for a constant column.
+        digest: Hex SHA-256 of all of this.
     """
 
     features: tuple[str, ...]
@@ -66,7 +79,7 @@ class Splits:
 
     @property
     def shape(self) -> Shape:
-        """Columns and classes."""
+        """Number of features and of classes."""
         return Shape(len(self.features), len(self.classes))
 
 
@@ -78,22 +91,34 @@ def split(
     valid_fraction: float = 0.2,
     seed: int = 0,
 ) -> tuple[Splits, Table]:
-    """Draw the held-out rows (unless `test` brings them), then the validation rows; the rest is trained on.
+    """Draw the test rows (unless `test` is given), then the validation rows; train on the rest.
 
-    Membership follows from a row's content and `seed` alone: within a class the rows with the lowest hashes are drawn,
-    so the order of the rows in the file changes nothing, and rows of a class that are equal in all features stay on one
-    side (only a class with fewer distinct rows than parts is cut through equal rows). A part gets
-    `round(fraction * rows)` rows, shared among the classes by largest remainder, but of each class at least one row and
-    never the last one.
+    Rows are hashed by their content and `seed`, and within a class those with the lowest hashes are drawn. So the order
+    of the rows in the file changes nothing, and equal rows of a class stay in one part (unless the class has fewer
+    distinct rows than there are parts). A part gets `round(fraction * rows)` rows, divided among the classes by largest
+    remainder. Every class has at least one row in every part.
 
-    Args: test_fraction: of the table's rows. valid_fraction: of what is left after that. Both in (0, 1).
-    Returns: the splits, rows in order of their hashes, and the held-out rows, not standardized (`test` if given).
-    Raises: DataError: a fraction out of bounds, a class with too few rows, a column too spread for float32.
-    ValueError: `test` has other features or classes (`insects.tables.labelled.read_rows_like` makes one that has not).
+    Args:
+        table: The table to split.
+        test: Test rows of another file; None: draw them from `table`.
+        test_fraction: Share of the table's rows to draw as test rows, in (0, 1).
+        valid_fraction: Share of the remaining rows to draw as validation rows, in (0, 1).
+        seed: Seed of the draws.
+
+    Returns:
+        The splits, their rows in order of the hashes, and the unstandardized test rows (`test` if given).
+
+    Raises:
+        DataError: A fraction is out of bounds, a class has too few rows, or a column overflows float32.
+        ValueError: `test` has other features or classes; `insects.tables.labelled.read_rows_like` prevents that.
+
+    Examples:
+        >>> from insects.spiral import builtin_tables
+        >>> splits, test = split(builtin_tables()[0])
+        >>> len(splits.train_y), len(splits.valid_y), len(test.y)
+        (864, 216, 120)
     """
-    for name, fraction in (("test", test_fraction), ("validation", valid_fraction)):
-        if not 0 < fraction < 1:
-            raise DataError(f"the share of {name} rows must be above 0 and below 1, found {fraction}")
+    check_fractions("rows", test_fraction, valid_fraction)
     if test is not None and (test.features, test.classes) != (table.features, table.classes):
         raise ValueError("the test table must have the features and classes of the table that is split")
     needed = 3 if test is None else 2
@@ -102,25 +127,61 @@ def split(
     hash_N = _row_hashes(table.x, seed)
     order_N = np.lexsort((table.y, hash_N))
     hash_N, y_N = hash_N[order_N], table.y[order_N]
-    kept_N = np.ones(len(order_N), dtype=bool)
     if test is None:
-        kept_N = ~_draw(hash_N, y_N, test_fraction, parts=needed)
-        test = replace(table, x=table.x[order_N[~kept_N]], y=y_N[~kept_N], source=f"held-out rows of {table.source}")
-        order_N, hash_N, y_N = order_N[kept_N], hash_N[kept_N], y_N[kept_N]
-    # Mixed once more, so that a row's chance of validation does not hang on how near it was to being held out.
+        test_N = _draw(hash_N, y_N, test_fraction, parts=needed)
+        test = replace(table, x=table.x[order_N[test_N]], y=y_N[test_N], source=f"held-out rows of {table.source}")
+        order_N, hash_N, y_N = order_N[~test_N], hash_N[~test_N], y_N[~test_N]
+    # The remaining rows all have high hashes. Mixing once more makes the second draw independent of the first.
     valid_N = _draw(_mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
+    return standardized_splits(table, train=order_N[~valid_N], valid=order_N[valid_N]), test
 
-    train_x, valid_x = table.x[order_N[~valid_N]], table.x[order_N[valid_N]]
+
+def standardized_splits(table: Table, train: NDArray[np.intp], valid: NDArray[np.intp]) -> Splits:
+    """Splits of a table from the positions of their rows.
+
+    Args:
+        table: The table.
+        train: Positions of the training rows, in the order to keep.
+        valid: Positions of the validation rows, in the order to keep.
+
+    Returns:
+        The splits, standardized by the training rows.
+
+    Raises:
+        DataError: A column overflows float32.
+    """
+    train_x, valid_x = table.x[train], table.x[valid]
     mean, std = moments(train_x)
     for x in (train_x, valid_x):
-        standardize(x, mean, std, table)
-    train_y, valid_y = y_N[~valid_N], y_N[valid_N]
+        _standardize(x, mean, std, table)
+    train_y, valid_y = table.y[train], table.y[valid]
     digest = digest_of((table.features, table.classes), (train_x, train_y, valid_x, valid_y, mean, std))
-    return Splits(table.features, table.classes, train_x, train_y, valid_x, valid_y, mean, std, digest), test
+    return Splits(table.features, table.classes, train_x, train_y, valid_x, valid_y, mean, std, digest)
+
+
+def check_fractions(unit: str, test_fraction: float, valid_fraction: float) -> None:
+    """Check the shares of test and validation rows.
+
+    Args:
+        unit: What is split, `rows` or `images`, for the message.
+        test_fraction: Share of the test rows.
+        valid_fraction: Share of the validation rows.
+
+    Raises:
+        DataError: A share is not in (0, 1).
+    """
+    for name, fraction, parameter in (
+        ("test", test_fraction, "test_fraction"),
+        ("validation", valid_fraction, "valid_fraction"),
+    ):
+        if not 0 < fraction < 1:
+            raise DataError(
+                f"the share of {name} {unit} must be above 0 and below 1, found {fraction}", parameter=parameter
+            )
 
 
 def table_digest(table: Table) -> str:
-    """Hex SHA-256 of a table's names, classes and rows in their order; its source does not count."""
+    """Hex SHA-256 of a table's column names, class names and rows in their order, but not of its source."""
     return digest_of((table.features, table.classes), (table.x, table.y))
 
 
@@ -129,7 +190,8 @@ def _check_class_sizes(table: Table, needed: int) -> None:
     if len(table.classes) < 2:
         raise DataError(
             f"{table.source}: a search needs at least two classes, found only {listed(table.classes)}; "
-            "choose another label column"
+            "choose another label column",
+            parameter="target",
         )
     if counts.min() < needed:
         few = int(counts.argmin())
@@ -141,7 +203,7 @@ def _check_class_sizes(table: Table, needed: int) -> None:
 
 
 def _draw(hash_N: Hashes, y_N: Labels, fraction: float, parts: int) -> NDArray[np.bool_]:
-    """Which rows form the next part, when `parts` are still to be made of the rows, this one included."""
+    """Draw one of the `parts` that the rows are still to be divided into; True for its rows."""
     counts_C = np.bincount(y_N)
     drawn_N = np.zeros(len(y_N), dtype=bool)
     by_class = np.split(np.lexsort((hash_N, y_N)), np.cumsum(counts_C)[:-1])
@@ -151,8 +213,8 @@ def _draw(hash_N: Hashes, y_N: Labels, fraction: float, parts: int) -> NDArray[n
 
 
 def _quotas(counts_C: NDArray[np.int64], fraction: float, parts: int) -> NDArray[np.int64]:
-    """Rows of each class, by largest remainder (ties to the lower class), with one left for each part to come."""
-    share_C = np.round(fraction * counts_C, 9)  # 0.29 * 100 is 28.999999999999996
+    """Rows to draw of each class, by largest remainder (on a tie the lower class), leaving one for each later part."""
+    share_C = np.round(fraction * counts_C, 9)  # 0.29 * 100 is 28.999999999999996, and its floor must be 29
     quotas_C: NDArray[np.int64] = np.clip(np.floor(share_C).astype(np.int64), 1, counts_C - (parts - 1))
     missing = math.floor(fraction * counts_C.sum() + 0.5) - int(quotas_C.sum())
     open_C = np.flatnonzero(quotas_C < counts_C - (parts - 1))
@@ -162,10 +224,10 @@ def _quotas(counts_C: NDArray[np.int64], fraction: float, parts: int) -> NDArray
 
 
 def _lowest(hash_N: Hashes, quota: int, parts: int) -> NDArray[np.intp]:
-    """Positions of the `quota` lowest of the sorted hashes; of equal rows all or none, if that leaves every part some.
+    """Positions of about the `quota` lowest of the sorted hashes, where equal rows (equal hashes) stay together.
 
-    Groups of equal rows are taken in order of their hash, passing over those that are too large for what is left of
-    the quota; if all are too large, the smallest is taken.
+    Groups of equal rows are taken in order of their hash; a group larger than the rest of the quota is skipped. If all
+    groups are larger, the smallest is taken. With fewer groups than parts, rows are taken without regard to groups.
     """
     starts = np.flatnonzero(np.concatenate(([True], hash_N[1:] != hash_N[:-1])))
     spare = len(starts) - (parts - 1)
@@ -184,16 +246,16 @@ def _lowest(hash_N: Hashes, quota: int, parts: int) -> NDArray[np.intp]:
 
 
 def _row_hashes(x_NF: Floats, seed: int) -> Hashes:
-    """64 bits a row: the float32 bits of each column in turn, mixed into a state that begins with the seed."""
+    """A 64-bit hash of each row: the float32 bits of every column, mixed into a state that begins with the seed."""
     state_N = _mix(np.full(len(x_NF), seed % 2**64, dtype=np.uint64))
     for column in range(x_NF.shape[1]):
-        value_N = x_NF[:, column] + np.float32(0)  # makes -0.0 the same as 0.0
+        value_N = x_NF[:, column] + np.float32(0)  # turns -0.0, which has other bits, into 0.0
         state_N = _mix(state_N ^ value_N.view(np.uint32))
     return state_N
 
 
 def _mix(state_N: Hashes) -> Hashes:
-    """One step of SplitMix64 (Steele, Lea and Flood, 2014, doi:10.1145/2660193.2660195): a bijection of 64 bits."""
+    """One step of SplitMix64, a bijection of 64 bits (Steele, Lea and Flood, 2014, doi:10.1145/2660193.2660195)."""
     mixed_N = state_N + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed_N ^= mixed_N >> np.uint64(shift)
@@ -203,22 +265,31 @@ def _mix(state_N: Hashes) -> Hashes:
 
 
 def moments(x_NF: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (ddof 0) of each column, in float64, some columns at a time, rounded to float32."""
+    """Mean and standard deviation (ddof 0) of each column.
+
+    Args:
+        x_NF: `(N, F)` float32 rows.
+
+    Returns:
+        Both `(F,)`, computed in float64 and rounded to float32; the standard deviation of a constant column is 1.
+    """
     mean_F, std_F = np.empty((2, x_NF.shape[1]), dtype=np.float32)
     step = max(1, _NUMBERS_AT_ONCE // len(x_NF))
     for start in range(0, x_NF.shape[1], step):
         block = slice(start, start + step)
-        # A column as a contiguous row is summed as if it were alone: its moments do not hang on the others'.
+        # NumPy's order of summation depends on the memory layout. With each column contiguous, the moments of a column
+        # do not depend on the other columns.
         value_FN = np.ascontiguousarray(x_NF[:, block].T, np.float64)
-        constant_F = value_FN.min(axis=1) == value_FN.max(axis=1)  # rounding in the mean would leave a tiny deviation
+        constant_F = value_FN.min(axis=1) == value_FN.max(axis=1)  # rounding of the mean would give a tiny std
         mean_F[block] = np.where(constant_F, value_FN[:, 0], value_FN.mean(axis=1))
         std_F[block] = np.where(constant_F, 0, value_FN.std(axis=1))
     std_F[std_F == 0] = 1
     return mean_F, std_F
 
 
-def standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> None:
-    with np.errstate(over="ignore"):  # found just below
+def _standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> None:
+    """Standardize rows in place."""
+    with np.errstate(over="ignore"):  # checked below
         x_NF -= mean_F
         x_NF /= std_F
     if not np.isfinite(x_NF).all():
@@ -230,6 +301,15 @@ def standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> No
 
 
 def digest_of(names: tuple[tuple[str, ...], ...], arrays: tuple[NDArray[Any], ...]) -> str:
+    """Digest of named data, the same on machines of any byte order.
+
+    Args:
+        names: Names, for example of columns and of classes.
+        arrays: Arrays, of which type, shape and content count.
+
+    Returns:
+        Hex SHA-256.
+    """
     head = json.dumps([names, [(array.dtype.name, array.shape) for array in arrays]])
     sha256 = hashlib.sha256(head.encode("ascii"))
     for array in arrays:

@@ -1,14 +1,15 @@
-"""Text of messages and reports: quoted values, lists of names, aligned columns, counts in words."""
+"""Text for messages and reports: quoted values, counts with their nouns, aligned tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 NAME_LENGTH = 20
+"""Characters of a column or class name in a report."""
 
 
 def shown(value: object, limit: int = 40) -> str:
-    """The text in quotes, at most about `limit` characters of it, control characters escaped.
+    """Quote a value for a message, with control characters escaped and at most about `limit` characters.
 
     Examples:
         >>> print(shown("two\\nlines"), shown("a" * 100, limit=5))
@@ -19,7 +20,7 @@ def shown(value: object, limit: int = 40) -> str:
 
 
 def listed(names: Sequence[str], limit: int = 10) -> str:
-    """The first `limit` names, and how many more there are.
+    """Quote the first `limit` names and count the others.
 
     Examples:
         >>> print(listed(["a", "b", "c"], limit=2))
@@ -30,7 +31,12 @@ def listed(names: Sequence[str], limit: int = 10) -> str:
 
 
 def shortened(name: str, length: int = NAME_LENGTH) -> str:
-    """`name` on one line and in at most `length` characters; an ellipsis stands for what was cut from its middle."""
+    """Cut a name to `length` characters on one line; an ellipsis replaces its middle.
+
+    Examples:
+        >>> shortened("Carabus violaceus purpurascens")
+        'Carabus viola…ascens'
+    """
     name = " ".join(name.split())
     if len(name) <= length:
         return name
@@ -38,8 +44,29 @@ def shortened(name: str, length: int = NAME_LENGTH) -> str:
     return f"{name[: length - 1 - tail]}…{name[-tail:]}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the plural where needed.
+
+    Examples:
+        >>> counted(1, "row"), counted(1200, "row"), counted(2, "class")
+        ('1 row', '1,200 rows', '2 classes')
+    """
+    plural = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{plural}"
+
+
+def share(count: int, total: int) -> str:
+    """A ratio in percent.
+
+    Examples:
+        >>> share(1, 8)
+        '12.5 %'
+    """
+    return f"{100 * count / total:.1f} %"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines whose cells line up: the first to the left, the others to the right."""
+    """Lines of a table: the first column aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
@@ -47,17 +74,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def cut(count: int, what: str) -> list[str]:
-    """A line that says how many more there are, if any."""
-    return [f"… and {count:,} more {what}"] if count > 0 else []
+def and_more(count: int, nouns: str) -> list[str]:
+    """The last line of a table that was cut, or no line if `count` is 0 or less.
 
-
-def counted(count: int, what: str) -> str:
-    """`1 row`, `1,200 rows`, `2 classes`."""
-    plural = "" if count == 1 else "es" if what.endswith("s") else "s"
-    return f"{count:,} {what}{plural}"
-
-
-def share(count: int, total: int) -> str:
-    """`12.5 %`."""
-    return f"{100 * count / total:.1f} %"
+    Examples:
+        >>> and_more(1200, "columns")
+        ['… and 1,200 more columns']
+    """
+    return [f"… and {count:,} more {nouns}"] if count > 0 else []

@@ -1,4 +1,4 @@
-"""One trial from parameters to result: what a worker runs, on this machine or another."""
+"""Training one trial, from `TrialTask` to `TrialResult`: the work of one search worker."""
 
 from __future__ import annotations
 
@@ -26,11 +26,16 @@ _VALID_LOSS, _VALID_ACCURACY = METRICS.index("valid_loss"), METRICS.index("valid
 class TrialResult:
     """A trial that has ended.
 
-    state: `complete` (trained to its end, or until its loss was no longer finite), `pruned` (ended by the stopping
-    rule) or `failed` (raised). reason: why it ended early, one line and for a failure the traceback; else empty.
-    history: `(E, 4)` float64, columns `insects.training.METRICS`. best_epoch: counted from 1, 0 if there is none.
-    weights: `(P,)` float32 after the best epoch (the initial ones if there is none; empty for a failed trial).
-    started: Unix time in seconds. seconds: wall time of the training.
+    Attributes:
+        number: The trial's number in the study, from 0.
+        params: Its hyperparameters.
+        state: `complete` (all epochs, or up to a loss that is not finite), `pruned`, or `failed` (training raised).
+        reason: Why it ended early: one line, or the traceback of a failure; empty if it did not.
+        history: `(E, 4)` float64, one row per epoch, columns `insects.training.METRICS`.
+        best_epoch: Epoch of the lowest validation loss, counted from 1; 0 if no epoch had a finite one.
+        weights: `(P,)` float32 after the best epoch; the initial weights if there is none, empty for a failed trial.
+        started: Unix time in seconds.
+        seconds: Wall time of the training.
     """
 
     number: int
@@ -45,7 +50,7 @@ class TrialResult:
 
     @property
     def valid_loss(self) -> float:
-        """The objective: the lowest validation loss over epochs; infinity if no epoch had a finite one."""
+        """The objective: validation loss of the best epoch; infinity if there is none."""
         return float(self.history[self.best_epoch - 1, _VALID_LOSS]) if self.best_epoch else math.inf
 
     @property
@@ -60,36 +65,53 @@ class TrialResult:
 
     @property
     def epochs(self) -> int:
-        """Epochs trained."""
+        """Number of trained epochs, E."""
         return len(self.history)
 
 
 def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
-    """The complete trial with the lowest finite validation loss; of equals the one with the lower number."""
+    """The complete trial with the lowest finite validation loss, on a tie the one with the lower number."""
     candidates = [result for result in results if result.state == "complete" and result.best_epoch]
     return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """All that training one trial depends on, besides the data.
+    """Everything besides the data that the result of a trial depends on.
 
-    stops: `(recipe.epochs,)` float64, the validation loss above which the trial is pruned after each epoch.
+    Attributes:
+        number: The trial's number in the study, from 0.
+        params: Its hyperparameters.
+        recipe: Epochs and learning rate schedule.
+        seed: The study's seed.
+        prune_above: `(recipe.epochs,)` float64. The trial is pruned after an epoch if its lowest validation loss so far
+            is above the epoch's value; infinity never prunes.
+        engine: The engine to train with.
+        device: A torch device.
     """
 
     number: int
     params: TrialParams
     recipe: Recipe
     seed: int
-    stops: NDArray[np.float64]
+    prune_above: NDArray[np.float64]
     engine: Engine
     device: str
 
 
 def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | None = None) -> TrialResult:
-    """Train a trial to its end. What training raises makes a failed result, so that a search can go on.
+    """Train one trial. An exception in training gives a failed result, so that the search can go on.
 
-    Raises: TrainingInterrupted: `interrupt` `(1,)` was set to 1 meanwhile.
+    Args:
+        task: The trial to train.
+        splits: Training and validation rows.
+        interrupt: `(1,)` uint8; another thread sets it to 1 to end the training.
+
+    Returns:
+        The result, of any state.
+
+    Raises:
+        TrainingInterrupted: `interrupt` was set.
     """
     started, clock = time.time(), time.perf_counter()
     try:
@@ -97,14 +119,14 @@ def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | No
             init(task.params, task.recipe, splits.shape, task.seed, task.number),
             splits,
             task.recipe.epochs,
-            task.stops,
+            task.prune_above,
             engine=task.engine,
             device=task.device,
             interrupt=interrupt,
         )
     except TrainingInterrupted:
         raise
-    except Exception:  # whatever one configuration runs into is that trial's end, not the search's
+    except Exception:  # one configuration may run out of memory, say, and the next one not
         return TrialResult(
             number=task.number,
             params=task.params,
@@ -118,12 +140,12 @@ def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | No
         )
     reasons = {
         "diverged": f"diverged: the loss was not finite in epoch {state.epoch}",
-        "stopped": f"pruned: the validation loss was above the threshold after epoch {state.epoch}",
+        "pruned": f"pruned: the validation loss was above the threshold after epoch {state.epoch}",
     }
     return TrialResult(
         number=task.number,
         params=task.params,
-        state="pruned" if state.status == "stopped" else "complete",
+        state="pruned" if state.status == "pruned" else "complete",
         reason=reasons.get(state.status, ""),
         history=state.history,
         best_epoch=state.best_epoch,

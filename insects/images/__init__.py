@@ -1,1 +1,2 @@
-"""Images with an annotations CSV, from files to a table of features and to splits that keep a specimen whole."""
+"""Annotated images: reading, features, splits by specimen and descriptions; imports `insects.tables` and the modules
+directly in `insects`."""

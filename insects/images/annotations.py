@@ -1,7 +1,7 @@
-"""An annotations CSV -> `Annotations`: which image file shows which class and belongs to which group.
+"""Reading an annotations CSV: the file, the class and the group of each image.
 
-A file name is a path inside the image folder, with `/` between folders. Nothing outside of it is ever opened: absolute
-names, `..` and links that lead out are refused. Columns are chosen by name and others beside them are not read.
+A file name is a path relative to the image folder, with `/` between folders. No file outside the folder is ever opened:
+absolute names, `..` and links that lead out of it are refused. Columns are found by name; other columns are not read.
 """
 
 from __future__ import annotations
@@ -21,21 +21,27 @@ import numpy as np
 from insects.errors import DataError
 from insects.splits import Labels
 from insects.tables.csv_reader import checked_name, open_csv, read_header
-from insects.tables.labelled import ordered_classes
+from insects.tables.labelled import ordered_classes, source_name
 from insects.text import listed, shown
 
-_OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:")  # how an absolute name begins, on any system
-_UP = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
-_OPTIONS = {"label": "--target", "group": "--group", "file name": "--filename"}
+_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")  # the beginning of an absolute path, on Windows too
+_PARENT = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
+_PARAMETERS = {"label": "target", "group": "group", "file name": "filename"}
+"""The parameter of `read_annotations` that names the column of each role."""
 
 
 @dataclass(frozen=True)
 class Annotations:
     """The rows of an annotations file; N rows, C classes.
 
-    source: the CSV's name. folder: what `files` are in. lines: the CSV line of each row. files: distinct names,
-    normalized. y: `(N,)` int32 in `[0, C)`. groups: what each image belongs to, each group of one class; None where no
-    column was named.
+    Attributes:
+        source: Name of the CSV file, for messages.
+        folder: The image folder.
+        lines: Line of each row in the CSV file.
+        files: File name of each row, distinct and normalized, relative to `folder`.
+        classes: C class names.
+        y: `(N,)` int32, class numbers in `[0, C)`.
+        groups: Group of each row, for example the specimen; all rows of a group have one class. None: no groups.
     """
 
     source: str
@@ -47,11 +53,11 @@ class Annotations:
     groups: tuple[str, ...] | None
 
     def where(self, row: int) -> str:
-        """File, line and image of a row, as messages begin."""
+        """CSV file, line and image of a row: the beginning of a message."""
         return f"{self.source}, line {self.lines[row]}: image {shown(self.files[row])}"
 
     def only(self, kept: Sequence[bool]) -> Annotations:
-        """The rows that are kept, and the classes that occur among them."""
+        """A selection of the rows, and of the classes that occur in it. `kept`: True for each row to keep."""
         present, y = np.unique(self.y[np.asarray(kept, bool)], return_inverse=True)
         return replace(
             self,
@@ -65,23 +71,36 @@ class Annotations:
 
 def read_annotations(
     path: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
+    image_dir: str | os.PathLike[str],
     target: str = "species",
     group: str | None = None,
     filename: str = "filename",
     classes: Sequence[str] | None = None,
 ) -> Annotations:
-    """Read an annotations CSV; the image files themselves are not looked at yet.
+    """Read an annotations CSV, without opening any image.
 
-    Args: folder: where the images are. target, group, filename: columns by name; group None: images stand alone.
-    classes: those of a model, in its order, to which the labels must belong; None: those that occur.
-    Raises: DataError: whatever keeps the file from being such a table, with file, line and column.
+    Args:
+        path: The CSV file.
+        image_dir: The image folder.
+        target: Name of the label column.
+        group: Name of the group column; None: no groups.
+        filename: Name of the file name column.
+        classes: Class names of a model, in its order, that the labels must belong to; None: the labels that occur.
+
+    Returns:
+        The annotations, in the order of the file.
+
+    Raises:
+        DataError: The folder does not exist, or the file is not a valid table. The message names file, line and column.
     """
-    source = shown(os.fspath(path), limit=200)[1:-1]
-    if not os.path.isdir(folder):
-        raise DataError(f"there is no image folder {shown(os.fspath(folder), limit=200)}; name it with --image-dir")
-    if any("\ud800" <= character <= "\udfff" for character in os.path.realpath(folder)):
-        place = shown(os.path.realpath(folder), limit=200)
+    source = source_name(path)
+    if not os.path.isdir(image_dir):
+        raise DataError(
+            f"there is no image folder {shown(os.fspath(image_dir), limit=200)}; choose another", parameter="image_dir"
+        )
+    # The store keeps the path in a database and in JSON, which hold UTF-8 only.
+    if any("\ud800" <= character <= "\udfff" for character in os.path.realpath(image_dir)):
+        place = shown(os.path.realpath(image_dir), limit=200)
         raise DataError(
             f"the path of the image folder must be UTF-8, to be kept with the search, found {place}; rename it"
         )
@@ -95,7 +114,7 @@ def read_annotations(
     lines, cells = zip(*rows, strict=True)
     columns = {role: tuple(row[role] for row in cells) for role in wanted}
     found, y = _classify(source, lines, columns["label"], target, classes)
-    annotations = Annotations(source, Path(folder), lines, columns["file name"], found, y, columns.get("group"))
+    annotations = Annotations(source, Path(image_dir), lines, columns["file name"], found, y, columns.get("group"))
     _check_distinct(annotations)
     _check_groups(annotations)
     return annotations
@@ -104,10 +123,10 @@ def read_annotations(
 def _rows(
     file: TextIO, source: str, header: tuple[str, ...], line: int, wanted: dict[str, int]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and checked cells of each row, by role."""
+    """Line number and checked cells, by role, of each row. `wanted`: the position of each role's column."""
     reader = csv.reader(file, strict=True)
     while True:
-        first = line + reader.line_num
+        first = line + reader.line_num  # a row with quoted line breaks spans several lines
         where = f"{source}, line {first}"
         try:
             row = next(reader)
@@ -129,7 +148,7 @@ def _rows(
 
 
 def _checked_file(cell: str) -> str:
-    """A file name without surrounding blanks and needless `.` and `//`; raises ValueError with the reason."""
+    """The normalized file name of a cell; raises ValueError with the reason if it is not valid."""
     name = cell.strip()
     if not name:
         raise ValueError("must not be empty; fill it in or leave the row out")
@@ -137,9 +156,9 @@ def _checked_file(cell: str) -> str:
         raise ValueError(f"must not hold a NUL character, found {shown(name)}; export the table as CSV (UTF-8)")
     if any("\ud800" <= character <= "\udfff" for character in name):
         raise ValueError("must be UTF-8, found other bytes; export the table as CSV (UTF-8)")
-    if _OUTSIDE.match(name):
+    if _ABSOLUTE.match(name):
         raise ValueError(f"must be inside the image folder, found the absolute {shown(name)}; write it without folder")
-    if _UP.search(name):
+    if _PARENT.search(name):
         raise ValueError(f"must be inside the image folder, found {shown(name)} with '..'; write it without")
     return os.path.normpath(name)
 
@@ -148,14 +167,17 @@ def _position(source: str, header: tuple[str, ...], role: str, name: str) -> int
     if name and name in header:
         return header.index(name)
     near = difflib.get_close_matches(name, header, n=1)
-    advice = f"did you mean {shown(near[0])}?" if near else f"choose with {_OPTIONS[role]}."
-    raise DataError(f"{source} has no {role} column {shown(name)}; {advice} Its columns are {listed(header)}")
+    advice = f"did you mean {shown(near[0])}?" if near else "choose one of them"
+    raise DataError(
+        f"{source} has no {role} column {shown(name)}, its columns are {listed(header)}; {advice}",
+        parameter=_PARAMETERS[role],
+    )
 
 
 def _classify(
     source: str, lines: Sequence[int], labels: Sequence[str], target: str, classes: Sequence[str] | None
 ) -> tuple[tuple[str, ...], Labels]:
-    """Class names and the class number of each label."""
+    """Class names, and the class number of each label."""
     different = list(dict.fromkeys(labels))
     names, order = ordered_classes(different)
     name_of = {label: names[code] for label, code in zip(different, order, strict=True)}
@@ -163,10 +185,12 @@ def _classify(
         if len(names) > max(20, len(labels) / 2):
             raise DataError(
                 f"{source}: a label column must hold few classes with many images each, column {shown(target)} has "
-                f"{len(names)} different values in {len(labels)} rows; choose the label column with --target"
+                f"{len(names)} different values in {len(labels)} rows; choose another label column",
+                parameter="target",
             )
         classes = names
     code = {name: number for number, name in enumerate(classes)}
+    # A label may be a class as it is written, or once whole numbers have one form: `02` is class `2`.
     for line, label in zip(lines, labels, strict=True):
         if label not in code and name_of[label] not in code:
             raise DataError(
@@ -189,7 +213,7 @@ def _check_distinct(annotations: Annotations) -> None:
 
 
 def _check_groups(annotations: Annotations) -> None:
-    """A specimen is of one species: two of them are a slip in the table, or not the column that was meant."""
+    """A specimen has one species: two of them mean an error in the table, or that another column holds the groups."""
     first_seen: dict[str, int] = {}
     for row, name in enumerate(annotations.groups or ()):
         first = first_seen.setdefault(name, row)
@@ -197,5 +221,6 @@ def _check_groups(annotations: Annotations) -> None:
             before, here = (shown(annotations.classes[annotations.y[other]]) for other in (first, row))
             raise DataError(
                 f"{annotations.where(row)} must be of the class of its group, group {shown(name)} is {here} here and "
-                f"{before} on line {annotations.lines[first]}; correct one, or choose another --group"
+                f"{before} on line {annotations.lines[first]}; correct one, or choose another group column",
+                parameter="group",
             )

@@ -1,8 +1,8 @@
-"""A small set of drawn insects: species by rule, specimens that differ within them, several frames of each specimen.
+"""The demo images: drawn insects of four species, with several specimens of each and several frames of each specimen.
 
-A species is told by the shape of its body and wings and by its bands. A specimen has its own size, colours, pose, leaf
-behind it and light, and its frames differ by a small shift and the camera's noise. So a model that has seen other
-frames of the same specimen can recognize that specimen by its colours, and one that has not must see the species.
+A species has its own shape of body and wings and its own bands. A specimen has its own size, colours, pose, background
+and light; its frames differ by a small shift and noise. So a model that was trained on other frames of a specimen can
+recognize it by its colours, and a model that was not must recognize the species.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 WIDTH, HEIGHT = 160, 120
 SPECIMENS, FRAMES = 12, 6
-"""Specimens of a species, and frames of a specimen."""
+"""Specimens per species, and frames per specimen."""
 
-_SCALE = 2  # drawn larger and scaled down: smooth edges
-_MARGIN, _SHIFT = 8, 3
+_SCALE = 2  # drawn at twice the size and scaled down, for smooth edges
+_MARGIN, _SHIFT = 8, 3  # pixels around a drawing, and the largest shift of a frame
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
@@ -34,7 +34,17 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Species:
-    """wing: length and breadth. All lengths are ratios to the body's. sweep: of the wings, 90 is straight out."""
+    """How a species is drawn. Lengths are relative to the length of the body.
+
+    Attributes:
+        name: Class name.
+        breadth: Breadth of the abdomen.
+        waist: Breadth of the waist.
+        wing: Length and breadth of a wing.
+        sweep: Angle of the wings in degrees; 90 is at a right angle to the body.
+        bands: Dark bands on the abdomen.
+        colour: RGB of the body.
+    """
 
     name: str
     breadth: float
@@ -54,9 +64,14 @@ SPECIES = (
 
 
 def make_demo(folder: Path, seed: int = 0) -> tuple[Path, Path]:
-    """Draw the set into a folder, made if it is not there. The CSV comes last and whole: where it is, the set is.
+    """Draw the demo images. The CSV file is written last: if it exists, the set is complete.
 
-    Returns: the annotations CSV (columns `sample,species,filename`) and the folder of its JPEG images.
+    Args:
+        folder: Where to write; created if it does not exist.
+        seed: Seed of the drawings.
+
+    Returns:
+        The annotations CSV (columns `sample,species,filename`) and the folder of its JPEG images.
     """
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -68,11 +83,11 @@ def make_demo(folder: Path, seed: int = 0) -> tuple[Path, Path]:
         specimen = _draw_specimen(species, generator)
         for frame in range(FRAMES):
             filename = f"{sample}_{frame + 1:03d}.jpg"
-            with _whole(images / filename) as file:
+            with _atomic_file(images / filename) as file:
                 _photograph(specimen, generator).save(file, "JPEG", quality=88)
             rows.append((sample, species.name, filename))
     annotations = folder / "insects.csv"
-    with _whole(annotations) as file:
+    with _atomic_file(annotations) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         csv.writer(text, lineterminator="\n").writerows([("sample", "species", "filename"), *rows])
         text.detach()
@@ -80,8 +95,8 @@ def make_demo(folder: Path, seed: int = 0) -> tuple[Path, Path]:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that is on the disk before it has its name."""
+def _atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file under another name and rename it once it is on disk, so that a kill leaves no half file."""
     unfinished = path.with_suffix(".part")
     with open(unfinished, "wb") as file:
         yield file
@@ -91,7 +106,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def _draw_specimen(species: Species, generator: Generator) -> Image.Image:
-    """One animal on its leaf, without noise, with a margin for shifts."""
+    """An insect on its leaf, without noise, with a margin for shifts."""
     size = (_SCALE * (WIDTH + 2 * _MARGIN), _SCALE * (HEIGHT + 2 * _MARGIN))
     picture = _draw_leaf(size, generator)
     insect = _draw_insect(species, _SCALE * HEIGHT * generator.uniform(0.54, 0.66), generator)
@@ -105,7 +120,7 @@ def _draw_specimen(species: Species, generator: Generator) -> Image.Image:
 
 
 def _draw_leaf(size: tuple[int, int], generator: Generator) -> Image.Image:
-    """A ground of one colour that grows lighter to one side, with veins."""
+    """A background of one colour with a gradient of light, and veins."""
     ground = _between((118, 140, 88), (190, 180, 140), generator)
     left, right = generator.uniform(0.9, 1.1, 2)
     slope = np.linspace(left, right, size[0])
@@ -121,7 +136,7 @@ def _draw_leaf(size: tuple[int, int], generator: Generator) -> Image.Image:
 
 
 def _draw_insect(species: Species, length: float, generator: Generator) -> Image.Image:
-    """The animal, head up, in the middle of a transparent square."""
+    """An insect, head up, in the middle of a transparent square."""
     centre = round(1.2 * length)
     image = Image.new("RGBA", (2 * centre, 2 * centre))
     body = np.array(species.colour) * generator.uniform(0.7, 1.2) + generator.normal(0, 14, 3)
@@ -143,7 +158,7 @@ def _draw_insect(species: Species, length: float, generator: Generator) -> Image
 
 
 def _draw_legs(pen: ImageDraw.ImageDraw, centre: float, length: float, colour: Colour) -> None:
-    """Six legs and two feelers."""
+    """Six legs and two antennae."""
     thick = int(0.02 * length) + 1
     for side in (-1, 1):
         for lift in (-0.30, 0.0, 0.28):
@@ -155,7 +170,7 @@ def _draw_legs(pen: ImageDraw.ImageDraw, centre: float, length: float, colour: C
 
 
 def _draw_wings(image: Image.Image, length: float, breadth: float, sweep: float, generator: Generator) -> None:
-    """A pair of wings, each an ellipse that begins at the thorax."""
+    """A pair of wings, each an ellipse with one end at the thorax."""
     centre = image.width / 2
     colour = (*_colour(_between((175, 150, 110), (235, 240, 245), generator)), int(generator.uniform(110, 190)))
     for side in (-1, 1):
@@ -168,7 +183,7 @@ def _draw_wings(image: Image.Image, length: float, breadth: float, sweep: float,
 
 
 def _striped(size: tuple[int, int], box: Box, body: Colour, band: Colour, bands: int) -> Image.Image:
-    """A sheet of the body's colour with bands across the box."""
+    """An image of the body's colour with bands across the box."""
     sheet = Image.new("RGBA", size, body)
     step = (box[3] - box[1]) / (bands + 1)
     for number in range(bands):
@@ -178,13 +193,14 @@ def _striped(size: tuple[int, int], box: Box, body: Colour, band: Colour, bands:
 
 
 def _inside(image: Image.Image, box: Box) -> Image.Image:
+    """A mask of the ellipse in the box."""
     mask = Image.new("L", image.size)
     ImageDraw.Draw(mask).ellipse(box, 255)
     return mask
 
 
 def _photograph(specimen: Image.Image, generator: Generator) -> Image.Image:
-    """A frame: the specimen moved by some pixels, in a slightly other light, with noise."""
+    """A frame of a specimen: shifted by some pixels, slightly brighter or darker, with noise."""
     left, top = generator.integers(0, 2 * _SHIFT + 1, 2) + _MARGIN - _SHIFT
     pixels = np.asarray(specimen.crop((left, top, left + WIDTH, top + HEIGHT)), np.float64)
     noisy = pixels * generator.uniform(0.95, 1.05) + generator.normal(0, 6, pixels.shape)
@@ -192,14 +208,14 @@ def _photograph(specimen: Image.Image, generator: Generator) -> Image.Image:
 
 
 def _ellipse(x: float, y: float, width: float, height: float) -> Box:
-    """The box about a centre."""
+    """The bounding box of an ellipse, from its centre and its axes."""
     return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
 def _between(first: Colour, last: Colour, generator: Generator) -> NDArray[np.float64]:
-    """A colour on the way from one to the other, and somewhat off it."""
-    way = generator.random()
-    return np.asarray((1 - way) * np.array(first) + way * np.array(last) + generator.normal(0, 9, 3))
+    """A random mixture of two colours, with noise."""
+    share = generator.random()
+    return np.asarray((1 - share) * np.array(first) + share * np.array(last) + generator.normal(0, 9, 3))
 
 
 def _colour(values: NDArray[np.float64]) -> Colour:

@@ -1,4 +1,4 @@
-"""`ImageSet` -> `ImageDescription`: what a person wants to know of annotated images, as text and in numbers."""
+"""Description of annotated images: classes, groups, sizes, formats, duplicate and bad files."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ from typing import Any
 import numpy as np
 
 from insects.images.features import ImageSet
-from insects.text import aligned, counted, cut, share, shortened
+from insects.text import aligned, and_more, counted, share, shortened
 
-_CLASSES, _GROUPS, _SIZES, _BAD = 20, 20, 8, 10
+_CLASSES, _GROUPS, _SIZES, _BAD = 20, 20, 8, 10  # lines of each list in the text
 
 
 @dataclass(frozen=True)
 class ImageDescription:
-    """What a set of annotated images holds.
+    """The description of a set of annotated images. Bad images count in `bad` only.
 
-    target, group: columns of the annotations; group None: images stand alone. classes: name, images and groups of each
-    (no groups: 0). groups: name, class and images of each. sizes, kinds: `1200 x 900` and `JPEG, RGB` with the images
-    that are so, most first. size: bytes of all. copies: images whose file another image has too. bad: what is wrong
-    with those that cannot be read, a line each; nothing else counts them.
+    Attributes:
+        source: Name of the annotations file.
+        folder: The image folder.
+        images: Number of images.
+        target: Name of the label column.
+        group: Name of the group column; None: no groups.
+        classes: Name, number of images and number of groups (0 without groups) of each class.
+        groups: Name, class and number of images of each group.
+        sizes: Size, for example `1200 x 900`, and number of images that have it, the most frequent first.
+        kinds: Format and colour mode, for example `JPEG, RGB`, likewise.
+        size: Bytes of all images.
+        copies: Images whose file is identical to that of another image.
+        bad: One message for each image that cannot be read.
     """
 
     source: str
@@ -38,7 +47,7 @@ class ImageDescription:
     bad: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The description in numbers, strings, lists and dicts alone, ready for `json.dumps`."""
+        """The description as a dictionary that `json.dumps` accepts."""
         return {
             **asdict(self),
             "classes": {name: {"images": images, "groups": groups} for name, images, groups in self.classes},
@@ -48,7 +57,7 @@ class ImageDescription:
         }
 
     def text(self) -> str:
-        """The description for a terminal; what is cut is said."""
+        """The description as plain text; long lists end with "… and 5 more"."""
         counts = [(self.images, "image"), (len(self.classes), "class")]
         counts += [(len(self.groups), "group")] if self.group else []
         head = [f"{self.source}, images in {self.folder}", ", ".join(counted(*count) for count in counts)]
@@ -61,30 +70,39 @@ class ImageDescription:
             for name, images, groups in self.classes[:_CLASSES]
         ]
         heading = (f"class ({shortened(self.target)})", "images", "share", *(["groups"] if self.group else []))
-        return aligned([heading, *rows]) + cut(len(self.classes) - _CLASSES, "classes")
+        return aligned([heading, *rows]) + and_more(len(self.classes) - _CLASSES, "classes")
 
     def _group_lines(self) -> list[str]:
         if self.group is None:
             return []
         rows = [(shortened(name), shortened(label), f"{images:,}") for name, label, images in self.groups[:_GROUPS]]
         heading = (f"group ({shortened(self.group)})", "class", "images")
-        return aligned([heading, *rows]) + cut(len(self.groups) - _GROUPS, "groups")
+        return aligned([heading, *rows]) + and_more(len(self.groups) - _GROUPS, "groups")
 
     def _shape_lines(self) -> list[str]:
         rows = [(name, f"{images:,}") for name, images in (*self.sizes[:_SIZES], *self.kinds[:_SIZES])]
-        return aligned([("pixels, format", "images"), *rows]) + cut(len(self.sizes) - _SIZES, "sizes")
+        return aligned([("pixels, format", "images"), *rows]) + and_more(len(self.sizes) - _SIZES, "sizes")
 
     def _file_lines(self) -> list[str]:
         lines = [
-            f"bytes: {self.size:,}, {self.size // self.images:,} an image",
-            f"images whose file another has too: {self.copies or 'none'}",
+            f"bytes: {self.size:,}, {self.size // self.images:,} per image",
+            f"images with identical files: {self.copies or 'none'}",
             f"bad images, not counted above: {len(self.bad) or 'none'}",
         ]
-        return lines + [f"  {line}" for line in self.bad[:_BAD]] + cut(len(self.bad) - _BAD, "bad images")
+        return lines + [f"  {line}" for line in self.bad[:_BAD]] + and_more(len(self.bad) - _BAD, "bad images")
 
 
 def describe_images(images: ImageSet, target: str, group: str | None) -> ImageDescription:
-    """Take the figures of a set. target, group: the columns of its annotations."""
+    """Describe a set of images.
+
+    Args:
+        images: The images.
+        target: Name of the label column.
+        group: Name of the group column; None: no groups.
+
+    Returns:
+        The description.
+    """
     annotations, classes = images.annotations, images.table.classes
     labels = [classes[code] for code in images.table.y]
     groups = Counter(zip(annotations.groups or (), labels, strict=False))

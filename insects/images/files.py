@@ -1,4 +1,4 @@
-"""The image files of a folder: where they are, their bytes and digests, read on all cores. Decodes nothing."""
+"""Reading image files safely, in threads: paths inside the folder, bytes, digests and headers; decodes no pixels."""
 
 from __future__ import annotations
 
@@ -17,38 +17,45 @@ from PIL import Image
 from insects.text import shown
 
 OnImage = Callable[[int, int], None]
-"""Called with the images done and the images in all, from the calling thread."""
+"""Called from the calling thread with the number of images done and of all images."""
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
-"""What is read: pictures of pixels alone. Pillow would hand PostScript to Ghostscript, which runs what is in it."""
+"""The accepted formats, all of them plain bitmaps: Pillow runs Ghostscript on PostScript, which is a program."""
 
 MOST_BYTES = 2**30
-"""Of an image file; the most pixels that are read take less, and what is larger would fill the memory."""
+"""Largest image file: enough for the largest image that is decoded; anything larger would fill the memory."""
 
 _Result = TypeVar("_Result")
-
 
 NO_MEMORY = "cannot be read: out of memory; end other programs and start again"
 
 
 class Unreadable(ValueError):
-    """A file that cannot be read now. That is not of its content: the next attempt may succeed."""
+    """A file cannot be read for a reason outside of its content. The next attempt may succeed, so it is not cached."""
 
 
 Faults = dict[int, ValueError]
-"""What is wrong with files, by position: `Unreadable`, or what their content alone makes be wrong."""
+"""Errors by position of the file: `Unreadable`, or another ValueError for bad content."""
 
 
 def image_path(folder: Path, name: str) -> Path:
-    """Where the image `name` of a folder is, links followed.
+    """Resolve the path of an image, following links.
 
-    Raises: Unreadable: with the reason: there is no such file, it is none, or it lies outside of the folder.
+    Args:
+        folder: The image folder.
+        name: File name relative to it.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        Unreadable: There is no such file, it is not a regular file, or it is outside of the folder.
     """
     root, place = folder.resolve(), shown(folder, limit=200)
     try:
         path = (root / name).resolve(strict=True)
     except FileNotFoundError:
-        hint = "write folders with /" if "\\" in name else "check the name and --image-dir"
+        hint = "write folders with /" if "\\" in name else "check the name and the image folder"
         raise Unreadable(f"is not in {place}; {hint}") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
@@ -62,9 +69,18 @@ def image_path(folder: Path, name: str) -> Path:
 
 
 def content(folder: Path, name: str, digest: str | None = None) -> bytes:
-    """The bytes of an image file. digest: hex SHA-256 that it had a moment ago; None: it may have any.
+    """Read the bytes of an image file.
 
-    Raises: Unreadable: as `image_path`, it cannot be read, is too large, or has changed.
+    Args:
+        folder: The image folder.
+        name: File name relative to it.
+        digest: Hex SHA-256 of the expected content; None: any content.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        Unreadable: As for `image_path`; also if the file cannot be read, is too large, or has another digest.
     """
     path = image_path(folder, name)
     try:
@@ -75,7 +91,7 @@ def content(folder: Path, name: str, digest: str | None = None) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise Unreadable(f"cannot be read: {reason}; check the file and its rights") from None
+        raise Unreadable(f"cannot be read: {reason}; check the file and its permissions") from None
     except MemoryError:
         raise Unreadable(NO_MEMORY) from None
     if digest not in (None, hashlib.sha256(data).hexdigest()):
@@ -85,10 +101,14 @@ def content(folder: Path, name: str, digest: str | None = None) -> bytes:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What a file is, without decoding it.
+    """Digest and header of an image file.
 
-    digest: hex SHA-256 of its bytes. size: their number. kind: format and colours by the header (`JPEG, RGB`), empty
-    where it is that of no image. width, height: by the header, 0 where there is none.
+    Attributes:
+        digest: Hex SHA-256 of its bytes.
+        size: Bytes.
+        kind: Format and colour mode, for example `JPEG, RGB`; empty if the header is not that of an image.
+        width: Width in pixels by the header, 0 if it is not that of an image.
+        height: Height in pixels, likewise.
     """
 
     digest: str
@@ -99,15 +119,24 @@ class ImageFile:
 
 
 def read_files(folder: Path, files: Sequence[str], workers: int | None = None) -> tuple[list[ImageFile | None], Faults]:
-    """What each file is; for files that cannot be read None, and why, by position."""
-    Image.init()  # not safe to happen in several threads at once
+    """Read the digest and the header of each file.
+
+    Args:
+        folder: The image folder.
+        files: File names relative to it.
+        workers: Threads; None: one per core.
+
+    Returns:
+        One item per file, None for a file that cannot be read; and the errors of those files.
+    """
+    Image.init()  # Pillow would do it in every thread on first use, which is not thread-safe
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's word on large images and odd metadata
+        warnings.simplefilter("ignore")  # Pillow warns of large images and unusual metadata
         return for_each(lambda name: _inspect(content(folder, name)), files, None, workers)
 
 
 def open_image(data: bytes) -> Image.Image:
-    """The image of a file's content, of which the header alone is read yet; raises whatever Pillow does."""
+    """Open an image and read its header only; raises any error of Pillow."""
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
@@ -115,7 +144,7 @@ def _inspect(data: bytes) -> ImageFile:
     try:
         with open_image(data) as image:
             kind, (width, height) = f"{image.format}, {image.mode}", image.size
-    except Exception:  # a header can break a decoder in any way; whether it is an image, decoding will say
+    except Exception:  # a damaged header can raise anything in Pillow; decoding will report it
         kind, width, height = "", 0, 0
     return ImageFile(hashlib.sha256(data).hexdigest(), len(data), kind, width, height)
 
@@ -123,7 +152,17 @@ def _inspect(data: bytes) -> ImageFile:
 def for_each(
     task: Callable[[str], _Result], files: Sequence[str], on_image: OnImage | None, workers: int | None
 ) -> tuple[list[_Result | None], Faults]:
-    """The task's result for each file, in threads; None where it raised ValueError, and that by position."""
+    """Run a task for each file in threads.
+
+    Args:
+        task: Called with a file name.
+        files: The file names.
+        on_image: Called after each file, in their order.
+        workers: Threads; None: one per core.
+
+    Returns:
+        The results, None where the task raised ValueError; and these errors.
+    """
     faults: Faults = {}
 
     def attempt(position: int) -> _Result | None:

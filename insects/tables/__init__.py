@@ -1,0 +1,1 @@
+"""CSV tables: reading, checking and describing them; imports only the modules directly in `insects`."""

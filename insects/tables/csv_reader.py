@@ -1,8 +1,8 @@
-"""The cells of a CSV file as arrays, block by block; a fault is told with its line and column.
+"""Reading a CSV file into arrays, block by block, with errors that name the line and the column.
 
-A block of plain lines goes through pandas' parser. Everything else goes cell by cell through the standard library's:
-blocks with quotes that matter, and those in which something is wrong, which then finds what and where. Small blocks do
-too, as that takes less than importing pandas. Both give the same arrays.
+pandas parses blocks of plain lines, the standard library's `csv` all others, cell by cell: small blocks, which takes
+less time than importing pandas, blocks in which quotes matter, and blocks with an error, which is then located. Both
+give the same arrays.
 
 Shapes: N rows, F features.
 """
@@ -30,21 +30,29 @@ from insects.splits import Labels
 from insects.text import shown
 
 LONGEST_NAME = 255
-_BLOCK = 1 << 23  # characters read at once
-_SMALL = 1 << 18  # characters read in less time than pandas is imported
+_BLOCK = 1 << 23  # characters read at a time
+_SMALL = 1 << 18  # characters that `csv` parses in the time of importing pandas
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
-# A cell in quotes that it does not need. It begins with the quote, as a search for one character is the fastest.
+# A cell in quotes that it does not need. The lookbehind comes second: the pattern then begins with a literal quote,
+# for which `re` searches fastest.
 _NEEDLESS_QUOTES = re.compile(r'"(?<![^,\r\n]")([^",\r\n]*)"(?![^,\r\n])')
-_FLOAT32_BOUND = 2.0**128 - 2.0**103  # from here on a float32 rounds to infinity
+_FLOAT32_BOUND = 2.0**128 - 2.0**103  # the least number that rounds to infinity in float32
 
 ClassCode = Callable[[str], int]
-"""The class number of a label's text; raises ValueError with the reason where it has none."""
+"""Maps the text of a label to its class number; raises ValueError with the reason if it is not valid."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What is read of a file: all its column names, and the positions of the label and of the features among them."""
+    """The columns of a file to read.
+
+    Attributes:
+        source: Name of the file, for messages.
+        names: All column names.
+        target: Position of the label column.
+        features: Positions of the feature columns.
+    """
 
     source: str
     names: tuple[str, ...]
@@ -54,11 +62,15 @@ class Columns:
 
 @contextmanager
 def open_csv(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Open a UTF-8 file, with or without byte order mark. Raises: DataError: it cannot be opened or read."""
+    """Open a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        DataError: The file cannot be opened or read.
+    """
     try:
-        # What is not UTF-8 becomes surrogates, which `_check_text` finds and tells with the line.
+        # `surrogateescape` lets bytes that are not UTF-8 pass, so that `_check_text` can name their line.
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):  # some of them never end
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):  # /dev/zero, for example, never ends
                 raise DataError(f"{shown(path, limit=200)} is a device; give a CSV file")
             yield file
     except FileNotFoundError:
@@ -67,13 +79,23 @@ def open_csv(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         raise DataError(f"{shown(path, limit=200)} is a folder; give the CSV file in it") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DataError(f"{shown(path, limit=200)} cannot be read: {reason}; check the file and its rights") from None
+        raise DataError(
+            f"{shown(path, limit=200)} cannot be read: {reason}; check the file and its permissions"
+        ) from None
 
 
 def read_header(file: TextIO, source: str) -> tuple[tuple[str, ...], int]:
-    """Column names, stripped of surrounding blanks (empty ones stay empty), and the number of the line after them.
+    """Read the header line.
 
-    Raises: DataError: an empty file, a column name twice, a name that is no name.
+    Args:
+        file: A file of `open_csv`, at its beginning.
+        source: Name of the file, for messages.
+
+    Returns:
+        The column names without surrounding blanks (a name may be empty), and the number of the next line.
+
+    Raises:
+        DataError: The file is empty, two columns have one name, or a name is not valid.
     """
     reader = csv.reader(file, strict=True)
     try:
@@ -102,10 +124,20 @@ def read_header(file: TextIO, source: str) -> tuple[tuple[str, ...], int]:
 
 
 def read_rows(file: TextIO, line: int, columns: Columns, code: ClassCode) -> tuple[Floats, Labels]:
-    """Features `(N, F)` float32 and class numbers `(N,)` of the rows from line `line` on; blank lines are passed over.
+    """Read the rows below the header. Blank lines are skipped.
 
-    Raises: DataError: no rows, a row of another length than the header, a feature that is not a finite float32,
-    a label that `code` refuses; with line and column.
+    Args:
+        file: A file of `open_csv`, below its header.
+        line: Number of the next line.
+        columns: The columns to read.
+        code: Maps labels to class numbers.
+
+    Returns:
+        Features `(N, F)` float32 and class numbers `(N,)` int32.
+
+    Raises:
+        DataError: There are no rows, a row has another length than the header, a feature is not a finite float32, or
+            `code` refuses a label. The message names line and column.
     """
     blocks: list[tuple[Floats, Labels]] = []
     while lines := file.readlines(_BLOCK):
@@ -121,14 +153,18 @@ def read_rows(file: TextIO, line: int, columns: Columns, code: ClassCode) -> tup
     y = np.concatenate([np.empty(0, np.int32), *(y for _, y in blocks)])
     if len(y) == 0:
         raise DataError(f"{columns.source} has a header but no rows; add some")
-    x += np.float32(0)  # makes -0.0 the same as 0.0
+    x += np.float32(0)  # turns -0.0 into 0.0, so that equal rows have equal bits
     return x, y
 
 
 def checked_name(text: str) -> str:
-    """The text of a class or column name without surrounding blanks.
+    """Check a class or column name.
 
-    Raises: ValueError: with the reason: it is empty, too long, or holds control characters.
+    Returns:
+        The name without surrounding blanks.
+
+    Raises:
+        ValueError: The name is empty, too long, or has control characters. The text is the reason.
     """
     name = text.strip()
     if not name:
@@ -141,7 +177,7 @@ def checked_name(text: str) -> str:
 
 
 def _read_plain(lines: list[str], columns: Columns, code: ClassCode) -> tuple[Floats, Labels] | None:
-    """The block by pandas, or None if it has to go cell by cell."""
+    """Parse a block with pandas, or return None if `_read_cells` must parse it."""
     text = "".join(lines)
     if len(text) < _SMALL:
         return None
@@ -153,7 +189,8 @@ def _read_plain(lines: list[str], columns: Columns, code: ClassCode) -> tuple[Fl
     import pandas as pd
 
     features = list(columns.features)
-    dtypes = dict.fromkeys(features, "float64") | {columns.target: "object"}  # "category" would read 007 as 7
+    # As "category", pandas would read the label 007 as 7. NumPy's types: pandas looks up a name anew for each column.
+    dtypes = dict.fromkeys(features, np.dtype(np.float64)) | {columns.target: np.dtype(object)}
     try:
         frame = pd.read_csv(
             io.StringIO(text),
@@ -161,14 +198,14 @@ def _read_plain(lines: list[str], columns: Columns, code: ClassCode) -> tuple[Fl
             names=list(range(len(columns.names))),
             usecols=[*features, columns.target],
             dtype=dtypes,
-            na_filter=False,  # a species may be called NA; a number may not
+            na_filter=False,  # keeps a species called NA
             quoting=csv.QUOTE_NONE,
             low_memory=False,
         )
         occurrence, labels = pd.factorize(frame[columns.target])
         codes = np.array([code(label) for label in labels], dtype=np.int32)
     except ValueError:
-        return None  # cell by cell it will be told where and why
+        return None  # `_read_cells` will find the cell and raise with its line and column
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(frame[features].to_numpy(dtype=np.float32))
     return (x, codes[occurrence]) if np.isfinite(x).all() else None
@@ -177,7 +214,11 @@ def _read_plain(lines: list[str], columns: Columns, code: ClassCode) -> tuple[Fl
 def _read_cells(
     lines: Iterable[str], count: int, first_line: int, columns: Columns, code: ClassCode
 ) -> tuple[tuple[Floats, Labels], int]:
-    """The rows of the next `count` lines and the lines used: more where a quoted cell goes on after them."""
+    """Parse the next `count` lines with `csv`.
+
+    Returns:
+        The arrays, and the number of lines used: more than `count` if a quoted cell spans the end of the block.
+    """
     reader = csv.reader(lines, strict=True)
     values, codes = array("f"), array("i")
     while reader.line_num < count:
@@ -190,37 +231,44 @@ def _read_cells(
             continue
         if len(row) != len(columns.names):
             raise DataError(f"{where}: a row must have {len(columns.names)} cells like the header, found {len(row)}")
-        position = columns.target
         try:
-            codes.append(code(row[position]))
+            codes.append(code(row[columns.target]))
+        except ValueError as reason:
+            raise DataError(f"{where}, column {shown(columns.names[columns.target])}: {reason}") from None
+        try:
             for position in columns.features:
                 values.append(_number(row[position]))
         except ValueError as reason:
-            raise DataError(f"{where}, column {shown(columns.names[position])}: {reason}") from None
+            raise DataError(
+                f"{where}, column {shown(columns.names[position])}: {reason}, or choose other input columns",
+                parameter="features",
+            ) from None
     x = np.frombuffer(values, dtype=np.float32) if values else np.empty(0, np.float32)
     y = np.frombuffer(codes, dtype=np.int32) if codes else np.empty(0, np.int32)
     return (x.reshape(len(y), len(columns.features)), y), reader.line_num
 
 
 def _number(cell: str) -> float:
+    """The value of a feature; raises ValueError with the reason and the advice."""
     if _NUMBER.fullmatch(cell):
         number = float(cell)
         if abs(number) < _FLOAT32_BOUND:
             return number
         raise ValueError(f"a feature must fit into float32 (up to 3.4e38), found {shown(cell)}; rescale the column")
     if not cell.strip():
-        raise ValueError("a feature must have a value, found an empty cell; fill it in or leave the row out")
+        raise ValueError("a feature must have a value, found an empty cell; fill it in, leave the row out")
     if cell.strip().lstrip("+-").lower() in ("nan", "inf", "infinity"):
-        raise ValueError(f"a feature must be finite, found {shown(cell)}; correct it or leave the row out")
-    raise ValueError(f"a feature must be a number, found {shown(cell)}; correct it or name the inputs with --features")
+        raise ValueError(f"a feature must be finite, found {shown(cell)}; correct it, leave the row out")
+    raise ValueError(f"a feature must be a number, found {shown(cell)}; correct it")
 
 
 def is_blank(row: list[str]) -> bool:
-    """Whether a row is a blank line."""
+    """True for the row of a blank line."""
     return len(row) <= 1 and not "".join(row).strip()
 
 
 def _check_text(lines: Iterable[str], source: str, first_line: int, step: int = 1) -> None:
+    """Check that text has no NUL and no byte that was not UTF-8. `step` is 0 if all of it is on one line."""
     text = "".join(lines)
     if "\0" not in text and (text.isascii() or not _has_surrogates(text)):
         return
