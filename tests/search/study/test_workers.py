@@ -1,8 +1,10 @@
-"""How many trials are trained side by side, and the search that does not fit into memory."""
+"""How many trials fit into memory side by side, and settings that stop the compiled engine."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,16 @@ from insects.devices import Choice
 from insects.errors import StudyError
 from insects.params import TrialParams
 from search.study.workers import trials_at_once
-from tests.support.commands import SMALL, invoke
+from tests.support.commands import SMALL, Finished, command, invoke
 from tests.support.studies import SPACE, UNTRAINABLE, a_config, builtin_splits
 
 LARGEST = TrialParams(depth=2, width=16, lr=0.1, batch_size=64)  # of the tests' space
+
+
+CONFIG_FILE = ".numba_config.yaml"
+HERE = f"{CONFIG_FILE} in the working directory"
+TURNED_OFF = "the compiled engine needs numba's compiler, which {} turns off: unset it, or use --engine torch"
+NOT_LOADED = "the compiled engine needs numba, which cannot be loaded: {}; correct {}, or use --engine torch"
 
 
 def needed(params: TrialParams) -> int:
@@ -25,13 +33,13 @@ def needed(params: TrialParams) -> int:
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
-    """Let so much be free besides what the figures take."""
+    """Let so many bytes be free beside the copies of the rows that are held for the figures."""
     splits = builtin_splits()[0]
     figures = 3 * (splits.train_x.nbytes + splits.valid_x.nbytes)
     monkeypatch.setattr(memory, "available", lambda: None if count is None else count + figures)
 
 
-def test_as_many_trials_as_fit_are_trained_side_by_side(
+def test_as_many_trials_as_fit_into_memory_are_trained_side_by_side(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     splits, one = builtin_splits()[0], needed(LARGEST)
@@ -47,7 +55,7 @@ def test_as_many_trials_as_fit_are_trained_side_by_side(
     assert capsys.readouterr().err == ""
 
 
-def test_given_configurations_count_where_they_fit_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_configuration_counts_if_it_fits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = TrialParams(depth=1, width=400, lr=0.1, batch_size=4)
     free(monkeypatch, 5 * needed(wide))
     splits = builtin_splits()[0]
@@ -55,7 +63,9 @@ def test_given_configurations_count_where_they_fit_alone(monkeypatch: pytest.Mon
     assert trials_at_once(8, a_config(configs=[UNTRAINABLE]), splits) == 8
 
 
-def test_memory_is_not_looked_at_where_it_is_unknown_or_not_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_not_checked_where_it_is_unknown_or_another_device_trains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     splits = builtin_splits()[0]
     free(monkeypatch, None)
     assert trials_at_once(8, a_config(), splits) == 8
@@ -65,21 +75,89 @@ def test_memory_is_not_looked_at_where_it_is_unknown_or_not_what_trains(monkeypa
         trials_at_once(8, a_config(), splits)
 
 
-def test_search_that_does_not_fit_ends_in_one_line_and_one_that_is_done_is_shown(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = (*SMALL, "--store", str(store), "--study", "s")
-    with monkeypatch.context() as patch:
-        free(patch, 20)
-        refused = invoke(patch, "search", *arguments)
-    assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr.splitlines()[-1] == (
+def test_search_that_does_not_fit_into_memory_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 20)
+    done = invoke(monkeypatch, "search", *SMALL, "--store", str(store), "--study", "s")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == (
         "Error: a trial with 2 hidden layers of 16 units on 2 inputs must fit into memory: it takes about 0.0 GB, "
         "0.0 GB are free; lower --width, give fewer inputs (--image-size, --features), or end other programs"
     )
     assert list((store / "trials" / "s").glob("0*.npz")) == []
-    assert invoke(monkeypatch, "search", *arguments).exit_code == 0
+
+
+def test_search_that_is_done_needs_no_memory(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, 20)
-    done = invoke(monkeypatch, "search", *arguments)
-    assert done.exit_code == 0
-    assert "All 6 trials were done already" in done.stdout
+    done = invoke(monkeypatch, "search", *finished.arguments, "--store", str(finished.store))
+    assert done.exit_code == 0, done.stderr
+    assert "All 14 trials were done already" in done.stdout
+
+
+def compiler_error(folder: Path, **environment: str) -> str:
+    """The message of `check_compiler` in a process that starts in a folder; empty if numba may compile."""
+    script = """
+from insects.errors import DeviceError
+from search.study.workers import check_compiler
+try:
+    check_compiler()
+except DeviceError as error:
+    print(error)
+"""
+    return subprocess.check_output(
+        [sys.executable, "-c", script], cwd=folder, env={**os.environ, **environment}, text=True
+    )
+
+
+STOPPING = {
+    "turned off": ({"NUMBA_DISABLE_JIT": "1"}, None, TURNED_OFF.format("NUMBA_DISABLE_JIT")),
+    "turned off in the file": ({}, "disable_jit: true", TURNED_OFF.format(f"disable_jit in {HERE}")),
+    "no threads": (
+        {"NUMBA_NUM_THREADS": "0"},
+        None,
+        NOT_LOADED.format("Number of threads specified must be > 0.", "NUMBA_NUM_THREADS"),
+    ),
+    "a list in the file": ({}, "- a", NOT_LOADED.format("'list' object has no attribute 'items'", HERE)),
+    "no yaml in the file": ({}, "[: x", NOT_LOADED.format("{}", HERE)),
+}
+
+
+@pytest.mark.parametrize("kind", STOPPING)
+def test_setting_that_stops_numba_is_an_error_that_names_it(kind: str, tmp_path: Path) -> None:
+    environment, content, message = STOPPING[kind]
+    if content is not None:
+        (tmp_path / CONFIG_FILE).write_text(content)
+    found = compiler_error(tmp_path, **environment)
+    start, _, end = message.partition("{}")  # the reason is that of the YAML reader
+    assert found.startswith(start)
+    assert found.endswith(f"{end}\n")
+    assert found.count("\n") == 1
+    if "{}" not in message:
+        assert found == f"{message}\n"
+
+
+@pytest.mark.parametrize("value", ["0", "no"])  # numba reads both as 0
+def test_setting_that_leaves_the_compiler_on_is_no_error(value: str, tmp_path: Path) -> None:
+    assert compiler_error(tmp_path, NUMBA_DISABLE_JIT=value) == ""
+
+
+def test_search_with_a_setting_that_stops_numba_is_one_line(tmp_path: Path) -> None:
+    done = command("insects-search", *SMALL, "--store", str(tmp_path / "store"), NUMBA_DISABLE_JIT="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: {TURNED_OFF.format('NUMBA_DISABLE_JIT')}\n"
+
+
+def test_search_with_the_torch_engine_needs_no_numba(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_FILE).write_text("- a")
+    script = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from insects.devices import Choice
+from tests.support.studies import a_config, run_study
+config = replace(a_config(), choice=Choice("cpu", "torch", "as asked"))
+print(*[result.state for result in run_study(Path("store"), config, 1)], "numba" in sys.modules)
+"""
+    root = str(Path(__file__).parents[3])
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": root}
+    found = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path, env=environment, text=True)
+    assert found == "complete False\n"
