@@ -10,6 +10,7 @@ import numpy as np
 from insects.trial import TrialResult
 from search.store.study_folder import StudyFolder
 from search.system.files import check_temporary_space
+from search.tracking.client import mlflow_errors
 from search.tracking.tags import STUDY_TAG, TRIAL_TAG
 from search.tracking.trial_runs import RunIds
 
@@ -35,16 +36,17 @@ def find_logged_model(client: MlflowClient, runs: RunIds) -> str | None:
     return complete
 
 
-def log_model(folder: StudyFolder, result: TrialResult, runs: RunIds) -> str:
+def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, runs: RunIds) -> str:
     """Export a trial's model, log it to the trial's run, and return its URI.
 
     Args:
+        client: MLflow's client.
         folder: The study.
         result: The trial, with its weights.
         runs: The runs of the trial.
 
     Raises:
-        StoreError: The study's files cannot be read, or there is no room for temporary files.
+        StoreError: The study's files cannot be read, there is no room for temporary files, or MLflow does not answer.
     """
     import mlflow
     import mlflow.pytorch
@@ -55,25 +57,26 @@ def log_model(folder: StudyFolder, result: TrialResult, runs: RunIds) -> str:
 
     program = build_program(folder, result)
     check_temporary_space(program.size)  # torch aborts the process if it cannot write the whole program
-    mlflow.set_experiment(experiment_id=runs.experiment)
-    info = Model.log(
-        artifact_path=None,
-        name="model",
-        flavor=mlflow.pytorch,
-        run_id=runs.trial,
-        step=result.best_epoch,
-        pytorch_model=program.module,
-        signature=program.signature,
-        input_example=program.example,
-        pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
-        serialization_format="pt2",
-        validate_serving_input=False,
-        tags={STUDY_TAG: folder.name, TRIAL_TAG: result.number},
-        metadata={
-            **program.metadata,
-            "params": asdict(result.params),
-            "valid_loss": result.valid_loss,
-            "data_digest": folder.fingerprint["data"]["digest"],
-        },
-    )
-    return str(info.model_uri)
+    with mlflow_errors(client.tracking_uri):
+        mlflow.set_experiment(experiment_id=runs.experiment)
+        info = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pytorch,
+            run_id=runs.trial,
+            step=result.best_epoch,
+            pytorch_model=program.module,
+            signature=program.signature,
+            input_example=program.example,
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
+            serialization_format="pt2",
+            validate_serving_input=False,
+            tags={STUDY_TAG: folder.name, TRIAL_TAG: result.number},
+            metadata={
+                **program.metadata,
+                "params": asdict(result.params),
+                "valid_loss": result.valid_loss,
+                "data_digest": folder.fingerprint["data"]["digest"],
+            },
+        )
+        return str(info.model_uri)

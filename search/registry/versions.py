@@ -27,6 +27,7 @@ from search.tracking.trial_runs import RunIds
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
 
@@ -56,13 +57,17 @@ def register(
         raise StoreError(f"trial {number} of study {folder.name} is no longer in {folder.path}")
     tags = _version_tags(folder, result, runs.search)
     with mlflow_errors(store.tracking_uri):
-        version = _find_version(client, name, tags) or _create_version(client, folder, result, runs, name, tags)
-        if version is None:
-            return None
+        version = _find_version(client, name, tags)
+    if version is None:
+        version = _create_version(client, folder, result, runs, name, tags)
+    if version is None:
+        return None
+    with mlflow_errors(store.tracking_uri):
         is_decided = ALIAS_DECIDED_TAG in version.tags
         registered = move_alias(client, name, str(version.version), tags, may_move=recompare or not is_decided)
         if not is_decided:  # last, so that an interrupted registration is completed
-            client.set_tag(runs.trial, REGISTERED_TAG, " ".join(sorted({name, *_registered_as(client, runs)})))
+            names = {name, *_registered_as(client.get_run(runs.trial))}
+            client.set_tag(runs.trial, REGISTERED_TAG, " ".join(sorted(names)))
             client.set_model_version_tag(name, version.version, ALIAS_DECIDED_TAG, "true")
         return registered
 
@@ -89,28 +94,31 @@ def _create_version(
 ) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
-    info = client.get_run(runs.trial).info
-    if info.lifecycle_stage == "deleted":
-        raise deleted_in_mlflow(f"run {info.run_name} ({runs.trial})", folder)
-    if name in _registered_as(client, runs):  # and there is no version: a person has deleted it
-        return None
-    model_uri = find_logged_model(client, runs) or log_model(folder, result, runs)
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return client.create_model_version(
-        name,
-        model_uri,
-        run_id=runs.trial,
-        tags=tags,
-        description=f"Study {folder.name} on {folder.source}: {run_values.trial_summary(result)}",
-        model_id=model_uri.rpartition("/")[2],
-        await_creation_for=0,
-    )
+    with mlflow_errors(client.tracking_uri):
+        run = client.get_run(runs.trial)
+        if run.info.lifecycle_stage == "deleted":
+            raise deleted_in_mlflow(f"run {run.info.run_name} ({runs.trial})", folder)
+        if name in _registered_as(run):  # and there is no version: a person has deleted it
+            return None
+        model_uri = find_logged_model(client, runs)
+    model_uri = model_uri or log_model(client, folder, result, runs)
+    with mlflow_errors(client.tracking_uri):
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return client.create_model_version(
+            name,
+            model_uri,
+            run_id=runs.trial,
+            tags=tags,
+            description=f"Study {folder.name} on {folder.source}: {run_values.trial_summary(result)}",
+            model_id=model_uri.rpartition("/")[2],
+            await_creation_for=0,
+        )
 
 
-def _registered_as(client: MlflowClient, runs: RunIds) -> list[str]:
+def _registered_as(trial: Run) -> list[str]:
     """Return the registered models that the trial's model was made a version of."""
-    return str(client.get_run(runs.trial).data.tags.get(REGISTERED_TAG, "")).split()
+    return str(trial.data.tags.get(REGISTERED_TAG, "")).split()

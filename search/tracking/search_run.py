@@ -48,23 +48,24 @@ def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, exp
         experiment_id: The study's experiment.
 
     Raises:
-        StoreError: The run was deleted.
+        StoreError: The run was deleted, or MLflow does not answer.
     """
     wanted = f"tags.`{ROLE_TAG}` = 'search' and tags.`{SEARCH_ID_TAG}` = '{folder.id}'"
-    run = next(find_runs(client, experiment_id, wanted), None)
-    if run is None:
-        tags = {
-            ROLE_TAG: "search",
-            STUDY_TAG: folder.name,
-            SEARCH_ID_TAG: folder.id,
-            STORE_TAG: f"{socket.gethostname()}:{store.path}",
-        }
-        run = client.create_run(experiment_id, tags=tags, run_name=f"search {folder.name}")
-    if run.info.lifecycle_stage == "deleted":
-        raise deleted_in_mlflow(f"run {run.info.run_name} ({run.info.run_id})", folder)
-    run_id = str(run.info.run_id)
-    if run.info.status != "RUNNING":
-        client.update_run(run_id, "RUNNING")
+    with mlflow_errors(client.tracking_uri):
+        run = next(find_runs(client, experiment_id, wanted), None)
+        if run is None:
+            tags = {
+                ROLE_TAG: "search",
+                STUDY_TAG: folder.name,
+                SEARCH_ID_TAG: folder.id,
+                STORE_TAG: f"{socket.gethostname()}:{store.path}",
+            }
+            run = client.create_run(experiment_id, tags=tags, run_name=f"search {folder.name}")
+        run_id = str(run.info.run_id)
+        if run.info.lifecycle_stage == "deleted":
+            raise deleted_in_mlflow(f"run {run.info.run_name} ({run_id})", folder)
+        if run.info.status != "RUNNING":
+            client.update_run(run_id, "RUNNING")
     if "seed" not in run.data.params:
         _describe(client, run_id, folder)
     return run_id

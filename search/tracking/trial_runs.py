@@ -77,7 +77,8 @@ class TrialRunLogger:
         self._figures: TrialFigures | None = None
         with mlflow_errors(store.tracking_uri):
             self._experiment_id = study_experiment(self._client, store, folder)
-            self._search_run_id = open_search_run(self._client, store, folder, self._experiment_id)
+        self._search_run_id = open_search_run(self._client, store, folder, self._experiment_id)
+        with mlflow_errors(store.tracking_uri):
             wanted = f"tags.`{ROLE_TAG}` = 'trial' and tags.`{PARENT_TAG}` = '{self._search_run_id}'"
             self._runs = _by_trial(find_runs(self._client, self._experiment_id, wanted))
 
