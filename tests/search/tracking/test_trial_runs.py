@@ -1,26 +1,39 @@
-"""Trial results in MLflow: what the contract promises is there, once, whatever happened on the way."""
+"""The runs of a study's trials in MLflow: their content, and that each is written once."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from insects.errors import StoreError
 from insects.mlp import parameter_count
+from insects.plots import TrialFigures
 from insects.training import METRICS
-from tests.support.commands import Finished
-from tests.support.studies import builtin_splits
+from search.tracking import run_values
+from search.tracking.trial_runs import TrialRunLogger
+from tests.support.commands import Finished, contents, own
+from tests.support.registered_studies import logger_of, study_of
+from tests.support.studies import PARAMS, a_config, a_result, begun_folder, builtin_splits
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
 
 @pytest.fixture(scope="module")
 def tracked(finished: Finished) -> dict[str, Any]:
-    """What the installed command has brought to MLflow."""
+    """What the installed command has uploaded to MLflow."""
     return finished.tracked
+
+
+@pytest.fixture
+def logger(untracked: Path, finished: Finished) -> TrialRunLogger:
+    """The finished study's logger, with an MLflow that holds nothing yet."""
+    return logger_of(own(untracked), finished.answer["study"])
 
 
 def trial_runs(tracked: dict[str, Any]) -> dict[int, Any]:
@@ -63,7 +76,7 @@ def test_params_are_those_of_the_trial(tracked: dict[str, Any], finished: Finish
         assert trial["params"] == vars(result.params)
 
 
-def test_metrics_of_every_epoch_are_there_once_with_their_values(tracked: dict[str, Any], finished: Finished) -> None:
+def test_metrics_of_every_epoch_are_logged_once(tracked: dict[str, Any], finished: Finished) -> None:
     runs = trial_runs(tracked)
     for number, run in runs.items():
         result = finished.folder.load(number)
@@ -83,7 +96,7 @@ def test_metrics_of_every_epoch_are_there_once_with_their_values(tracked: dict[s
             assert run["metrics"]["best_valid_accuracy"][0][1] == repr(result.valid_accuracy)
 
 
-def test_infinite_values_are_tagged_as_what_they_are(tracked: dict[str, Any]) -> None:
+def test_values_that_are_not_finite_are_tags_too(tracked: dict[str, Any]) -> None:
     runs = trial_runs(tracked)
     assert "best_valid_loss inf" in runs[1]["tags"]["not_finite"]
     assert runs[1]["tags"]["reason"].startswith("diverged: the loss was not finite in epoch")
@@ -143,3 +156,75 @@ def test_no_file_of_the_store_is_a_pickle(finished: Finished) -> None:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 assert not [name for name in archive.namelist() if name.endswith((".pkl", ".pickle"))]
+
+
+def test_logging_twice_writes_nothing_twice(logger: TrialRunLogger, untracked: Path, finished: Finished) -> None:
+    study = finished.answer["study"]
+    logger.log_missing()
+    logger.compare()
+    logger.finish("FINISHED")
+    once = contents(untracked, study)
+    assert once["runs"].keys() == finished.tracked["runs"].keys()
+    again = logger_of(own(untracked), study)
+    again.log_missing()
+    again.compare()
+    again.finish("FINISHED")
+    assert contents(untracked, study) == once
+    assert [again.run_ids(number) for number in range(14)] == [logger.run_ids(number) for number in range(14)]
+
+
+def test_half_written_run_is_completed(logger: TrialRunLogger, untracked: Path, finished: Finished) -> None:
+    study = finished.answer["study"]
+    first, second = finished.folder.load(0), finished.folder.load(1)
+    assert first is not None
+    assert second is not None
+    bare, some = logger._create(first), logger._create(second)
+    metrics = run_values.best_metrics(second, run_values.ended(second), second.best_epoch)
+    logger._client.log_batch(some.run_id, metrics=metrics)
+    restarted = logger_of(own(untracked), study)
+    assert [restarted.run_ids(number).trial for number in (0, 1)] == [bare.run_id, some.run_id]
+    runs = contents(untracked, study)["runs"]
+    for name in ("trial-0000", "trial-0001"):
+        assert runs[name] == finished.tracked["runs"][name]
+
+
+def test_histories_longer_than_a_batch_are_written_in_full(store: Path) -> None:
+    folder = begun_folder(store, a_config(epochs=600))
+    weights = np.zeros(parameter_count(PARAMS, builtin_splits()[0].shape), np.float32)
+    result = replace(a_result(0, losses=np.linspace(2, 1, 600).tolist()), weights=weights)
+    folder.save(result)
+    logger_of(own(store), folder.name).log(0)
+    metrics = contents(store, folder.name)["runs"]["trial-0000"][0]["metrics"]
+    for column, key in enumerate(METRICS):
+        expected = result.history[:, column].tolist()
+        assert [value for _, value, _ in sorted(metrics[key])] == [repr(value) for value in expected]
+    assert metrics["best_valid_loss"][0][:2] == (600, "1.0")
+
+
+def test_damaged_result_is_one_line_and_leaves_no_run(store: Path) -> None:
+    folder = study_of(store, "s", seed=0)
+    folder.file(0).write_bytes(b"damaged")
+    with pytest.raises(StoreError) as caught:
+        logger_of(own(store), "s").log(0)
+    assert str(caught.value) == (
+        "the result of trial 0 of study s was damaged and is set aside: run the same search again, which trains the "
+        "trial again"
+    )
+    assert list(contents(store, "s")["runs"]) == ["search s"]
+
+
+def test_errors_of_files_and_figures_are_not_taken_for_mlflows(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_of(store, "s", seed=0)
+    logger, result = logger_of(own(store), "s"), folder.load(0)
+    folder.file(0).unlink()
+    monkeypatch.setattr(logger._folder, "load", lambda number: result)  # the file vanishes after it was read
+    with pytest.raises(FileNotFoundError, match=r"0000\.npz"):
+        logger.log(0)
+
+    def no_font(*_: object) -> bytes:
+        raise OSError("cannot open the font")
+
+    monkeypatch.setattr(TrialFigures, "loss_curves", no_font)
+    with pytest.raises(OSError, match=r"^cannot open the font$"):
+        logger.log(0)
+    assert list(contents(store, "s")["runs"]) == ["search s"]
