@@ -1,15 +1,218 @@
-"""Mistakes on the command line and in the input: one line, the right exit code, nothing left behind."""
+"""Requests: every option reaches its field, and mistakes are one line with the right exit code."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from search.cli import main
-from tests.support.commands import SMALL, command, invoke
+from search.cli import main, requests
+from tests.support.commands import SMALL, RefusingProcess, command, invoke
+
+Filled = dict[str, tuple[str, object]]
+"""Each field of a request, as a path through its dataclasses: options, and the value that they give the field."""
+
+IMAGES = "--images i.csv --image-dir photos"
+
+SEARCH: Filled = {
+    "data.train": ("--train t.csv", Path("t.csv")),
+    "data.target": ("--train t.csv --target species", "species"),
+    "data.features": ("--train t.csv --features a,b", ("a", "b")),
+    "data.test": ("--train t.csv --test more.csv", Path("more.csv")),
+    "data.test_fraction": ("--train t.csv --test-fraction 0.25", 0.25),
+    "data.split_seed": ("--split-seed 3", 3),
+    "data.images.csv": (IMAGES, Path("i.csv")),
+    "data.images.folder": (IMAGES, Path("photos")),
+    "data.images.group": (f"{IMAGES} --group sample", "sample"),
+    "data.images.filename": (f"{IMAGES} --filename photo", "photo"),
+    "data.images.recipe.image_size": (f"{IMAGES} --image-size 64", 64),
+    "data.images.recipe.backbone": (f"{IMAGES} --backbone resnet18", "resnet18"),
+    "data.images.recipe.weights": (f"{IMAGES} --backbone resnet18 --weights w.pt", Path("w.pt")),
+    "data.images.skip_bad": (f"{IMAGES} --skip-bad-images", True),
+    "space.depth": ("--depth 2:3", (2, 3)),
+    "space.width": ("--width 8", (8, 8)),
+    "space.lr": ("--lr 1e-3:1e-2", (1e-3, 1e-2)),
+    "space.batch_size": ("--batch-size 8,32", (8, 32)),
+    "recipe.epochs": ("--epochs 3", 3),
+    "recipe.schedule": ("--schedule constant", "constant"),
+    "sampler": ("--sampler gp", "gp"),
+    "pruner.percentile": ("--pruner percentile:25", 25.0),
+    "window": ("--window 4", 4),
+    "seed": ("--seed 5", 5),
+    "configs": ("--configs c.json", Path("c.json")),
+    "device": ("--device cpu", "cpu"),
+    "engine": ("--engine torch", "torch"),
+    "trials": ("--trials 7", 7),
+    "study": ("--study mine", "mine"),
+    "model_name": ("--model-name moths", "moths"),
+    "workers": ("--workers 3", 3),
+    "timeout": ("--timeout 1.5", 1.5),
+}
+
+EVALUATE: Filled = {
+    "test": ("--best --test t.csv", Path("t.csv")),
+    "target": ("--best --test t.csv --target species", "species"),
+    "images": (f"--best {IMAGES}", Path("i.csv")),
+    "image_dir": ("--best --image-dir photos", Path("photos")),
+    "filename": (f"--best {IMAGES} --filename photo", "photo"),
+    "skip_bad_images": ("--best --skip-bad-images", True),
+}
+
+DESCRIBE: Filled = {
+    "train": ("--train t.csv", Path("t.csv")),
+    "target": ("--train t.csv --target species", "species"),
+    "features": ("--train t.csv --features a,b", ("a", "b")),
+    "images.csv": (IMAGES, Path("i.csv")),
+    "images.folder": (IMAGES, Path("photos")),
+    "images.group": (f"{IMAGES} --group sample", "sample"),
+    "images.filename": (f"{IMAGES} --filename photo", "photo"),
+}
+
+NOT_OF_DESCRIBE = {"images.skip_bad", "images.recipe.image_size", "images.recipe.backbone", "images.recipe.weights"}
+"""Fields of an `ImageRequest` that have no option of `insects-describe`."""
+
+REQUESTS: dict[str, tuple[Callable[[requests.Options], Any], Filled]] = {
+    "search": (requests.search_request, SEARCH),
+    "evaluate": (requests.evaluation_request, EVALUATE),
+    "describe": (requests.describe_request, DESCRIBE),
+}
+
+NOT_IN_A_REQUEST = {
+    "search": {"--store", "--tracking-uri", "--sync", "--json"},
+    "evaluate": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name"},
+    "describe": {"--store", "--tracking-uri", "--out", "--log"},
+}
+"""Options that the commands read themselves."""
+
+
+def request_of(name: str, line: str) -> Any:
+    build, _ = REQUESTS[name]
+    with getattr(main, name).make_context(name, shlex.split(line)) as context:
+        return build(context.params)
+
+
+def field_of(request: object, path: str) -> object:
+    """The field at a path; None if it is in a part that the request does not have."""
+    return reduce(lambda part, field: getattr(part, field, None), path.split("."), request)
+
+
+def paths_of(request: Any) -> set[str]:
+    paths = set()
+    for field in fields(request):
+        value = getattr(request, field.name)
+        paths |= {f"{field.name}.{path}" for path in paths_of(value)} if is_dataclass(value) else {field.name}
+    return paths
+
+
+@pytest.mark.parametrize(("name", "path"), [(name, path) for name in REQUESTS for path in REQUESTS[name][1]])
+def test_option_fills_its_field(name: str, path: str) -> None:
+    line, value = REQUESTS[name][1][path]
+    plain = "--best" if name == "evaluate" else ""
+    assert field_of(request_of(name, line), path) == value
+    assert field_of(request_of(name, plain), path) != value
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_field_is_filled_from_an_option(name: str) -> None:
+    images = request_of(name, f"--best {IMAGES}" if name == "evaluate" else IMAGES)
+    unfilled = NOT_OF_DESCRIBE if name == "describe" else set()
+    assert paths_of(images) == set(REQUESTS[name][1]) | unfilled
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_no_option_is_accepted_and_ignored(name: str) -> None:
+    lines = [line for line, _ in REQUESTS[name][1].values()]
+    filling = {word for line in lines for word in line.split() if word.startswith("--")}
+    command: click.Command = getattr(main, name)
+    accepted = {param.opts[0] for param in command.params} - {"--version"}
+    assert filling | NOT_IN_A_REQUEST[name] == accepted
+
+
+def test_default_target_and_image_size_depend_on_the_data() -> None:
+    pixels, features = request_of("search", IMAGES), request_of("search", f"{IMAGES} --backbone resnet18")
+    assert request_of("search", "").data.target == "labels"
+    assert (pixels.data.target, pixels.data.images.filename) == ("species", "filename")
+    assert (pixels.data.images.recipe.image_size, features.data.images.recipe.image_size) == (32, 224)
+
+
+def test_demo_has_a_folder_of_its_own() -> None:
+    demo = request_of("search", "--images demo").data.images
+    assert (demo.csv, demo.folder) == (None, None)
+
+
+TABLE_OR_IMAGES = "is about a table, and --images takes the place of one: leave one out."
+OWN_FILES = "--images demo has its own folder, species and specimens: leave out"
+ONLY_IMAGES = "is about images, and --test brings rows of a table: leave one out."
+
+CONTRADICTIONS = {
+    "search": {
+        "--features feature1": "--features is about your own table: add --train.",
+        "--target species": "--target is about your own table: add --train.",
+        "--test-fraction 0.2": "--test-fraction is about your own table: add --train.",
+        "--train a.csv --test b.csv --test-fraction 0.2": (
+            "--test-fraction holds rows of the table out, and --test gives them: leave one out."
+        ),
+        "--image-size 16": "--image-size is about images: add --images.",
+        "--skip-bad-images": "--skip-bad-images is about images: add --images.",
+        "--images x.csv": "--images needs the folder that the files are in: add --image-dir.",
+        "--images demo --train x.csv": f"--train {TABLE_OR_IMAGES}",
+        "--images demo --features a,b": f"--features {TABLE_OR_IMAGES}",
+        "--images demo --test x.csv": f"--test {TABLE_OR_IMAGES}",
+        "--images demo --group sample": f"{OWN_FILES} --group.",
+        "--images demo --target species": f"{OWN_FILES} --target.",
+        "--images demo --image-dir photos": f"{OWN_FILES} --image-dir.",
+        "--sync --trials 50": "--sync searches nothing: leave out --trials.",
+        "--sync --train x.csv": "--sync searches nothing: leave out --train.",
+        "--sync --model-name x": "--sync searches nothing: leave out --model-name.",
+        "--sync --workers 2": "--sync searches nothing: leave out --workers.",
+        "--sync --images demo": "--sync searches nothing: leave out --images.",
+    },
+    "evaluate": {
+        "": "Say which model: --best, or --model URI.",
+        "--best --model models:/insects-mlp/1": "Say which model: --best, or --model URI.",
+        "--model models:/m/1 --model-name insects-mlp": (
+            "--model-name is about --best, and --model names its model itself: leave one out."
+        ),
+        "--best --target species": "--target is about a file of your own: add --test or --images.",
+        "--best --filename photo": "--filename is about a file of your own: add --images.",
+        "--best --filename photo --image-dir d": "--filename is about a file of your own: add --images.",
+        "--best --test a.csv --images b.csv --image-dir d": (
+            "--test brings rows and --images brings images: leave one out."
+        ),
+        "--best --test a.csv --image-dir d": f"--image-dir {ONLY_IMAGES}",
+        "--best --test a.csv --skip-bad-images": f"--skip-bad-images {ONLY_IMAGES}",
+        "--best --images a.csv": "--images needs the folder that the files are in: add --image-dir.",
+    },
+    "describe": {
+        "--features feature1": "--features is about your own table: add --train.",
+        "--target species": "--target is about your own table: add --train.",
+        "--images a.csv": "--images needs the folder that the files are in: add --image-dir.",
+        "--images demo --train a.csv": f"--train {TABLE_OR_IMAGES}",
+        "--group sample": "--group is about images: add --images.",
+        "--store s": "--store and --tracking-uri say where to log: add --log.",
+        "--tracking-uri sqlite:///x.db": "--store and --tracking-uri say where to log: add --log.",
+        "--images demo --tracking-uri sqlite:///x.db": "--store and --tracking-uri say where to log: add --log.",
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "line"), [(name, line) for name in CONTRADICTIONS for line in CONTRADICTIONS[name]])
+def test_options_that_contradict_each_other_are_wrong_usage(
+    name: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(getattr(main, name), shlex.split(line))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"Error: {CONTRADICTIONS[name][line]}"
+    assert list(tmp_path.iterdir()) == []
+
 
 BAD_USAGE = [
     "--trials 0",
@@ -72,8 +275,8 @@ def test_empty_text_is_refused_by_the_name_of_its_option(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = getattr(main, name)
-    options = [option.opts[0] for option in command.params if not option.is_flag]
+    command: click.Command = getattr(main, name)
+    options = [option.opts[0] for option in command.params if isinstance(option, click.Option) and not option.is_flag]
     assert {"--store", "--tracking-uri"} < set(options)
     for option in options:
         done = CliRunner().invoke(command, [option, ""])
@@ -82,7 +285,7 @@ def test_empty_text_is_refused_by_the_name_of_its_option(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_size_that_no_memory_holds_is_refused_by_the_name_of_its_option() -> None:
+def test_size_beyond_any_memory_is_refused_by_the_name_of_its_option() -> None:
     for option, most in (("--depth", "1000"), ("--width", "1000000"), ("--epochs", "1000000")):
         done = CliRunner().invoke(main.search, [option, "1" + 30 * "0"])
         assert done.exit_code == 2
@@ -92,21 +295,56 @@ def test_size_that_no_memory_holds_is_refused_by_the_name_of_its_option() -> Non
 
 
 BAD_INPUT = {
-    "file missing": ("--train none.csv", "none.csv"),
-    "file is a folder": ("--train .", "."),
-    "no label column": ("--train t.csv --target species", "t.csv has no label column 'species'"),
-    "no such feature": ("--train t.csv --features a,c", "t.csv has no input column 'c'"),
-    "feature is text": ("--train text.csv", "column 'a'"),
-    "one class": ("--train one.csv", "a search needs at least two classes, found only 'x'"),
-    "too few rows": ("--train few.csv", "class 'y' has 1"),
-    "test file missing": ("--train t.csv --test none.csv", "none.csv"),
-    "test file of other columns": ("--train t.csv --test one_column.csv", "has no input column 'b'"),
-    "configs missing": ("--configs none.json", "cannot read none.json: No such file or directory"),
-    "configs no list": ("--configs bad.json", "bad.json must hold a list"),
-    "device cuda": ("--device cuda", "--device cuda is not available here (found: cpu): choose one of these, or auto"),
-    "compiled on mps": ("--device mps --engine compiled", "the compiled engine trains on the cpu only"),
-    "store with an escape in its path": ("--store a%20b", "the path of a store must hold neither % nor ?, found "),
-    "store in a file": ("--store t.csv/in", "t.csv/in"),
+    "file missing": ("--train none.csv", "there is no file 'none.csv'; check the path"),
+    "file is a folder": ("--train .", "'.' is a folder; give the CSV file in it"),
+    "no label column": (
+        "--train t.csv --target species",
+        "t.csv has no label column 'species', its columns are 'labels', 'a', 'b'; choose one of them (--target)",
+    ),
+    "no such feature": (
+        "--train t.csv --features a,c",
+        "t.csv has no input column 'c', its columns are 'labels', 'a', 'b'; choose one of them (--features)",
+    ),
+    "feature is text": (
+        "--train text.csv",
+        "text.csv, line 32, column 'a': a feature must be a number, found 'many'; correct it, or choose other input "
+        "columns (--features)",
+    ),
+    "one class": (
+        "--train one.csv",
+        "one.csv: a search needs at least two classes, found only 'x'; choose another label column (--target)",
+    ),
+    "too few rows": (
+        "--train few.csv",
+        "few.csv: a class needs at least 3 rows to be split into training, validation and test, class 'y' has 1; add "
+        "rows or leave the class out",
+    ),
+    "test file missing": ("--train t.csv --test none.csv", "there is no file 'none.csv'; check the path"),
+    "test file of other columns": (
+        "--train t.csv --test one_column.csv",
+        "one_column.csv has no input column 'b', its columns are 'labels', 'a'; choose one of them (--features)",
+    ),
+    "configs missing": (
+        "--configs none.json",
+        "cannot read none.json: No such file or directory; --configs takes a JSON file",
+    ),
+    "configs no list": (
+        "--configs bad.json",
+        'bad.json must hold a list like [{{"depth": 2, "width": 64, "lr": 0.001, "batch_size": 4}}]',
+    ),
+    "device cuda": (
+        "--device cuda",
+        "device cuda is not available here (found: cpu); choose one of these, or auto (--device)",
+    ),
+    "compiled on mps": (
+        "--device mps --engine compiled",
+        "the compiled engine trains on the cpu only, found device mps; choose the torch engine (--engine)",
+    ),
+    "store with an escape in its path": (
+        "--store a%20b",
+        "the path of a store must hold neither % nor ?, found {folder}/a%20b: choose another --store",
+    ),
+    "store in a file": ("--store t.csv/in", "cannot read {folder}/t.csv/in: Not a directory; choose another --store"),
 }
 
 
@@ -121,44 +359,25 @@ def test_bad_input_is_one_line_and_exit_1(kind: str, tmp_path: Path, monkeypatch
     Path("one_column.csv").write_text("labels,a\nx,1\n")
     Path("bad.json").write_text('{"depth": 1}')
     line, message = BAD_INPUT[kind]
-    monkeypatch.setattr("tests.support.commands.InlineBackground.call", lambda *_, **__: None)
-    done = invoke(monkeypatch, "search", *SMALL, *line.split())
+    done = invoke(monkeypatch, "search", *SMALL, *line.split(), workers=RefusingProcess)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: ")
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
+    assert done.stderr == f"Error: {message.format(folder=tmp_path)}\n"
+    assert not Path("mlruns").exists()
 
 
 def test_bad_input_of_the_installed_command_is_one_line_and_exit_1(tmp_path: Path) -> None:
     done = command("insects-search", "--train", "none.csv", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: ")
-    assert done.stderr.count("\n") == 1
+    expected = (1, "", "Error: there is no file 'none.csv'; check the path\n")
+    assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(self: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tests.support.commands.InlineBackground.call", lambda *_, **__: None)
     monkeypatch.setattr("search.system.files.Path.mkdir", refused)
-    done = invoke(monkeypatch, "search", *SMALL, "--store", str(tmp_path / "store"))
+    done = invoke(monkeypatch, "search", *SMALL, "--store", str(tmp_path / "store"), workers=RefusingProcess)
     monkeypatch.undo()
     assert done.exit_code == 1
     assert done.stderr.startswith(f"Error: cannot create {tmp_path / 'store' / 'trials'}")
     assert done.stderr.endswith("Permission denied; choose another --store\n")
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (("--features", "feature1"), "--features is about your own table: add --train."),
-        (("--target", "species"), "--target is about your own table: add --train."),
-        (("--test-fraction", "0.2"), "--test-fraction is about your own table: add --train."),
-        (("--train", "a.csv", "--test", "b.csv", "--test-fraction", "0.2"), "leave one out"),
-    ],
-)
-def test_option_that_would_be_ignored_is_a_usage_error(options: tuple[str, ...], complaint: str) -> None:
-    result = CliRunner().invoke(main.search, list(options))
-    assert result.exit_code == 2
-    assert complaint in result.stderr
