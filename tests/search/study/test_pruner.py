@@ -1,4 +1,4 @@
-"""The stopping rule decides as Optuna's PercentilePruner and MedianPruner do."""
+"""The pruner decides as Optuna's PercentilePruner and MedianPruner do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ diverged = st.lists(loss, max_size=EPOCHS - 1).map(lambda losses: [*losses, math
 histories = st.lists(whole | diverged, max_size=12)
 
 
-def optuna_stops_after(told: list[TrialResult], losses: list[float], pruner: optuna.pruners.BasePruner) -> int | None:
+def optuna_prunes_after(told: list[TrialResult], losses: list[float], pruner: optuna.pruners.BasePruner) -> int | None:
     """The epoch after which Optuna would prune a trial with these losses, when it is asked after each."""
     study = optuna.create_study(pruner=pruner)
     states = {"complete": optuna.trial.TrialState.COMPLETE, "failed": optuna.trial.TrialState.FAIL}
@@ -38,7 +38,7 @@ def optuna_stops_after(told: list[TrialResult], losses: list[float], pruner: opt
     return None
 
 
-def we_stop_after(told: list[TrialResult], losses: list[float], percentile: float) -> int | None:
+def we_prune_after(told: list[TrialResult], losses: list[float], percentile: float) -> int | None:
     limits = PercentilePruner(percentile).prune_above(told, EPOCHS)
     lowest = np.minimum.accumulate(losses)
     return next((epoch for epoch in range(1, EPOCHS + 1) if lowest[epoch - 1] > limits[epoch - 1]), None)
@@ -52,35 +52,35 @@ def test_decisions_equal_those_of_optunas_percentile_pruner(
     told = [a_result(number, losses=history) for number, history in enumerate(histories)]
     told.append(a_failure(len(told)))
     pruner = optuna.pruners.PercentilePruner(percentile)
-    assert we_stop_after(told, losses, percentile) == optuna_stops_after(told, losses, pruner)
+    assert we_prune_after(told, losses, percentile) == optuna_prunes_after(told, losses, pruner)
 
 
-def test_median_rule_equals_optunas_median_pruner_on_random_curves() -> None:
+def test_median_equals_optunas_median_pruner_on_random_curves() -> None:
     generator = np.random.default_rng(0)
     curves = np.cumsum(generator.normal(-0.1, 0.3, (60, EPOCHS)), axis=1) + 3
     told = [a_result(number, losses=curve) for number, curve in enumerate(curves[:10])]
-    ours = [we_stop_after(told, list(curve), 50.0) for curve in curves[10:]]
-    assert ours == [optuna_stops_after(told, list(curve), optuna.pruners.MedianPruner()) for curve in curves[10:]]
+    ours = [we_prune_after(told, list(curve), 50.0) for curve in curves[10:]]
+    assert ours == [optuna_prunes_after(told, list(curve), optuna.pruners.MedianPruner()) for curve in curves[10:]]
     assert None in ours
     assert len(set(ours)) > 2
 
 
-def test_threshold_is_the_percentile_of_what_completed_trials_had_after_the_same_epoch() -> None:
+def test_threshold_is_the_percentile_of_the_completed_trials_losses_after_the_same_epoch() -> None:
     told = [a_result(number, losses=[number, 10 - number]) for number in range(5)]
     np.testing.assert_array_equal(PercentilePruner(25.0).prune_above(told, 3), [1.0, 7.0, math.inf])
 
 
-@pytest.mark.parametrize("rule", [PercentilePruner(None), PercentilePruner(50.0)])
-def test_nothing_is_stopped_without_a_rule_or_before_enough_trials_are_complete(rule: PercentilePruner) -> None:
+@pytest.mark.parametrize("pruner", [PercentilePruner(None), PercentilePruner(50.0)])
+def test_nothing_is_pruned_without_a_percentile_or_before_enough_trials_are_complete(pruner: PercentilePruner) -> None:
     few = [a_result(number) for number in range(STARTUP_TRIALS - 1)] + [a_failure(9)]
     many = few + [a_result(number) for number in range(10, 20)]
-    assert np.isinf(rule.prune_above(few, EPOCHS)).all()
-    assert np.isinf(rule.prune_above(many, EPOCHS)).all() == (rule.percentile is None)
+    assert np.isinf(pruner.prune_above(few, EPOCHS)).all()
+    assert np.isinf(pruner.prune_above(many, EPOCHS)).all() == (pruner.percentile is None)
 
 
 def test_pruned_trials_set_no_threshold() -> None:
     told = [a_result(number, losses=[number]) for number in range(5)]
     with_pruned = [*told, a_result(5, losses=[9.0], state="pruned")]
-    rule = PercentilePruner(50.0)
-    assert rule.prune_above(told, EPOCHS)[0] == 2.0  # 2.5 if the pruned one counted
-    np.testing.assert_array_equal(rule.prune_above(told, EPOCHS), rule.prune_above(with_pruned, EPOCHS))
+    pruner = PercentilePruner(50.0)
+    assert pruner.prune_above(told, EPOCHS)[0] == 2.0  # 2.5 if the pruned one counted
+    np.testing.assert_array_equal(pruner.prune_above(told, EPOCHS), pruner.prune_above(with_pruned, EPOCHS))

@@ -1,4 +1,4 @@
-"""Proposals: a function of the seed, the trial's number and what has been told."""
+"""Proposals depend on the seed, the trial's number and the results told before, and on nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EACH_SAMPLER = [*[name for name in SAMPLERS if name != "gp"], pytest.param("gp",
 
 
 def ended(number: int, params: TrialParams) -> TrialResult:
-    """Every state of a trial in turn."""
+    """A result that is complete, failed, pruned or diverged, by its number."""
     loss = loss_of(params)
     if number % 7 == 3:
         return a_failure(number, params)
@@ -35,7 +35,7 @@ def ended(number: int, params: TrialParams) -> TrialResult:
 def proposals(
     sampler: SamplerName, count: int, known: int = 0, configs: tuple[TrialParams, ...] = (), seed: int = 0
 ) -> list[TrialParams]:
-    """Run the window for `count` trials; the first `known` have results already, as after a restart."""
+    """The parameters of `count` trials in a window; the first `known` have results already, as after a restart."""
     told_before = proposals(sampler, known, configs=configs, seed=seed) if known else []
     proposer = Proposer(SPACE, sampler, seed, configs)
     asked: list[TrialParams] = []
@@ -70,13 +70,13 @@ def test_other_seed_gives_other_proposals(sampler: SamplerName) -> None:
     assert proposals(sampler, 6, seed=1) != proposals(sampler, 6)
 
 
-def test_tpe_learns_from_what_is_told() -> None:
+def test_tpe_learns_from_the_results() -> None:
     tail = [loss_of(params) for params in proposals("tpe", 60)[40:]]
     random = [loss_of(params) for params in proposals("random", 60)[40:]]
     assert np.mean(tail) < 0.7 * np.mean(random)
 
 
-def test_what_is_thinned_keeps_the_best_and_is_bounded() -> None:
+def test_thinning_keeps_the_best_results_and_bounds_their_number() -> None:
     proposer = Proposer(SPACE, "tpe", 0)
     told: list[TrialResult] = []
     sizes = []
@@ -93,7 +93,7 @@ def test_what_is_thinned_keeps_the_best_and_is_bounded() -> None:
     assert set(best) <= seen
 
 
-def test_thinning_a_study_whose_configurations_lie_outside_the_space_keeps_what_there_is() -> None:
+def test_study_whose_configurations_lie_outside_the_space_can_be_thinned() -> None:
     outside = TrialParams(depth=3, width=500, lr=0.5, batch_size=7)
     count = THINNED + BLOCK
     proposer = Proposer(SPACE, "tpe", 0, [outside] * count)
@@ -116,7 +116,7 @@ def test_quasi_random_points_do_not_depend_on_the_order_of_asking() -> None:
 
 
 @pytest.mark.parametrize("sampler", EACH_SAMPLER)
-def test_configurations_come_first_and_those_outside_the_space_are_kept_from_the_sampler(sampler: SamplerName) -> None:
+def test_configurations_come_first_and_the_sampler_sees_only_those_in_the_space(sampler: SamplerName) -> None:
     outside = TrialParams(depth=3, width=500, lr=0.5, batch_size=7)
     inside = TrialParams(depth=1, width=9, lr=0.05, batch_size=16)
     proposer = Proposer(SPACE, sampler, 0, [outside, inside, inside])
@@ -161,5 +161,5 @@ def test_every_gp_proposal_lies_in_the_space_also_at_its_bounds() -> None:
         proposer.tell(ended(number, params))
 
 
-def test_options_spell_out_the_samplers_there_are() -> None:
+def test_options_list_every_sampler() -> None:
     assert OPTION_SAMPLERS == SAMPLERS

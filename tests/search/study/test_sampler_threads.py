@@ -1,4 +1,4 @@
-"""What the Gaussian process proposes does not depend on the threads that torch happens to have."""
+"""Proposals of the Gaussian process do not depend on the number of torch's threads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ for number in range(62):
 print(asked[59:])
 """
 
-# What trials of the torch engine do beside the search, from before its first proposal until its last but one.
+# As trials of the torch engine do, one thread is set from before the first proposal until the last but one.
 TRAINING_BESIDE = """
 from threading import Event, Thread
 from insects.training.threads import one_thread
@@ -54,11 +54,11 @@ def leave():
 
 
 def printed(script: str, threads: int) -> str:
-    """What a process of its own prints: torch counts its threads once."""
+    """The output of a process of its own: torch reads the number of its threads once."""
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)},
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,
@@ -71,7 +71,7 @@ ALONE = "leave = lambda: None"
 
 @pytest.fixture(scope="module")
 def proposed() -> str:
-    """By a process that has two threads, and trained nothing before: a resumed one."""
+    """Proposals of a process with two threads that has trained nothing before, as a resumed search."""
     return printed(ALONE + PROPOSALS, threads=2)
 
 
@@ -79,10 +79,10 @@ def test_gp_proposes_the_same_with_another_number_of_processors(proposed: str) -
     assert printed(ALONE + PROPOSALS, threads=1) == proposed
 
 
-def test_gp_proposes_the_same_while_torch_trains_as_when_resumed_in_a_process_that_trained_nothing(
+def test_gp_proposes_the_same_while_torch_trains(
     proposed: str,
 ) -> None:
-    # Workers leave torch with one thread for a main thread that uses it later; a resumed study asks before it trains.
+    # Training leaves one thread to a main thread that uses torch later; a resumed study asks before it trains.
     assert printed(TRAINING_BESIDE + PROPOSALS, threads=2) == proposed
 
 

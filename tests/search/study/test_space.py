@@ -1,4 +1,4 @@
-"""The search space: membership, Optuna's view of it, points of the unit cube."""
+"""The search space: membership, Optuna's distributions, points of the unit cube."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_cube_corners_map_to_the_spaces_corners() -> None:
     assert high.lr == pytest.approx(1e-1, rel=1e-12)
 
 
-def test_cube_is_cut_into_equal_shares() -> None:
+def test_equal_intervals_of_the_cube_are_equal_shares_of_the_space() -> None:
     assert [SPACE.from_unit_cube(share, 0, 0.5, share).depth for share in (0.24, 0.26, 0.49, 0.51)] == [1, 2, 2, 3]
     assert SPACE.from_unit_cube(0, 0, 0.5, 0).lr == pytest.approx(math.sqrt(1e-4 * 1e-1))
     assert [SPACE.from_unit_cube(0, 0, 0, share).batch_size for share in (0.33, 0.34, 0.67)] == [4, 8, 16]
@@ -57,7 +57,7 @@ def test_widened_space_holds_both_and_keeps_the_order_of_batch_sizes() -> None:
     assert SPACE.widened([]) == SPACE
 
 
-def test_distributions_contain_just_what_the_space_contains() -> None:
+def test_distributions_contain_the_same_points_as_the_space() -> None:
     for params in (CORNER, TrialParams(depth=5, width=1, lr=1.0, batch_size=9)):
         contained = {
             name: distribution._contains(distribution.to_internal_repr(as_dict(params)[name]))
