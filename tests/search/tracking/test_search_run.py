@@ -1,0 +1,212 @@
+"""The run of a search: described once, compared again only when there are new trials."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from insects.errors import StoreError
+from search.store.store import Store
+from search.store.study_folder import StudyFolder
+from search.study.config import study_digest
+from search.tracking import search_run
+from search.tracking.search_run import compare_trials, find_runs
+from search.tracking.tags import COMPARED_TRIALS_TAG
+from tests.support.commands import client_of, contents, own
+from tests.support.registered_studies import logger_of, study_of
+
+
+@pytest.fixture
+def study(store: Path) -> StudyFolder:
+    """A study of one trial, which MLflow does not hold yet."""
+    return study_of(store, "s", seed=0, loss=0.5)
+
+
+@pytest.fixture
+def client(store: Path) -> MlflowClient:
+    return client_of(store)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was drawn so far; the figures themselves, which take seconds, are left out."""
+    drawn: list[str] = []
+
+    def draw(name: str, local: Path, *_: object) -> None:
+        (local / f"{name}.png").write_bytes(name.encode())
+        drawn.append(name)
+
+    monkeypatch.setattr(search_run, "write_comparison", partial(draw, "comparison"))
+    monkeypatch.setattr(search_run, "write_description", partial(draw, "description"))
+    return drawn
+
+
+def search_run_id(client: MlflowClient) -> str:
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`insects.role` = 'search'")
+    return str(run.info.run_id)
+
+
+def add_trial(study: StudyFolder, number: int, factor: float) -> None:
+    """Add a trial whose loss is a multiple of that of the first."""
+    first = study.load(0)
+    assert first is not None
+    study.save(replace(first, number=number, history=first.history * factor))
+
+
+def compare(client: MlflowClient, run_id: str, study: StudyFolder) -> dict[str, float]:
+    seconds = {"figures": 0.0, "tracking": 0.0}
+    compare_trials(client, run_id, study, None, seconds)
+    return seconds
+
+
+def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, float]]:
+    return [(entry.step, entry.value) for entry in client.get_metric_history(run_id, metric)]
+
+
+def test_run_says_its_search_and_its_store(store: Path, study: StudyFolder, client: MlflowClient) -> None:
+    logger_of(own(store), "s")
+    tags = client.get_run(search_run_id(client)).data.tags
+    assert tags["insects.search_id"] == study.id
+    assert tags["insects.store"] == f"{socket.gethostname()}:{store}"
+    assert tags["insects.study"] == "s"
+
+
+def test_run_that_was_finished_is_running_while_it_is_open(
+    store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    for status in ("FINISHED", "KILLED"):
+        logger = logger_of(own(store), study.name)
+        assert client.get_run(search_run_id(client)).info.status == "RUNNING"
+        logger.finish(status)
+        assert client.get_run(search_run_id(client)).info.status == status
+
+
+@pytest.mark.parametrize("step", ["log_inputs", "log_artifacts", "log_batch"])
+def test_interrupted_description_is_completed(
+    step: str, store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(MlflowClient, step)
+
+    def lost(*arguments: Any, **options: Any) -> None:
+        original(*arguments, **options)
+        raise ConnectionError("the answer was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, lost)
+        with pytest.raises(StoreError, match="the answer was lost"):
+            logger_of(own(store), study.name)
+    logger_of(own(store), study.name)
+    run = client.get_run(search_run_id(client))
+    assert run.data.params["seed"] == "0"
+    assert run.inputs is not None
+    assert len(run.inputs.dataset_inputs) == 1
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["test_rows.npz"]
+
+
+def test_comparing_again_does_nothing(store: Path, study: StudyFolder, client: MlflowClient, drawn: list[str]) -> None:
+    logger_of(own(store), "s").log_missing()
+    run_id = search_run_id(client)
+    spent = compare(client, run_id, study)
+    assert min(spent.values()) > 0
+    once = contents(store, "s")
+    assert client.get_run(run_id).data.tags[COMPARED_TRIALS_TAG] == study_digest(study.results_without_weights())
+    assert compare(client, run_id, study) == {"figures": 0.0, "tracking": 0.0}
+    assert drawn == ["comparison", "description"]
+    assert contents(store, "s") == once
+
+
+def test_study_without_a_trial_is_not_compared(store: Path, study: StudyFolder, client: MlflowClient) -> None:
+    study.file(0).unlink()
+    logger_of(own(store), "s").compare()
+    assert COMPARED_TRIALS_TAG not in client.get_run(search_run_id(client)).data.tags
+
+
+@pytest.mark.parametrize("step", ["log_batch", "log_artifacts", "set_tag"])
+def test_interrupted_comparison_is_completed(
+    step: str,
+    store: Path,
+    study: StudyFolder,
+    client: MlflowClient,
+    drawn: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logger_of(own(store), "s").log_missing()
+    run_id = search_run_id(client)
+    original = getattr(MlflowClient, step)
+
+    def lost(*arguments: Any, **options: Any) -> None:
+        original(*arguments, **options)
+        raise ConnectionError("the answer was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, lost)
+        with pytest.raises(StoreError, match="the answer was lost"):
+            compare(client, run_id, study)
+    compare(client, run_id, study)
+    assert history(client, run_id, "best_valid_loss") == [(1, 0.5)]
+    run = client.get_run(run_id)
+    assert run.data.tags[COMPARED_TRIALS_TAG] == study_digest(study.results_without_weights())
+    assert run.data.tags["mlflow.note.content"].startswith("Best of 1 trials on built-in insects_train.csv: trial 0: ")
+    files = {file.path for file in client.list_artifacts(run_id)}
+    assert files == {"test_rows.npz", "comparison.png", "description.png"}
+    assert drawn == ["comparison", "description"] * 2
+
+
+@pytest.mark.usefixtures("drawn")
+def test_more_trials_are_compared_and_the_latest_best_is_shown(
+    store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    """MLflow shows the value of the highest step; the better trial has its best epoch earlier."""
+    first = study.load(0)
+    assert first is not None
+    study.save(replace(first, history=first.history.repeat(3, axis=0) * [[1], [1], [0.9]], best_epoch=3))
+    logger_of(own(store), "s").compare()
+    study.save(replace(first, number=1, history=first.history * 0.5))
+    logger_of(own(store), "s").compare()
+    run = client.get_run(search_run_id(client))
+    assert (run.data.metrics["best_valid_loss"], run.data.metrics["best_epoch"]) == (0.25, 1.0)
+    assert history(client, run.info.run_id, "best_valid_loss") == [(1, pytest.approx(0.45)), (2, 0.25)]
+    assert run.data.tags["mlflow.note.content"].startswith("Best of 2 trials")
+
+
+def test_description_of_the_data_is_written_once(store: Path, study: StudyFolder, drawn: list[str]) -> None:
+    logger_of(own(store), "s").compare()
+    add_trial(study, 1, 0.5)
+    logger_of(own(store), "s").compare()
+    assert drawn == ["comparison", "description", "comparison"]
+
+
+def test_runs_are_found_over_pages_and_the_deleted_ones_last(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_run, "_PAGE", 2)
+    experiment = client.create_experiment("x")
+    for name in "abcdef":
+        client.create_run(experiment, tags={"insects.role": "trial" if name < "f" else "search"}, run_name=name)
+    deleted = {run.info.run_name: run.info.run_id for run in find_runs(client, experiment, "")}
+    for name in "bcf":
+        client.delete_run(deleted[name])
+    found = [run.info.run_name for run in find_runs(client, experiment, "tags.`insects.role` = 'trial'")]
+    assert (set(found[:3]), set(found[3:])) == ({"a", "d", "e"}, {"b", "c"})
+
+
+def test_two_stores_have_a_search_each_in_one_experiment(
+    store: Path, study: StudyFolder, client: MlflowClient, tmp_path: Path
+) -> None:
+    other = Store.at(tmp_path / "other", own(store).tracking_uri)
+    other_study = study_of(other.path, "s", seed=0, loss=0.5)
+    for place in (own(store), other):
+        logger_of(place, "s").log_missing()
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`insects.role` = 'search'")
+    assert {run.data.tags["insects.search_id"] for run in runs} == {study.id, other_study.id}
+    assert len(client.search_runs([experiment.experiment_id])) == 4
