@@ -1,4 +1,4 @@
-"""Rows, models and readers of pixels that the tests of figures share."""
+"""Data, models and ways to look at a figure, for the tests of figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TITLE = "trial 7: depth 2, width 64, lr 0.0031, batch 4"
 
 
 def make_splits(x_NF: NDArray[np.floating], y_N: NDArray[np.integer], classes: tuple[str, ...]) -> Splits:
-    """Three rows of four train, every fourth validates; columns are called f0, f1, …."""
+    """Splits of unstandardized rows, every fourth of them for validation; columns are called f0, f1, …."""
     valid = np.arange(len(x_NF)) % 4 == 3
     mean, std = x_NF[~valid].mean(axis=0).astype(np.float32), x_NF[~valid].std(axis=0).astype(np.float32)
     x = np.ascontiguousarray((x_NF - mean) / std, np.float32)
@@ -44,7 +44,7 @@ def linear(features: int, classes: int, seed: int = 1) -> Predict:
 
 
 def by_sign(x_NF: Floats) -> Floats:
-    """Logits of a model that is sure, and right on `quadrants`."""
+    """Logits of a model that is certain, and right on `quadrant_splits`."""
     return np.stack([-20 * x_NF[:, 0], 20 * x_NF[:, 0]], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What both engines are held to: a dense network under Adam, written out in float64 numpy."""
+"""The reference for both engines: a dense network trained by Adam, written out in float64 numpy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 
 
 def one_epoch(state: TrainingState, splits: Splits) -> tuple[float, Doubles, Doubles, Doubles]:
-    """Mean training loss, weights and both moments after the state's next epoch."""
+    """Train the state's next epoch; returns its mean training loss, and the weights and both moments after it."""
     w, m, v = (array.astype(np.float64) for array in (state.weights, state.first_moment, state.second_moment))
     order_N = batch_order(state.seed, state.trial, state.epoch, len(splits.train_y))
     size, step, loss = state.params.batch_size, state.step, 0.0
@@ -22,7 +22,7 @@ def one_epoch(state: TrainingState, splits: Splits) -> tuple[float, Doubles, Dou
         rows = order_N[start : start + size]
         batch_loss, g = loss_and_gradient(state, w, splits.train_x[rows], splits.train_y[rows])
         loss += batch_loss * len(rows)
-        # facts: v = b1 v + (1-b1) g, s = b2 s + (1-b2) g^2, both divided by 1 - b^t, step = lr * v / (sqrt(s) + eps)
+        # Kingma and Ba, arXiv:1412.6980, algorithm 1
         m, v = 0.9 * m + (1 - 0.9) * g, 0.999 * v + (1 - 0.999) * g**2
         unbiased_m, unbiased_v = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
         w = w - state.recipe.learning_rate(state.params.lr, step, steps) * unbiased_m / (np.sqrt(unbiased_v) + 1e-8)
@@ -38,6 +38,7 @@ def loss_and_gradient(
     inputs = [x_BF.astype(np.float64)]
     for weight, bias in layers[:-1]:
         inputs.append(np.maximum(inputs[-1] @ weight.T + bias, 0))
+    # Cross entropy of softmax; its gradient by the logits is softmax - one-hot(target), divided by B for the mean.
     logits_BC = inputs[-1] @ layers[-1][0].T + layers[-1][1]
     logits_BC -= logits_BC.max(1, keepdims=True)
     softmax_BC = np.exp(logits_BC) / np.exp(logits_BC).sum(1, keepdims=True)

@@ -70,7 +70,7 @@ def test_wrong_validation_rows_are_marked_where_they_are() -> None:
     assert len(black) > 20
 
 
-def test_subtitle_of_a_projection_says_that_the_ground_is_not_what_the_rows_got(
+def test_subtitle_of_a_projection_says_that_rows_lie_off_the_plane(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written: list[str] = []
@@ -138,7 +138,7 @@ def test_rows_as_large_as_float32_holds_are_drawn_where_they_are(features: int, 
     assert decoded(figure_png(figure)).shape == (500, 700, 3)
 
 
-def test_small_spread_far_from_zero_is_drawn_as_that_of_the_same_rows_near_zero() -> None:
+def test_rows_far_from_zero_are_drawn_like_the_same_rows_near_zero() -> None:
     x_NF = np.random.default_rng(0).integers(0, 5, (2000, 3)).astype(np.float32)
     seen: list[NDArray[np.float32]] = []
 
@@ -152,14 +152,14 @@ def test_small_spread_far_from_zero_is_drawn_as_that_of_the_same_rows_near_zero(
     np.testing.assert_allclose(far.astype(float) - 1_000_000, near, atol=0.1)
 
 
-def test_a_projection_is_named_as_such() -> None:
+def test_projection_is_named_in_subtitle_and_axes() -> None:
     shown = texts(evaluated(random_splits(20, 3), linear(20, 3)))
     assert "PCA of 20 features; ground: model on this plane, points lie off it, wrong ones are ringed" in shown
     # Not the trial's axes, which are of training and validation rows.
     assert any(text.startswith("PC 1 of the test rows (") and text.endswith(" % of variance)") for text in shown)
 
 
-def test_an_evaluation_of_images_speaks_of_images(quadrants: Splits) -> None:
+def test_evaluation_of_images_says_image_in_its_legend(quadrants: Splits) -> None:
     figure = evaluation_boundary(
         quadrants.features, quadrants.classes, by_sign, quadrants.valid_x, quadrants.valid_y, unit="image"
     )
@@ -172,7 +172,7 @@ def test_one_feature_is_drawn_with_its_probabilities() -> None:
     assert {"f0", "probability, stacked by class"} <= set(shown)
 
 
-def test_a_legend_of_200_classes_is_cut_and_says_so() -> None:
+def test_legend_of_200_classes_names_some_and_counts_the_others() -> None:
     figure = evaluated(random_splits(2, 200), linear(2, 200))
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(shown) == 12 + 1 + 2

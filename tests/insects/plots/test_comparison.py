@@ -23,7 +23,7 @@ def offsets(figure: Figure, panel: int = 0) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("kind", ["one", "two", "equal", "all failed", "all diverged", "perfect", "huge", "mixed"])
-def test_any_study_is_drawn_as_far_as_it_goes(kind: str) -> None:
+def test_figures_are_drawn_or_left_out_for_any_study(kind: str) -> None:
     results = odd(kind)
     drawable = kind not in ("one", "all failed", "all diverged")
     for figure in (slice_figure(results, BOUNDS), parallel_figure(results, BOUNDS)):
@@ -89,7 +89,7 @@ def test_parallel_lines_end_at_the_loss_and_the_best_is_marked() -> None:
     )
 
 
-def test_of_thousands_of_trials_some_are_drawn_as_lines_and_it_is_said() -> None:
+def test_parallel_figure_draws_500_of_thousands_of_trials_and_says_so() -> None:
     results = trials(3000)
     figure = parallel_figure(results, BOUNDS)
     assert figure is not None
@@ -98,7 +98,7 @@ def test_of_thousands_of_trials_some_are_drawn_as_lines_and_it_is_said() -> None
     assert any(text.startswith("500 of 3,000 trials") for text in texts(figure))
 
 
-def test_importances_are_named_in_per_cent_and_few_trials_called_few() -> None:
+def test_importances_are_in_per_cent_and_a_rough_guess_for_few_trials() -> None:
     figure = importance_figure({"lr": 0.75, "batch_size": 0.25}, 30, 0.1)
     assert {"learning rate", "batch size", "75 %", "25 %"} <= set(texts(figure))
     assert any("30 trials: few" in text for text in texts(figure))

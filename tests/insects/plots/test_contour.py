@@ -39,7 +39,7 @@ def test_contour_takes_the_first_two_parameters_that_vary_and_is_darkest_where_t
     assert brightness[at_best] < min(brightness[5], brightness[-6])
 
 
-def test_few_trials_are_points_without_a_surface() -> None:
+def test_few_trials_are_drawn_without_a_surface() -> None:
     for count, surfaces in ((11, 0), (12, 1)):
         figure = contour_figure(trials(count), NAMES, BOUNDS)
         assert figure is not None
@@ -48,7 +48,7 @@ def test_few_trials_are_points_without_a_surface() -> None:
         assert any(text.startswith("too few trials to smooth") for text in texts(figure)) == (not surfaces)
 
 
-def test_colour_bar_has_two_ticks_at_least_and_an_arrow_where_losses_lie_beyond() -> None:
+def test_colour_bar_has_at_least_two_ticks_and_an_arrow_for_losses_beyond_it() -> None:
     equal = [replace(result, history=np.full_like(result.history, 0.6)) for result in trials(20)]
     for results, beyond in ((trials(20), True), (equal, False)):
         figure = contour_figure(results, NAMES, BOUNDS)

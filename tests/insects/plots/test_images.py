@@ -33,7 +33,7 @@ def test_sample_grid_has_a_row_a_class_with_its_count() -> None:
     figure.savefig("/dev/null", format="png")
 
 
-def test_mistakes_are_shown_with_both_names_the_surest_first() -> None:
+def test_mistakes_are_shown_with_both_names_most_confident_first() -> None:
     logits = np.array([[5, 0, 0], [0, 1, 0], [0, 0, 9], [2, 0, 0]], float)
     figure = mistakes_grid(flat_images([10, 20, 30, 40]).__getitem__, np.array([0, 0, 1, 2]), logits, CLASSES, "wrong")
     assert texts(figure)[:6] == ["bee $x$", "→ wasp □", "wasp □", "→ ant", "ant", "→ bee $x$"]
@@ -42,7 +42,7 @@ def test_mistakes_are_shown_with_both_names_the_surest_first() -> None:
     assert [int(value) for value in dict.fromkeys(middle[:, 0].tolist())] == [255, 30, 40, 20]
 
 
-def test_many_mistakes_are_cut_and_none_makes_a_page_without_images() -> None:
+def test_many_mistakes_are_cut_and_no_mistake_gives_a_page_without_images() -> None:
     logits = np.tile([1.0, 0.0], (40, 1))
     figure = mistakes_grid(flat_images([7] * 40).__getitem__, np.ones(40, int), logits, ("a", "b"), "wrong")
     assert len(figure.axes[0].texts) == 2 * MOST_MISTAKES
@@ -53,12 +53,12 @@ def test_many_mistakes_are_cut_and_none_makes_a_page_without_images() -> None:
     assert none.get_size_inches().tolist() == pytest.approx([7.24, 3])
 
 
-def test_mistakes_are_of_the_images_that_the_caller_names() -> None:
+def test_mistakes_are_counted_under_the_name_that_the_caller_gives() -> None:
     wrong = mistakes_grid(flat_images([7, 8]).__getitem__, np.ones(2, int), np.eye(2), ("a", "b"), "x", "test images")
     assert texts(wrong)[-1] == "1 of 2 test images wrong: what each is → what it was taken for"
 
 
-def test_arrays_that_disagree_are_refused() -> None:
+def test_arrays_of_different_length_are_rejected() -> None:
     with pytest.raises(ValueError, match="found 2 for 1"):
         sample_grid(flat_images([1]), np.zeros(2, int), np.zeros(2, int), CLASSES)
     with pytest.raises(ValueError, match="found 2 for 1"):

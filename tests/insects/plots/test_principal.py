@@ -10,7 +10,7 @@ from insects.plots.principal import principal_plane
 AT_ONCE = "insects.plots.principal.AT_ONCE"
 
 
-def test_principal_plane_in_blocks_is_the_one_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_principal_plane_in_blocks_equals_the_plane_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     x_NF = np.random.default_rng(0).normal(size=(20, 333)).astype(np.float32)
     centre, directions, shares = principal_plane(x_NF)
     monkeypatch.setattr(AT_ONCE, 20 * 50)  # columns: six blocks of 50 and one of 33
@@ -21,7 +21,7 @@ def test_principal_plane_in_blocks_is_the_one_of_all_at_once(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("shape", [(200, 7), (20, 300)])
-def test_principal_plane_is_that_of_the_singular_value_decomposition(shape: tuple[int, int]) -> None:
+def test_principal_plane_equals_singular_value_decomposition(shape: tuple[int, int]) -> None:
     generator = np.random.default_rng(0)
     x = (generator.normal(size=shape) * generator.uniform(0.1, 3, shape[1])).astype(np.float32)
     centre, directions, shares = principal_plane(x)

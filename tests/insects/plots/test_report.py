@@ -44,7 +44,7 @@ def test_no_text_of_a_confusion_matrix_is_cut_off(classes: int) -> None:
             assert box.y1 <= height, text
 
 
-def test_what_all_long_names_begin_with_is_said_once() -> None:
+def test_common_beginning_of_long_names_moves_to_the_axis_label() -> None:
     names = ("Coleoptera Carabidae Carabus violaceus", "Coleoptera Carabidae Poecilus cupreus")
     figure = confusion_figure(evaluate(np.eye(2), np.arange(2), names))
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["Carabus violaceus", "Poecilus cupreus"]

@@ -46,7 +46,7 @@ def test_atlas_of_more_than_100_trials_shows_the_first_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(("maps", "titles"), [(0, 0), (2, 1)])
-def test_atlas_without_a_title_for_each_map_is_refused(maps: int, titles: int) -> None:
+def test_atlas_without_a_title_for_each_map_is_rejected(maps: int, titles: int) -> None:
     with pytest.raises(ValueError, match="as many titles"):
         boundary_atlas([np.zeros((64, 64, 3), np.uint8)] * maps, ["title"] * titles)
 
@@ -84,6 +84,6 @@ def test_history_of_a_study_without_a_complete_trial_says_so() -> None:
     assert decoded(figure_png(figure)).shape == (500, 700, 3)
 
 
-def test_history_of_a_study_wants_a_value_and_a_state_a_trial() -> None:
+def test_history_needs_a_value_and_a_state_for_each_trial() -> None:
     with pytest.raises(ValueError, match="found 2, 1 and 2"):
         optimization_history([0, 1], [0.5], ["complete", "complete"])

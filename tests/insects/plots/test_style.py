@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -58,7 +59,13 @@ def smallest_distance(rgb_C3: NDArray[np.float64]) -> float:
     return min(float(np.linalg.norm(one - other)) for one, other in combinations(lab_C3, 2))
 
 
-STRANGE = {"text.usetex": True, "axes.facecolor": "red", "font.size": 30, "lines.linewidth": 9, "font.family": "serif"}
+STRANGE: dict[Any, Any] = {
+    "text.usetex": True,
+    "axes.facecolor": "red",
+    "font.size": 30,
+    "lines.linewidth": 9,
+    "font.family": "serif",
+}
 
 
 def every_figure() -> list[bytes]:
@@ -69,7 +76,8 @@ def every_figure() -> list[bytes]:
     images = np.zeros((9, 3, 8, 8), np.uint8)
     of_a_trial = TrialFigures(splits)
     y = np.arange(60, dtype=np.int32) % 3
-    table = RawTable(splits.features, "y", splits.classes, np.linspace(0, 1, 120).reshape(60, 2), y, 0 * y, 0 * y, "")
+    none, x_NF = np.zeros(2, np.int64), np.linspace(0, 1, 120).reshape(60, 2)
+    table = RawTable(splits.features, "y", splits.classes, x_NF, y, missing=none, other=none, source="")
     figures = [
         slice_figure(results, BOUNDS),
         parallel_figure(results, BOUNDS),
@@ -93,7 +101,7 @@ def every_figure() -> list[bytes]:
 
 
 @pytest.mark.slow
-def test_figures_do_not_follow_the_users_settings_and_leave_them_as_they_are() -> None:
+def test_figures_ignore_the_callers_matplotlib_settings_and_restore_them() -> None:
     expected = every_figure()
     with mpl.rc_context(STRANGE):
         before = dict(mpl.rcParams.copy())
@@ -105,7 +113,7 @@ def test_figures_do_not_follow_the_users_settings_and_leave_them_as_they_are() -
         assert dict(mpl.rcParams.copy()) == before
 
 
-def test_importing_changes_no_setting_and_a_matplotlibrc_no_figure(tmp_path: Path) -> None:
+def test_import_changes_no_setting_and_figures_ignore_a_matplotlibrc(tmp_path: Path) -> None:
     script = """
 import importlib, pkgutil, sys
 import matplotlib as mpl

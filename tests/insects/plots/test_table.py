@@ -59,7 +59,7 @@ def heights(figure: Figure) -> NDArray[np.float64]:
         (50, {"histograms.png", "scatter.png", "pair_plot.png"}),
     ],
 )
-def test_there_are_as_many_figures_as_the_features_are_enough_for(features: int, names: set[str]) -> None:
+def test_number_of_features_decides_which_figures_there_are(features: int, names: set[str]) -> None:
     figures = table_figures(blobs(features, 3))
     assert set(figures) == names
     for figure in figures.values():
@@ -74,7 +74,7 @@ def test_two_features_are_drawn_in_their_own_units() -> None:
     assert {"f0", "f1", "300 rows"} <= set(texts(figure))
 
 
-def test_more_features_are_projected_and_it_is_said() -> None:
+def test_many_features_are_projected_and_the_figure_says_so() -> None:
     figure = table_figures(blobs(9, 3))["scatter.png"]
     assert any("2-D projection (PCA of 9 features)" in text for text in texts(figure))
     assert any(text.startswith("PC 1 of 9 features (") for text in texts(figure))
@@ -88,7 +88,7 @@ def test_histograms_count_every_row_in_the_colour_of_its_class() -> None:
     np.testing.assert_allclose(np.array(colours), class_colours(2) / 255)
 
 
-def test_of_many_features_the_most_telling_are_drawn_and_it_is_said() -> None:
+def test_figures_draw_the_features_that_separate_classes_best_and_say_so() -> None:
     figures = table_figures(blobs(40, 3))
     for name, count in (("histograms.png", HISTOGRAMS), ("pair_plot.png", PAIRED)):
         assert "f39" in texts(figures[name])
@@ -118,7 +118,7 @@ def test_numbers_that_no_float32_holds_are_drawn_at_its_end(features: int) -> No
         assert np.abs(dots(figures["scatter.png"])).max() == pytest.approx(np.finfo(np.float32).max, rel=1e-6)
 
 
-def test_large_tables_are_sampled_and_it_is_said() -> None:
+def test_large_tables_are_sampled_and_the_figure_says_so() -> None:
     figure = table_figures(blobs(2, 3, rows=POINTS + 500))["scatter.png"]
     assert len(dots(figure)) == POINTS
     assert "2,000 of 2,500 rows" in texts(figure)
@@ -150,7 +150,7 @@ def test_any_name_is_drawn_as_text(name: str) -> None:
         assert not any(text.get_parse_math() for text in drawn)
 
 
-def test_gaps_and_columns_without_numbers_are_said() -> None:
+def test_figures_name_gaps_and_columns_without_numbers() -> None:
     table = blobs(5, 3)
     table.x[:, [0, 3]] = np.nan
     table.x[:34, 1] = np.nan

@@ -30,7 +30,7 @@ def test_figures_of_a_trial_are_png_of_700_by_500_pixels(quadrants: Splits) -> N
     assert decoded(figures.decision_boundary(by_sign, TITLE)).shape == (500, 700, 3)
 
 
-def test_a_renderer_draws_the_same_after_other_trials_as_a_fresh_one(quadrants: Splits) -> None:
+def test_figures_do_not_depend_on_trials_drawn_before(quadrants: Splits) -> None:
     used = TrialFigures(quadrants)
     for seed in range(3):
         used.decision_boundary(linear(2, 2, seed), f"another title, longer than the other {seed}" * 2)

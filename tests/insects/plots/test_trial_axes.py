@@ -41,7 +41,7 @@ def test_axes_name_round_values_inside_their_ends() -> None:
     assert [text for _, text in rate.ticks] == ["0.0001", "0.001", "0.01", "0.1"]
 
 
-def test_axes_are_of_what_was_searched_and_batch_sizes_stand_by_their_logarithm() -> None:
+def test_axes_span_the_searched_bounds_and_batch_sizes_are_logarithmic() -> None:
     results = [a_trial(n, TrialParams(2 + n, 64 + n, 0.01 + n / 1000, (16, 48)[n]), 0.5) for n in range(2)]
     depth, width, rate, batch = varying_axes(results, BOUNDS)
     assert (depth.low, depth.high) == pytest.approx((0.6, 4.4))
@@ -53,7 +53,7 @@ def test_axes_are_of_what_was_searched_and_batch_sizes_stand_by_their_logarithm(
     assert [axis.high for axis in wide] == pytest.approx([9.4, 308.52, -0.190, 9.56], abs=1e-3)
 
 
-def test_only_the_best_trial_is_not_spread_and_the_others_less_than_a_twentieth_of_a_step() -> None:
+def test_trials_but_the_best_are_spread_by_less_than_a_twentieth_of_a_step() -> None:
     results = trials(30)
     best = best_trial(results)
     for axis in varying_axes(results, BOUNDS):

@@ -40,7 +40,7 @@ COMPILED, LOADED = (42, 0, 1), (42, 1, 0)
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a kernel and a file it calls; numba is told to keep its caches in the folder's `cache`."""
+    """A folder with a kernel, a file it calls, and a folder `cache` for numba's caches."""
     (tmp_path / "kernel_file.py").write_text(KERNEL)
     (tmp_path / "called_file.py").write_text(CALLED)
     monkeypatch.syspath_prepend(tmp_path)
@@ -59,12 +59,12 @@ def run() -> tuple[int, int, int]:
 
 
 @pytest.mark.usefixtures("place")
-def test_what_was_compiled_once_is_loaded() -> None:
+def test_second_run_loads_what_the_first_compiled() -> None:
     assert run() == COMPILED
     assert run() == LOADED
 
 
-def test_an_edit_of_a_called_file_is_seen(place: Path) -> None:
+def test_edit_of_a_called_file_compiles_anew(place: Path) -> None:
     assert run() == COMPILED
     (place / "called_file.py").write_text(CALLED.replace("2 * x", "3 * x"))
     assert run() == (63, 0, 1)
@@ -72,7 +72,8 @@ def test_an_edit_of_a_called_file_is_seen(place: Path) -> None:
     assert run() == LOADED
 
 
-def test_processes_that_compile_at_once_all_succeed_and_leave_a_good_entry(place: Path) -> None:
+@pytest.mark.slow
+def test_concurrent_compilations_succeed_and_leave_a_valid_entry(place: Path) -> None:
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(place / "cache"),
         "PYTHONPATH": str(PROJECT),
@@ -99,8 +100,8 @@ def test_a_damaged_entry_is_compiled_anew_and_replaced(place: Path, suffix: str,
     assert run() == LOADED
 
 
-def test_an_entry_that_is_altered_anywhere_is_compiled_anew(place: Path) -> None:
-    """Not only where the pickle around the machine code breaks: what is altered in the code would run."""
+def test_entry_altered_anywhere_is_compiled_anew(place: Path) -> None:
+    """Altered machine code would run, unlike an altered pickle around it, which cannot be read."""
     assert run() == COMPILED
     (entry,) = (place / "cache").rglob("*.nbc")
     whole = entry.read_bytes()
@@ -134,7 +135,7 @@ def test_a_package_that_cannot_be_written_is_cached_in_the_users_folder(
 
 
 @pytest.mark.usefixtures("place")
-def test_a_full_disk_costs_only_the_time_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_does_not_stop_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""What holds for the compiled engine alone."""
+"""The compiled engine: its numbers, its calls of the kernel, and what it loads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from insects import mlp
 from insects.params import Recipe, Schedule, TrialParams
 from insects.splits import Splits
 from insects.training import advance, compiled, init, kernel
+from tests.support.small_training import small_training
 
 PROJECT = Path(__file__).parents[3]
 
 
-def test_golden_history(spiral_splits: Splits) -> None:
+def test_history_equals_the_golden_one(spiral_splits: Splits) -> None:
     """A refactor gives the same numbers; other processors differ in the last digits."""
     state = init(TrialParams(2, 24, 1e-2, 16), Recipe(4), spiral_splits.shape, seed=42, trial=7)
     assert_allclose(advance(state, spiral_splits, 4).history, GOLDEN, rtol=2e-2, atol=2e-2)
@@ -62,43 +63,30 @@ def test_units_that_died_cost_no_accuracy_and_their_moments_reach_zero(spiral_sp
     assert trained.history[-1, 0] < 1.5
 
 
-SCRIPT = """
-import sys
-import numpy as np
-from insects.params import Recipe, TrialParams
-from insects.splits import Splits
-from insects.training import advance, init, kernel
-
-generator = np.random.default_rng(0)
-x, y = generator.normal(size=(100, 3)).astype(np.float32), np.arange(100, dtype=np.int32) % 5
-one = np.ones(3, np.float32)
-splits = Splits(tuple("abc"), tuple("01234"), x[:70], y[:70], x[70:], y[70:], one, one, "")
-state = advance(init(TrialParams(3, 37, 3e-3, 7), Recipe(2), splits.shape, 0, 0), splits, 2)
-np.savez(sys.argv[1], lanes=kernel.LANES.count, weights=state.weights, history=state.history)
-"""
 PROCESSORS = {
-    "this one": {},
     "AVX2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.1,+avx,+avx2,+fma"},
     "SSE2": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""},
     "this one, two BLAS threads": {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"},
 }
 
 
+@pytest.mark.slow
 def test_every_kind_of_processor_trains_the_same_network(tmp_path: Path) -> None:
     if sys.platform == "darwin" or os.uname().machine != "x86_64":
         pytest.skip("the kinds are those of x86-64")
+    script = "import sys; from tests.support.small_training import *; save_small_training(sys.argv[1])"
     outcomes = {}
     for number, (name, environment) in enumerate(PROCESSORS.items()):
         file = tmp_path / f"{number}.npz"
-        command = [sys.executable, "-W", "error", "-c", SCRIPT, str(file)]
+        command = [sys.executable, "-W", "error", "-c", script, str(file)]
         subprocess.run(command, env=os.environ | environment, cwd=PROJECT, check=True, timeout=300)
         outcomes[name] = np.load(file)
-    expected = outcomes["this one"]
+    expected = small_training()
     assert (outcomes["AVX2"]["lanes"], outcomes["SSE2"]["lanes"]) == (8, 4)
     for outcome in outcomes.values():
-        assert_allclose(outcome["history"], expected["history"], rtol=1e-4)
-        assert_allclose(outcome["weights"], expected["weights"], rtol=1e-3, atol=1e-4)
-    assert_array_equal(outcomes["this one, two BLAS threads"]["weights"], expected["weights"])
+        assert_allclose(outcome["history"], expected.history, rtol=1e-4)
+        assert_allclose(outcome["weights"], expected.weights, rtol=1e-3, atol=1e-4)
+    assert_array_equal(outcomes["this one, two BLAS threads"]["weights"], expected.weights)
 
 
 def test_warm_up_compiles_all_that_training_needs(spiral_splits: Splits) -> None:

@@ -1,4 +1,4 @@
-"""What holds for `advance`, whichever engine trains."""
+"""`advance`, the same for both engines."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_input_is_not_changed(spiral_splits: Splits, engine: Engine) -> None
 
 
 @both_engines
-def test_arrays_that_cannot_be_written_train_the_same(spiral_splits: Splits, engine: Engine) -> None:
+def test_read_only_arrays_train_the_same(spiral_splits: Splits, engine: Engine) -> None:
     splits = replace(spiral_splits, train_x=spiral_splits.train_x.copy(), valid_y=spiral_splits.valid_y.copy())
     for array in (splits.train_x, splits.valid_y):
         array.flags.writeable = False
@@ -123,7 +123,7 @@ def test_history_and_best_weights_belong_to_their_epochs(spiral_splits: Splits, 
 
 
 @both_engines
-def test_validation_columns_are_those_of_the_weights_after_the_epoch(spiral_splits: Splits, engine: Engine) -> None:
+def test_validation_metrics_are_of_the_weights_after_the_epoch(spiral_splits: Splits, engine: Engine) -> None:
     state = advance(start(spiral_splits), spiral_splits, 2, engine=engine)
     logits_VC = logits(state.weights, state.params, state.shape, spiral_splits.valid_x).astype(np.float64)
     log_sum = np.log(np.exp(logits_VC).sum(1))
@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(spiral_splits: Spl
 
 @both_engines
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_one_bad_row_is_seen(spiral_splits: Splits, engine: Engine, bad: float) -> None:
+def test_one_row_that_is_not_finite_makes_the_trial_diverge(spiral_splits: Splits, engine: Engine, bad: float) -> None:
     splits = replace(spiral_splits, valid_x=spiral_splits.valid_x.copy())
     splits.valid_x[77, 1] = bad
     diverged = advance(start(splits), splits, 20, engine=engine)
@@ -188,7 +188,7 @@ def test_the_interrupt_flag_ends_a_long_epoch(make_splits: MakeSplits, engine: E
 
 
 @both_engines
-def test_of_equal_epochs_the_first_is_the_best(make_splits: MakeSplits, engine: Engine) -> None:
+def test_best_epoch_is_the_first_of_equal_ones(make_splits: MakeSplits, engine: Engine) -> None:
     still = replace(PARAMS, lr=1e-30)  # no step is large enough to change a weight
     state = advance(start(make_splits(40), still, Recipe(epochs=4)), make_splits(40), 4, engine=engine)
     assert len(set(state.history[:, 2].tolist())) == 1
@@ -196,7 +196,7 @@ def test_of_equal_epochs_the_first_is_the_best(make_splits: MakeSplits, engine: 
 
 
 @both_engines
-def test_threshold_is_that_of_the_epoch_also_when_training_goes_on(make_splits: MakeSplits, engine: Engine) -> None:
+def test_thresholds_are_by_epoch_of_the_trial_when_training_continues(make_splits: MakeSplits, engine: Engine) -> None:
     splits, prune_above = make_splits(60), np.array([np.inf, np.inf, np.inf, 0.0, np.inf])
     state = start(splits, recipe=Recipe(epochs=5))
     for epoch in range(1, 4):

@@ -82,6 +82,7 @@ def test_compiled_step_equals_torch_step_along_a_training_run(params: TrialParam
             assert_allclose(trained.weights, state.weights - adam_step(trained), rtol=1e-5, atol=1e-5 * params.lr)
 
 
+@pytest.mark.slow
 def test_engines_drift_no_further_apart_than_torch_from_torch_with_permuted_units(spiral_splits: Splits) -> None:
     for params in (TrialParams(2, 64, 1e-3, 32), TrialParams(3, 40, 1e-2, 16)):
         drift, permuted_drift = [], []

@@ -1,3 +1,5 @@
+"""Initial states of a trial, and its random streams."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -37,7 +39,7 @@ def test_batch_orders_are_permutations_that_differ_by_epoch_trial_and_seed() -> 
     assert_array_equal(batch_order(1, 1, 1, 500), orders[-1])
 
 
-def test_the_streams_stay_what_they_are() -> None:
+def test_random_streams_give_the_stored_numbers() -> None:
     """A stored trial can be trained again only as long as these numbers hold."""
     assert_array_equal(batch_order(0, 0, 0, 8), ORDER)
     assert_allclose(init(PARAMS, Recipe(), SHAPE, 0, 0).weights[:4], WEIGHTS, rtol=1e-6)

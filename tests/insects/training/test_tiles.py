@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from numba import njit
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
-from insects.training import processor, softmax, tiles
-from insects.training.processor import Lanes, flush_denormals, host_lanes, restore_denormals
-
-VECTOR_UNITS = [Lanes(4, 3, False), Lanes(8, 3, False), Lanes(16, 4, False)]
-if host_lanes().estimates:
-    VECTOR_UNITS.append(host_lanes())
-every_unit = pytest.mark.parametrize("lanes", VECTOR_UNITS, ids=str)
-
-
-def numbers(*shape: int, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+from insects.training import tiles
+from insects.training.processor import Lanes
+from tests.support.vector_units import every_unit, numbers
 
 
 @every_unit
-def test_affine_tile(lanes: Lanes) -> None:
+def test_affine_tile_equals_numpy(lanes: Lanes) -> None:
     tile = tiles.affine(lanes)
 
     @njit
@@ -40,9 +33,9 @@ def test_affine_tile(lanes: Lanes) -> None:
         assert np.isnan(z).all()
 
 
-@every_unit
-@pytest.mark.parametrize("rows", [1, 4])
-def test_update_tile(lanes: Lanes, rows: int) -> None:
+@cache
+def compiled_update(lanes: Lanes) -> Any:
+    """The update tile as a function, compiled once for each vector unit."""
     tile = tiles.update(lanes)
 
     @njit
@@ -50,6 +43,13 @@ def test_update_tile(lanes: Lanes, rows: int) -> None:
         step_size, epsilon = np.float32(0.1), np.float32(1e-3)
         tile(rows, vectors, w, 0, m, 0, v, 0, n, x, 0, rows, dz, 0, n, batch, step_size, epsilon)
 
+    return run
+
+
+@every_unit
+@pytest.mark.parametrize("rows", [1, 4])
+def test_update_tile_equals_an_adam_step_in_numpy(lanes: Lanes, rows: int) -> None:
+    run = compiled_update(lanes)
     for vectors in range(1, lanes.panel + 1):
         columns = vectors * lanes.count
         x, dz = numbers(9, rows), numbers(9, columns, seed=1)
@@ -65,7 +65,7 @@ def test_update_tile(lanes: Lanes, rows: int) -> None:
 
 
 @every_unit
-def test_input_gradient_tile(lanes: Lanes) -> None:
+def test_input_gradient_tile_equals_numpy(lanes: Lanes) -> None:
     tile, inputs = tiles.input_gradient(lanes), lanes.count // 4
 
     @njit
@@ -78,56 +78,3 @@ def test_input_gradient_tile(lanes: Lanes) -> None:
         dx = np.zeros((4, inputs), np.float32)
         run(dx.ravel(), x.ravel(), dz.ravel(), w.ravel(), inputs, columns, vectors)
         assert_allclose(dx, np.where(x > 0, dz @ w.T, 0), rtol=1e-4, atol=1e-5)
-
-
-@every_unit
-@pytest.mark.parametrize("classes", [2, 5, 16, 17, 200])
-def test_softmax_row(lanes: Lanes, classes: int) -> None:
-    row = softmax.softmax_row(lanes)
-
-    @njit
-    def run(z: Any, classes: int, vectors: int, target: int, scale: Any) -> Any:
-        return row(z, 0, classes, vectors, target, scale)
-
-    vectors = -(-classes // lanes.count)
-    for spread in (0.0, 1.0, 30.0, 1e4):
-        padded = np.full(vectors * lanes.count, 7, np.float32)
-        padded[:classes] = logits = numbers(classes) * np.float32(spread)
-        target = int(np.argsort(logits)[-2])
-        exact = logits.astype(np.float64) - logits.max()
-        total = np.exp(exact).sum()
-        loss, hit = run(padded, classes, vectors, target, np.float32(0.25))
-        assert_allclose(loss, np.log(total) - exact[target], rtol=1e-6, atol=2e-7)
-        assert hit == (logits.argmax() == target)
-        gradient = 0.25 * (np.exp(exact) / total - np.eye(classes)[target])
-        assert_allclose(padded[:classes], gradient, rtol=1e-5, atol=1e-7)
-        assert_array_equal(padded[classes:], 0)
-
-
-@every_unit
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_softmax_row_shows_what_is_not_finite(lanes: Lanes, bad: float) -> None:
-    row = softmax.softmax_row(lanes)
-
-    @njit
-    def run(z: Any) -> Any:
-        return row(z, 0, 3, 1, 1, np.float32(1))
-
-    for place in range(3):
-        logits = np.zeros(lanes.count, np.float32)
-        logits[place] = bad
-        assert not np.isfinite(run(logits)[0])
-
-
-def test_the_way_denormal_numbers_are_treated_is_restored() -> None:
-    @njit
-    def run(x: Any) -> Any:
-        mode = flush_denormals()
-        inside = x[0] * x[1]
-        restore_denormals(mode)
-        return inside, x[0] * x[1]
-
-    small = np.array([1e-30, 1e-10], np.float32)
-    inside, after = run(small)
-    assert inside == (0.0 if processor._is_x86() else after)
-    assert after == np.float32(1e-30) * np.float32(1e-10) > 0
