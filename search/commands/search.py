@@ -216,7 +216,8 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     record = folder.upload_record()
     if record is None or folder.numbers() != list(range(trials)):
         return False
-    if store.database is not None and not exists(store.database):
+    made_again = [store.journal] if store.database is None else [store.journal, store.database]
+    if not all(exists(path) for path in made_again):
         return False
     digest = study_digest(folder.results_without_weights())
     return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.model_name, digest)

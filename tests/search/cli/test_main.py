@@ -1,8 +1,9 @@
-"""The commands: usage, errors, what they print."""
+"""The commands of a search: what they print, how a study goes on, how a search ends."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from importlib import metadata
@@ -13,11 +14,40 @@ import pytest
 
 from search.cli import options
 from search.study.config import study_digest
-from tests.support.commands import SMALL, Finished, command, contents, invoke, searching
+from tests.support.commands import SMALL, Finished, RefusingProcess, command, contents, invoke, searching
 from tests.support.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
 
 TRIAL_KEYS = {"number", "state", "params", "valid_accuracy", "valid_loss", "best_epoch", "epochs", "seconds"}
 MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
+MINE = (*SMALL, "--study", "mine", "--workers", "1")
+
+
+def search_json(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
+    done = invoke(monkeypatch, "search", *arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def searched_once(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> tuple[Path, dict[str, Any]]:
+    """A store with the study `mine`, and the object that its search printed."""
+    store = tmp_path_factory.mktemp("mine") / "store"
+    store.mkdir()
+    shutil.copy(empty_database, store)
+    with pytest.MonkeyPatch.context() as patch:
+        return store, search_json(patch, *MINE, "--store", str(store))
+
+
+@pytest.fixture
+def first(searched_once: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    return searched_once[1]
+
+
+@pytest.fixture
+def mine(searched_once: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    """A copy of the store with the study `mine`."""
+    return Path(shutil.copytree(searched_once[0], tmp_path / "store"))
 
 
 @pytest.mark.parametrize("name", ["insects-search", "insects-evaluate"])
@@ -30,13 +60,13 @@ def test_help_and_version_of_the_installed_commands(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["insects-search", "insects-describe"])
-def test_terminal_without_our_characters_shows_question_marks(name: str) -> None:
+def test_terminal_without_a_character_shows_a_question_mark(name: str) -> None:
     shown = command(name, "--help", PYTHONIOENCODING="latin-1")  # it has no "…"
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "--features A,B,?" in shown.stdout
 
 
-def test_options_spell_out_what_their_sources_hold() -> None:
+def test_choices_that_the_options_spell_out_are_those_of_their_sources() -> None:
     from insects.devices import DEVICES
     from insects.training import ENGINES
     from search.study.sampler import SAMPLERS
@@ -44,7 +74,7 @@ def test_options_spell_out_what_their_sources_hold() -> None:
     assert (options.SAMPLERS, options.ENGINES, options.DEVICES) == (SAMPLERS, ENGINES, DEVICES)
 
 
-def test_json_is_one_object_with_the_contracts_keys(finished: Finished) -> None:
+def test_json_is_one_object_with_the_documented_keys(finished: Finished) -> None:
     answer = finished.answer
     assert finished.stdout.count("\n") == 1
     assert answer.keys() >= {"study", "study_digest", "device", "engine", "trials", "best", "model", "seconds"}
@@ -68,11 +98,10 @@ def test_seconds_of_the_main_thread_add_up(finished: Finished) -> None:
 
 def test_progress_is_a_line_a_trial_when_stderr_is_no_terminal(finished: Finished) -> None:
     once_a_machine = ("Creating MLflow's database", "Compiling the training engine")
-    told = [line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)]
-    first, *lines, delivering = told
+    first, *lines, last = [line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)]
     study = finished.answer["study"]
     assert first.startswith(f"Study {study}: compiled engine on the cpu (")
-    assert delivering == "Bringing what is left to MLflow, and registering the best model"
+    assert last == "Uploading the remaining trials to MLflow and registering the best model"
     assert len(lines) == 14
     assert all(line.startswith("trial ") for line in lines)
     assert "14 of 14 done" in lines[-1]
@@ -81,29 +110,21 @@ def test_progress_is_a_line_a_trial_when_stderr_is_no_terminal(finished: Finishe
     assert "\r" not in finished.stderr
 
 
-def test_optunas_best_trial_is_ours_and_none_is_running(finished: Finished) -> None:
+def test_optunas_best_trial_is_the_best_and_none_is_running(finished: Finished) -> None:
     trials = optuna_trials(finished.store / "optuna.journal", finished.answer["study"])
     assert {trial["state"] for trial in trials} == {"COMPLETE", "PRUNED", "FAIL"}
     complete = [trial for trial in trials if trial["state"] == "COMPLETE"]
     assert min(complete, key=lambda trial: trial["values"])["number"] == finished.answer["best"]["number"]
 
 
-def search_json(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
-    done = invoke(monkeypatch, "search", *arguments, "--json")
-    assert done.exit_code == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
 def strip(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in trial.items() if key != "seconds"} for trial in trials]
 
 
-def test_topping_up_keeps_the_first_trials_and_the_same_command_again_says_that_all_is_done(
-    store: Path, monkeypatch: pytest.MonkeyPatch
+def test_topping_up_keeps_the_first_trials_and_the_same_command_again_trains_none(
+    mine: Path, first: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = (*SMALL, "--store", str(store), "--study", "mine", "--workers", "1")
-    first = search_json(monkeypatch, *arguments)
+    arguments = (*MINE, "--store", str(mine))
     more = search_json(monkeypatch, *arguments, "--trials", "8", "--workers", "2")
     assert strip(more["trials"][:6]) == strip(first["trials"])
     assert len(more["trials"]) == 8
@@ -111,66 +132,64 @@ def test_topping_up_keeps_the_first_trials_and_the_same_command_again_says_that_
     assert again.exit_code == 0
     assert "Study mine: 8 trials (8 complete), 0 of them in this run" in again.stdout
     assert "All 8 trials were done already; go on with a larger --trials." in again.stdout
-    assert f"insects-evaluate --best --store {store}" in again.stdout
-    runs = contents(store, "mine")["runs"]
+    assert f"insects-evaluate --best --store {mine}" in again.stdout
+    runs = contents(mine, "mine")["runs"]
     assert [len(found) for found in runs.values()] == [1] * 9
     assert all(run["status"] == "FINISHED" for (run,) in runs.values())
 
 
-@pytest.mark.parametrize("lost", [None, "0002.npz"])
-def test_study_has_the_trials_that_are_finished_whatever_the_journal_knows(
-    lost: str | None, store: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lost", ["optuna.journal", "trials/mine/0002.npz"])
+def test_search_makes_a_lost_file_again(
+    lost: str, mine: Path, first: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = (*SMALL, "--store", str(store), "--study", "mine")
-    first = search_json(monkeypatch, *arguments)
-    if lost is None:
-        (store / "optuna.journal").unlink()
-    else:
-        (store / "trials" / "mine" / lost).unlink()
-    again = search_json(monkeypatch, *arguments, "--trials", "2")
+    (mine / lost).unlink()
+    again = search_json(monkeypatch, *MINE, "--store", str(mine), "--trials", "2")
     assert again["study_digest"] == first["study_digest"]
-    assert len(optuna_trials(store / "optuna.journal", "mine")) == 6
+    assert len(optuna_trials(mine / "optuna.journal", "mine")) == 6
 
 
-def test_progress_counts_no_damaged_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = (*SMALL, "--store", str(store), "--study", "mine")
-    search_json(monkeypatch, *arguments)
-    (store / "trials" / "mine" / "0001.npz").write_bytes(b"damaged")
-    again = invoke(monkeypatch, "search", *arguments)
+def test_progress_counts_no_damaged_result(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mine / "trials" / "mine" / "0001.npz").write_bytes(b"damaged")
+    again = invoke(monkeypatch, "search", *MINE, "--store", str(mine))
     (line,) = [line for line in again.stderr.splitlines() if line.startswith("trial 1 ")]
     assert "; 6 of 6 done, " in line
 
 
-def test_study_goes_on_only_as_it_began(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = (*SMALL, "--trials", "1", "--store", str(store), "--study", "mine")
-    search_json(monkeypatch, *arguments)
-    for change, message in {
-        ("--seed", "1"): "seed was 0, now 1",
-        ("--epochs", "4"): "epochs was 3, now 4",
-        ("--split-seed", "3"): "data digest was ",
-    }.items():
-        done = invoke(monkeypatch, "search", *arguments, *change)
-        assert (done.exit_code, done.stdout) == (1, "")
-        assert done.stderr.startswith("Error: study mine cannot go on with other settings: ")
-        assert message in done.stderr
-        assert "start a new study with another --study" in done.stderr
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--seed", "1"), "seed was 0, now 1"),
+        (("--epochs", "4"), "epochs was 3, now 4"),
+        (("--split-seed", "3"), "data digest was "),
+    ],
+    ids=["seed", "epochs", "data"],
+)
+def test_study_goes_on_with_its_first_settings_only(
+    change: tuple[str, ...], message: str, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = invoke(monkeypatch, "search", *MINE, "--store", str(mine), *change, workers=RefusingProcess)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: study mine cannot go on with other settings: {message}")
+    assert done.stderr.endswith(
+        ": use what it began with, or start a new study with another --study (or without --study)\n"
+    )
 
 
-def test_study_that_is_being_searched_is_refused_with_its_holder(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_study_that_is_being_searched_is_refused_with_the_holder_of_its_lock(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from search.system.lock import hold
 
-    arguments = (*SMALL, "--trials", "1", "--store", str(store), "--study", "mine")
-    (store / "trials" / "mine").mkdir(parents=True)
-    with hold(store / "trials" / "mine" / "lock"):
-        done = invoke(monkeypatch, "search", *arguments)
+    with hold(mine / "trials" / "mine" / "lock"):
+        done = invoke(monkeypatch, "search", *MINE, "--store", str(mine), workers=RefusingProcess)
     assert done.exit_code == 1
-    assert done.stderr.startswith("Error: study mine is being searched by process ")
-    assert done.stderr.endswith("wait for it, or choose another --study\n")
-    assert search_json(monkeypatch, *arguments)["study"] == "mine"
+    assert done.stderr.startswith(f"Error: study mine is being searched by process {os.getpid()} on ")
+    assert done.stderr.endswith(": wait for it, or choose another --study\n")
+    assert search_json(monkeypatch, *MINE, "--store", str(mine))["study"] == "mine"
 
 
-def test_timeout_keeps_what_is_finished_and_says_how_to_go_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = (*SMALL, "--store", str(store), "--study", "mine", "--timeout", "1e-9")
+def test_timeout_keeps_finished_trials_and_says_how_to_go_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*MINE, "--store", str(store), "--timeout", "1e-9")
     done = invoke(monkeypatch, "search", *arguments)
     assert done.exit_code == 0
     assert "Out of time after 0 of 6 trials: the same command goes on." in done.stdout
@@ -178,7 +197,7 @@ def test_timeout_keeps_what_is_finished_and_says_how_to_go_on(store: Path, monke
     assert len(search_json(monkeypatch, *arguments, "--timeout", "600")["trials"]) == 6
 
 
-def test_table_and_store_with_strange_names_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_and_store_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [f"{label},{value % 7},{value * 2}" for label in ("a b", "<i>") for value in range(30)]
     Path("my table #1%20?.csv").write_text("\n".join(["kind,x y,<b>", *rows]))
@@ -195,18 +214,20 @@ def test_table_and_store_with_strange_names_are_found_again(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_command_keeps_what_is_finished(number: signal.Signals, code: int, store: Path) -> None:
+def test_interrupted_command_keeps_finished_trials(number: signal.Signals, code: int, store: Path) -> None:
     arguments = [*SMALL, "--trials", "100000", "--study", "mine", "--store", str(store), "--json"]
     with searching(*arguments) as process:
         process.send_signal(number)
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")
-    assert stderr.endswith("Interrupted: what was finished is kept; the same command goes on from there.\n")
+    assert stderr.endswith("Interrupted: finished trials are kept; the same command goes on from there.\n")
     assert (store / "trials" / "mine" / "0000.npz").exists()
     assert not list((store / "trials" / "mine").glob(".*"))
 
 
-def test_search_that_cannot_go_on_brings_the_tracebacks_to_mlflow(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_that_stops_at_ten_failures_uploads_their_tracebacks(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configs = store / "configs.json"
     configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 10 + [as_dict(PARAMS)] * 2))
     arguments = (*SMALL, "--trials", "12", "--configs", str(configs), "--store", str(store), "--study", "s")
@@ -220,21 +241,21 @@ def test_search_that_cannot_go_on_brings_the_tracebacks_to_mlflow(store: Path, m
     assert contents(store, "s")["runs"]["search s"][0]["status"] == "FINISHED"
 
 
-def test_refused_study_leaves_nothing_of_itself(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = (*SMALL, "--trials", "2", "--study", "a", "--store", str(store))
-    before = search_json(monkeypatch, *arguments)
-    folder = store / "trials" / "a"
-    folder.rename(store / "kept")
-    refused = invoke(monkeypatch, "search", *arguments, "--epochs", "4")
-    assert refused.exit_code == 1
-    assert "began with other data or settings, and its folder" in refused.stderr
-    assert [path.name for path in folder.iterdir()] == ["lock"]
-    shutil.rmtree(folder)
-    (store / "kept").rename(folder)
-    assert search_json(monkeypatch, *arguments)["study_digest"] == before["study_digest"]
+def test_study_whose_folder_was_deleted_begins_anew(
+    mine: Path, first: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.tracking.client._ATTEMPTS", 1)
+    shutil.rmtree(mine / "trials" / "mine")
+    other = search_json(monkeypatch, *MINE, "--store", str(mine), "--trials", "2", "--epochs", "4")
+    assert other["upload_error"].startswith(f"experiment mine at sqlite:///{mine / 'mlflow.db'} is not of this study, ")
+    assert len(optuna_trials(mine / "optuna.journal", "mine")) == 2
+    shutil.rmtree(mine / "trials" / "mine")
+    same = search_json(monkeypatch, *MINE, "--store", str(mine), "--trials", "3")
+    assert (same["upload_error"], strip(same["trials"])) == (None, strip(first["trials"][:3]))
+    assert len(optuna_trials(mine / "optuna.journal", "mine")) == 3
 
 
-def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_goes_on_without_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.tracking.client._ATTEMPTS", 1)
     away = ("--tracking-uri", "http://127.0.0.1:9")
     done = invoke(monkeypatch, "search", *SMALL, "--trials", "2", "--store", str(tmp_path), *away)
@@ -244,17 +265,18 @@ def test_mlflow_that_is_away_does_not_stop_the_search(tmp_path: Path, monkeypatc
     assert "No model was registered." in done.stdout
 
 
-def test_sync_of_an_empty_store_says_so(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_of_an_empty_store_says_that_it_is_empty(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = invoke(monkeypatch, "search", "--sync", "--store", str(store))
     assert (done.exit_code, done.stdout) == (0, f"There is no study in {store}.\n")
 
 
-def test_finished_study_in_another_folder_is_the_same_study(
+def test_study_in_another_store_has_the_same_name_and_is_not_trained_again(
     untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.rmtree(untracked / "artifacts", ignore_errors=True)
-    answer = search_json(monkeypatch, *finished.arguments, "--store", "store")
-    assert answer["study"] == finished.answer["study"]
-    assert answer["study_digest"] == finished.answer["study_digest"]
-    assert answer["model"]["version"] == "1"
+    done = invoke(monkeypatch, "search", *finished.arguments, "--store", "store", "--json", workers=RefusingProcess)
+    assert done.exit_code == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (tmp_path / "store", answer["study"]) == (untracked, finished.answer["study"])
+    assert answer["trials"] == finished.answer["trials"]  # with the seconds that each took
+    assert not [line for line in done.stderr.splitlines() if line.startswith("trial ")]
