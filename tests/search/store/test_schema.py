@@ -1,4 +1,4 @@
-"""A description that somebody changed is damage that is told, with its place, wherever it is read."""
+"""JSON files of a study that were damaged or edited: the error names the file and the part."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from search.store.study_folder import StudyFolder
 from tests.support.image_search import Searched
 from tests.support.studies import a_config, begun_folder
 
-KINDS = {"rows": int, "folder": str | None, "lr": [float | int, float | int], "pairs": [[str, int]]}
-WHOLE = {"rows": 5, "folder": None, "lr": [1, 0.5], "pairs": [["a", 1], ["b", 2]], "more": object()}
+SCHEMA = {"rows": int, "folder": str | None, "lr": [float | int, float | int], "pairs": [[str, int]]}
+VALUE = {"rows": 5, "folder": None, "lr": [1, 0.5], "pairs": [["a", 1], ["b", 2]], "more": object()}
 
 
 @pytest.mark.parametrize(
@@ -29,49 +29,56 @@ WHOLE = {"rows": 5, "folder": None, "lr": [1, 0.5], "pairs": [["a", 1], ["b", 2]
         ({"pairs": [["a", 1], ["b"]]}, "it.pairs[1]"),
     ],
 )
-def test_part_of_another_kind_is_named(change: dict[str, Any], part: str) -> None:
-    check_schema(WHOLE, KINDS, "it")
+def test_part_of_another_type_is_named(change: dict[str, Any], part: str) -> None:
+    check_schema(VALUE, SCHEMA, "it")
     with pytest.raises(TypeError) as error:
-        check_schema({**WHOLE, **change}, KINDS, "it")
+        check_schema({**VALUE, **change}, SCHEMA, "it")
     assert str(error.value) == f"its {part} is not what was written"
 
 
-def test_part_that_is_missing_is_named() -> None:
-    for part in KINDS:
-        rest = {key: value for key, value in WHOLE.items() if key != part}
+def test_missing_part_is_named() -> None:
+    for part in SCHEMA:
+        rest = {key: value for key, value in VALUE.items() if key != part}
         with pytest.raises(TypeError, match=rf"its it\.{part} is not"):
-            check_schema(rest, KINDS, "it")
+            check_schema(rest, SCHEMA, "it")
     with pytest.raises(TypeError, match="its it is not"):
-        check_schema([], KINDS, "it")
+        check_schema([], SCHEMA, "it")
 
 
-@pytest.mark.parametrize("keys", [("data",), ("data", "digest"), ("data", "train_rows"), ("space", "lr"), ("seed",)])
-def test_damaged_identity_is_an_error_that_names_file_and_part(keys: tuple[str, ...], tmp_path: Path) -> None:
+PARTS = [("data",), ("data", "digest"), ("data", "train_rows"), ("space", "lr"), ("seed",)]
+
+
+@pytest.mark.parametrize("keys", [("id",), ("source",), *[("fingerprint", *part) for part in PARTS]])
+def test_damaged_study_file_is_an_error_that_names_the_part(keys: tuple[str, ...], tmp_path: Path) -> None:
     folder = begun_folder(tmp_path, a_config())
     path = folder.path / "study.json"
-    description = json.loads(path.read_text())
-    assert folder.fingerprint == description["identity"]
-    parent = description["identity"]
+    study = json.loads(path.read_text())
+    assert folder.fingerprint == study["fingerprint"]
+    parent = study
     for key in keys[:-1]:
         parent = parent[key]
     del parent[keys[-1]]
-    path.write_text(json.dumps(description))
+    path.write_text(json.dumps(study))
     with pytest.raises(StoreError) as error:
-        folder.fingerprint
-    part = ".".join(keys)
+        _ = folder.fingerprint
+    part = ".".join(("content", *keys))
     hint = "restore the file or choose another --study"
-    assert str(error.value) == f"cannot read {path}: its description.identity.{part} is not what was written; {hint}"
-    assert folder.model_name == "insects-mlp"
+    assert str(error.value) == f"cannot read {path}: its {part} is not what was written; {hint}"
 
 
 @pytest.mark.parametrize("damage", [{"samples": [["a.png"]]}, {"counts": None}, {"description": {}}, {"size": "16"}])
-def test_damaged_image_record_is_an_error(damage: dict[str, Any], searched: Searched, tmp_path: Path) -> None:
+def test_damaged_image_manifest_is_an_error_that_names_the_part(
+    damage: dict[str, Any], searched: Searched, tmp_path: Path
+) -> None:
     folder = StudyFolder(tmp_path)
     for name in ("study.json", "images.json"):
         (tmp_path / name).write_bytes((searched.folder.path / name).read_bytes())
-    record = json.loads((tmp_path / "images.json").read_text())
+    manifest = json.loads((tmp_path / "images.json").read_text())
     assert folder.images() == searched.folder.images()
-    (tmp_path / "images.json").write_text(json.dumps({**record, **damage}))
+    (tmp_path / "images.json").write_text(json.dumps({**manifest, **damage}))
     (part,) = damage
-    with pytest.raises(StoreError, match=rf"cannot read .*images\.json: its description\.{part}.*; restore the file"):
+    with pytest.raises(
+        StoreError,
+        match=rf"cannot read .*images\.json: its content\.{part}.* is not what was written; restore the file",
+    ):
         folder.images()

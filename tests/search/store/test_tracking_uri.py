@@ -1,7 +1,9 @@
-"""A tracking URI that MLflow cannot take is refused before the search, and no other one is."""
+"""Tracking URIs: those that MLflow has no store for are an error before the search; the file of a SQLite URI."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -12,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from insects.errors import StoreError
 from search.store import tracking_uri
-from search.store.tracking_uri import DATABASES, SERVERS, check_uri
+from search.store.tracking_uri import DATABASES, SERVERS, check_uri, database_file, without_password
 from tests.support.commands import SMALL, invoke
 
 HINT = "name a server, http://HOST:PORT, or a database, sqlite:///FILE, postgresql://…, mysql://… or mssql://…"
@@ -46,31 +48,31 @@ UNUSABLE = {
 
 
 def test_schemes_are_those_of_mlflows_own_registry() -> None:
-    refused_by_mlflow = {"", "file", "databricks-uc", "uc"}  # in the registry, and an exception when they are used
-    known = {*SERVERS, *DATABASES, *tracking_uri._ELSEWHERE}
-    assert known | refused_by_mlflow == set(_tracking_store_registry._registry) - tracking_uri._plugins()
+    unusable = {"", "file", "databricks-uc", "uc"}  # in the registry, and an exception when they are used
+    known = {*SERVERS, *DATABASES, *tracking_uri._OTHERS}
+    assert known | unusable == set(_tracking_store_registry._registry) - tracking_uri._plugin_schemes()
 
 
 @pytest.mark.parametrize("uri", USABLE)
-def test_usable_uri_is_taken(uri: str) -> None:
+def test_usable_uri_is_no_error(uri: str) -> None:
     check_uri(uri)
     assert callable(_tracking_store_registry.get_store_builder(uri))  # type: ignore[no-untyped-call] # MLflow's
 
 
 @pytest.mark.parametrize("uri", UNUSABLE)
-def test_unusable_uri_is_refused(uri: str) -> None:
+def test_unusable_uri_is_an_error(uri: str) -> None:
     with pytest.raises(StoreError) as error:
         check_uri(uri)
     assert str(error.value) == f"--tracking-uri, or MLFLOW_TRACKING_URI, is {uri!r}, {UNUSABLE[uri]}: {HINT}"
 
 
 @pytest.mark.parametrize("uri", [uri for uri in UNUSABLE if not uri.startswith("http")])
-def test_what_is_refused_mlflow_refuses_too(uri: str) -> None:
+def test_unusable_uri_is_an_error_of_mlflow_too(uri: str) -> None:
     with pytest.raises((MlflowException, ArgumentError)):
         mlflow.MlflowClient(uri).search_experiments(max_results=1)
 
 
-def test_folder_that_mlflow_was_told_to_keep_runs_in_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_is_usable_where_mlflow_allows_file_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="a folder, in which MLflow no longer keeps runs"):
         check_uri("file:///srv/runs")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -85,3 +87,39 @@ def test_search_does_not_begin_with_an_unusable_uri(tmp_path: Path, monkeypatch:
     expected = f"Error: --tracking-uri, or MLFLOW_TRACKING_URI, is {uri}, which MLflow has no store for: {HINT}\n"
     assert done.stderr == expected
     assert not store.exists()
+
+
+FILES = {
+    "sqlite:///x.db": "x.db",
+    "sqlite:///../x.db": "../x.db",
+    "sqlite:////abs/a:b/x.db": "/abs/a:b/x.db",
+    "sqlite:///x.db?timeout=30": "x.db",
+    "sqlite+pysqlite:///x.db": "x.db",
+    "sqlite+pysqlite:////abs/x.db?timeout=30": "/abs/x.db",
+    "sqlite://": None,
+    "sqlite:///": None,
+    "sqlite:///:memory:": None,
+    "sqlite:///file:x.db?mode=ro&uri=true": None,
+    "sqlite:x.db": None,
+    "postgresql://user@host/x.db": None,
+    "http://host/x.db": None,
+    "mlruns": None,
+}
+
+
+@pytest.mark.parametrize("uri", FILES)
+def test_file_of_a_tracking_uri(uri: str) -> None:
+    expected = FILES[uri]
+    assert database_file(uri) == (None if expected is None else Path(expected))
+
+
+def test_uri_of_the_stores_own_file_is_read_without_sqlalchemy(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/x.db"
+    script = f"import sys; from search.store.tracking_uri import database_file; print(database_file({uri!r})); print('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path}/x.db\nFalse\n"
+
+
+def test_passwords_of_all_uris_in_a_text_are_hidden() -> None:
+    text = "http://me:secret@host, postgresql://you:p%40ss@host/db and sqlite:////a:b/x.db"
+    assert without_password(text) == "http://me:…@host, postgresql://you:…@host/db and sqlite:////a:b/x.db"
