@@ -1,12 +1,14 @@
-"""How fast the compiled engine trains, against its rivals and against what the processor can do at all.
+"""Speed of the compiled engine, against other training loops and against the limit of the processor.
 
     python -m benchmarks.engine [--quick]
 
-One thread, and its CPU time, unless a line says otherwise: on a machine that does other things too, wall time measures
-those. Times are of 20 epochs on the 960 training rows of the built-in data, the median of runs that take turns with the
-rivals'. A rival that takes long runs fewer epochs and is scaled. Only the compiled engine validates after each epoch.
+Unless a line says otherwise, times are CPU times of one thread, which other programs on the machine disturb less than
+wall times. They are for 20 epochs on the 960 training rows of the built-in data: the median of runs that alternate with
+those of the rivals. A slow rival runs fewer epochs, and its time is scaled. Only the compiled engine validates after
+each epoch.
 
-Limit: the multiply-adds at this core's measured sgemm rate, plus Adam's updates at the best rate measured.
+The limit is the time of all multiply-adds at this core's measured sgemm rate plus that of Adam's updates at the best
+measured rate.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ BATCH_SIZES = (4, 8, 16, 32, 64, 128)
 
 
 def mixed(count: int = 50) -> list[TrialParams]:
-    """Configurations drawn from the default space, always the same."""
+    """Configurations drawn from the default search space with a fixed seed."""
     generator = np.random.default_rng(2024)
     return [
         TrialParams(
@@ -58,7 +60,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     repeats, patience = (3, 0.1) if quick else (7, 1.0)
     threads = torch.get_num_threads()
-    ours(SHAPES[0], 1)  # compiles, or loads
+    ours(SHAPES[0], 1)  # compiles or loads the kernel
     torch.set_num_threads(1)
     with threadpool_limits(1):
         limit = engine_limit.measure()
@@ -71,7 +73,7 @@ def main() -> None:
 
 
 def print_shapes(limit: Limit, repeats: int, patience: float) -> None:
-    """The table of the shapes that issue 3 names."""
+    """Print the table of typical shapes, and whether the first reaches its aims."""
     print(f"{'shape':>16} {'ms':>8} {'x loop':>8} {'x lean':>8} {'x sklearn':>9} {'/ limit':>8}")
     for params in SHAPES:
         mine, *rivals = in_turn([ours, usual_loop, lean_torch, scikit_learn], params, repeats, patience)
@@ -84,7 +86,7 @@ def print_shapes(limit: Limit, repeats: int, patience: float) -> None:
 
 
 def print_corners(repeats: int, patience: float) -> None:
-    """Every corner of the default space, where nobody may be faster."""
+    """Print the table of the default space's corners, where no rival may be faster."""
     print(f"{'corner':>24} {'ms':>8} {'x lean':>8} {'x sklearn':>9}")
     lowest = math.inf
     for params in CORNERS:
@@ -97,7 +99,7 @@ def print_corners(repeats: int, patience: float) -> None:
 
 
 def print_mixed(limit: Limit, threads: int, epochs: int, rounds: int) -> None:
-    """50 configurations: two workers against torch with its default threads, and one worker against the limit."""
+    """Print times of 50 configurations: two workers against torch's threads, and one worker against the limit."""
     configurations = mixed()
 
     def train(trainer: Trainer, epochs: int) -> None:
@@ -127,7 +129,7 @@ def print_mixed(limit: Limit, threads: int, epochs: int, rounds: int) -> None:
 
 
 def print_growth(quick: bool) -> None:
-    """Seconds a row and memory as tables and studies grow."""
+    """Print seconds per row and memory as tables and studies grow."""
     counts = [1_000, 10_000, 100_000] if quick else [1_000, 10_000, 100_000, 1_000_000]
     for params in (TrialParams(2, 64, 1e-3, 4), TrialParams(2, 64, 1e-3, 32)):
         times = engine_growth.seconds_a_row(params, counts, repeats=3)
@@ -141,7 +143,14 @@ def print_growth(quick: bool) -> None:
 
 
 def in_turn(trainers: list[Trainer], params: TrialParams, repeats: int, patience: float) -> list[float]:
-    """Seconds of 20 epochs of each, the median of runs of about `patience` seconds; the first runs all its epochs."""
+    """CPU seconds of 20 epochs by each trainer, the median of runs that alternate.
+
+    Args:
+        trainers: The first runs all epochs; the others run as many as fit into `patience`, scaled to 20.
+        params: What to train.
+        repeats: Runs of each.
+        patience: Seconds of a rival's run.
+    """
     epochs = [EPOCHS]
     for trainer in trainers[1:]:
         trainer(params, 1)
@@ -155,26 +164,26 @@ def in_turn(trainers: list[Trainer], params: TrialParams, repeats: int, patience
 
 
 def cpu(run: Callable[[], object]) -> float:
-    """CPU seconds it takes."""
+    """CPU seconds that `run` takes."""
     start = time.process_time()
     run()
     return time.process_time() - start
 
 
 def wall(run: Callable[[], object]) -> float:
-    """Seconds it takes."""
+    """Wall seconds that `run` takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def name(params: TrialParams) -> str:
-    """Short for a shape."""
+    """A short name of a shape."""
     return f"{params.depth}x{params.width} batch {params.batch_size}"
 
 
 def verdict(claim: str, ratio: float, at_least: float, aim: str = "") -> str:
-    """A line that says whether a figure is what it has to be."""
+    """A line that says whether a ratio is at least what is required."""
     note = f", {aim}" if aim else ""
     return f"{'pass' if ratio >= at_least else 'MISS'}: {claim}: {ratio:.2f} (at least {at_least:.2f}{note})"
 

@@ -1,4 +1,4 @@
-"""How the compiled engine grows with rows and trials: seconds a row, and memory."""
+"""How the compiled engine scales with rows and trials: seconds per row, and memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEGABYTE = 1e6
 
 
 def table(rows: int) -> Splits:
-    """Random rows; as many again, up to 1000, to validate on."""
+    """Random training rows; up to 1000 of them validate."""
     generator = np.random.default_rng(0)
     y = generator.integers(CLASSES, size=rows, dtype=np.int32)
     x = generator.standard_normal((rows, FEATURES), np.float32)
@@ -27,7 +27,13 @@ def table(rows: int) -> Splits:
 
 
 def seconds_a_row(params: TrialParams, counts: list[int], repeats: int) -> list[float]:
-    """CPU time of training on tables of so many rows: the best of runs that take turns and train as many rows each."""
+    """CPU seconds per row of training on tables of different size, the best of several runs.
+
+    Args:
+        params: What to train.
+        counts: Rows of each table. The runs alternate, and each trains the same number of rows in total.
+        repeats: Runs for each table.
+    """
     tables = [table(rows) for rows in counts]
     best = [np.inf] * len(counts)
     for _ in range(repeats):
@@ -41,14 +47,14 @@ def seconds_a_row(params: TrialParams, counts: list[int], repeats: int) -> list[
 
 
 def memory_of_a_big_table(rows: int) -> tuple[float, float]:
-    """Megabytes of a table, and what training on it adds to an idle process, the table included."""
+    """Megabytes of a table, and megabytes that the table and training on it add to an idle process."""
     script = f"from benchmarks import engine_growth as g; g.print_memory_of_a_big_table({rows})"
     added = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     return rows * (FEATURES + 1) * 4 / MEGABYTE, float(added)
 
 
 def memory_over_trials(trials: int) -> float:
-    """Megabytes that the last nine tenths of so many trials add."""
+    """Megabytes that the last nine tenths of `trials` trials add to the process."""
     script = f"from benchmarks import engine_growth as g; g.print_memory_over_trials({trials})"
     return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
 
@@ -76,10 +82,8 @@ def _train(splits: Splits, trial: int) -> None:
 
 
 def _resident(field: str) -> float:
-    """Megabytes of this process now (VmRSS) or at most so far (VmHWM), from Linux.
-
-    Not getrusage: its maximum begins with what the parent had when it started this process.
-    """
+    """Megabytes of this process now (VmRSS) or at most so far (VmHWM); Linux only."""
+    # getrusage would not do: its maximum begins with what the parent process had when it started this one.
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / MEGABYTE

@@ -1,4 +1,4 @@
-"""What one core can do: its name, its sgemm rate, and how fast it can go through weights under Adam."""
+"""The limit of one core: its sgemm rate and its rate of Adam updates."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ from insects.training.tiles import TILE_ROWS
 
 @dataclass(frozen=True)
 class Limit:
-    """multiply_adds, updates: a second, the best measured; updates are of one weight with its moments."""
+    """The best measured rates of a core.
+
+    Attributes:
+        multiply_adds: Multiply-adds per second.
+        updates: Updates per second of a weight and its moments.
+    """
 
     multiply_adds: float
     updates: float
 
     def seconds(self, params: TrialParams) -> float:
-        """20 epochs at these rates: three products a layer and training row (two for the first: nobody wants the
-        gradient of the data), one a validation row, and Adam's update of every parameter a step."""
+        """Seconds of 20 epochs at these rates."""
+        # Products: three per layer and training row, two for the first layer, because nothing needs the gradient of
+        # the data; one per layer and validation row. Updates: every parameter in every step.
         splits = insects()
         sizes = layer_sizes(params, splits.shape)
         forward = sum(inputs * outputs for inputs, outputs in sizes)
@@ -41,12 +47,12 @@ class Limit:
 
 
 def measure() -> Limit:
-    """The best rates of this core now."""
+    """Measure the rates of this core."""
     return Limit(max(_sgemm(size) for size in (128, 256, 512)), max(_fused_adam(1 << 16), _update_tile()))
 
 
 def processor_name() -> str:
-    """The model of the processor."""
+    """The processor's model, and the number of its cores."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -75,7 +81,7 @@ def _fused_adam(count: int) -> float:
 
 
 def _update_tile() -> float:
-    """Our own tile on a gradient of one row, in the first-level cache."""
+    """Updates per second of the engine's own tile, for a batch of one row, in the first-level cache."""
     columns, update, times = kernel.PANEL * kernel.WIDTH, kernel._update, 1000
 
     @njit
@@ -89,7 +95,7 @@ def _update_tile() -> float:
 
     generator = np.random.default_rng(0)
     count = 1024 // (TILE_ROWS * columns) * TILE_ROWS * columns
-    # Apart from one another by no multiple of 4096 bytes, see insects.training.packing.
+    # Not a multiple of 4096 bytes apart, see insects.training.packing.
     w, m, v = generator.random((3, 1024 + 208), np.float32)[:, :count]
     x, dz = generator.random(TILE_ROWS, np.float32), generator.random(columns, np.float32)
     run(w, m, v, x, dz)

@@ -1,4 +1,4 @@
-"""What the compiled engine is measured against: functions that train one configuration for some epochs."""
+"""Training loops that the compiled engine is compared with: functions of a configuration and a number of epochs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def insects() -> Splits:
 
 
 def ours(params: TrialParams, epochs: int) -> None:
-    """The compiled engine, which alone takes the validation loss after each epoch too."""
+    """The compiled engine, the only one that also validates after each epoch."""
     advance(init(params, Recipe(EPOCHS), insects().shape, seed=0, trial=0), insects(), epochs)
 
 
 def usual_loop(params: TrialParams, epochs: int) -> None:
-    """DataLoader over a TensorDataset, zero_grad, backward, Adam."""
+    """The usual PyTorch loop: DataLoader over a TensorDataset, zero_grad, backward, Adam."""
     network, x, y = _network(params), *_tensors()
     optimizer = torch.optim.Adam(network.parameters(), lr=params.lr)
     loader = DataLoader(TensorDataset(x, y), batch_size=params.batch_size, shuffle=True)
@@ -46,7 +46,7 @@ def usual_loop(params: TrialParams, epochs: int) -> None:
 
 
 def lean_torch(params: TrialParams, epochs: int) -> None:
-    """Tensors sliced by a permutation, and Adam in one fused call."""
+    """A lean PyTorch loop: tensors indexed by a permutation, fused Adam."""
     network, x, y = _network(params), *_tensors()
     optimizer = torch.optim.Adam(network.parameters(), lr=params.lr, fused=True)
     for _ in range(epochs):
@@ -57,7 +57,7 @@ def lean_torch(params: TrialParams, epochs: int) -> None:
 
 
 def scikit_learn(params: TrialParams, epochs: int) -> None:
-    """MLPClassifier with the same batches, epochs and optimizer."""
+    """scikit-learn's MLPClassifier with the same batch size, epochs and optimizer."""
     from sklearn.neural_network import MLPClassifier
 
     classifier = MLPClassifier(
@@ -65,7 +65,7 @@ def scikit_learn(params: TrialParams, epochs: int) -> None:
         learning_rate_init=params.lr, max_iter=epochs, tol=0.0, n_iter_no_change=epochs + 1,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it has not converged; at lr 0.1 it overflows
+        warnings.simplefilter("ignore")  # that it has not converged, and at lr 0.1 that it overflows
         classifier.fit(insects().train_x, insects().train_y)
 
 

@@ -1,8 +1,9 @@
-"""Milliseconds of CPU for each figure, against the usual way through pyplot, in one run on the same model.
+"""CPU time of each figure, against the usual way through pyplot.
 
-    python benchmarks/figures.py [--trials 30] [--width 64] [--depth 2]
+    python -m benchmarks.figures [--trials 30] [--width 64] [--depth 2]
 
-The usual way: pyplot, `contourf` of a 200 x 200 grid with all rows as a scatter, two panels of curves, `savefig`.
+The usual way is pyplot: `contourf` of a 200 x 200 grid with all rows as a scatter plot, two panels of curves, and
+`savefig`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the search sets it: figures are drawn beside the training
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the search, which draws beside the training
 
 import matplotlib as mpl
 import numpy as np
@@ -52,7 +53,7 @@ def main() -> None:
     prepared = 1e3 * (time.thread_time() - started)
     maps = [figures.thumbnail(predict)] * 50
 
-    # In turns, so that a busy machine slows both alike.
+    # Alternating, so that a busy machine slows both alike.
     usual_map, our_map = in_turns(
         lambda trial: usual_boundary(splits, predict, f"trial {trial}"),
         lambda trial: figures.decision_boundary(predict, f"trial {trial}: depth 2, width 64, lr 0.0031, batch 4"),
@@ -105,14 +106,14 @@ def spiral_splits() -> Splits:
 
 
 def history(seed: int) -> NDArray[np.float64]:
-    """20 epochs that look like training."""
+    """A made-up history of 20 epochs."""
     generator = np.random.default_rng(seed)
     loss = np.geomspace(1.5, generator.uniform(0.03, 1.2), 20) * np.exp(0.05 * generator.normal(size=20))
     return np.stack([loss, 1 - loss / 2.2, loss * 1.1, 1 - loss / 2.1], axis=1)
 
 
 def usual_boundary(splits: Splits, predict: Predict, title: str) -> bytes:
-    """The figure as most people draw it."""
+    """The decision boundary by pyplot."""
     from matplotlib import pyplot as plt
 
     mpl.use("Agg")
@@ -128,7 +129,7 @@ def usual_boundary(splits: Splits, predict: Predict, title: str) -> bytes:
 
 
 def usual_curves(history_E4: NDArray[np.float64], title: str) -> bytes:
-    """Two panels by pyplot."""
+    """The learning curves by pyplot."""
     from matplotlib import pyplot as plt
 
     figure, (loss, accuracy) = plt.subplots(2, 1, figsize=(7, 5), dpi=100, sharex=True)
@@ -145,7 +146,7 @@ def usual_curves(history_E4: NDArray[np.float64], title: str) -> bytes:
 
 
 def saved(figure: mpl.figure.Figure) -> bytes:
-    """PNG by `savefig`; the figure is closed."""
+    """The figure as PNG by `savefig`; closes it."""
     from matplotlib import pyplot as plt
 
     buffer = io.BytesIO()
@@ -157,14 +158,14 @@ def saved(figure: mpl.figure.Figure) -> bytes:
 def in_turns(
     one: Callable[[int], bytes], other: Callable[[int], bytes], trials: int
 ) -> tuple[list[float], list[float]]:
-    """Milliseconds of CPU of each call of the two, called in turns."""
+    """CPU milliseconds of each call of two functions, called alternately."""
     pairs = [(clock(partial(one, trial), 1)[0], clock(partial(other, trial), 1)[0]) for trial in range(trials)]
     first, second = zip(*pairs, strict=True)
     return list(first), list(second)
 
 
 def clock(call: Callable[[], object], times: int) -> list[float]:
-    """Milliseconds of this thread's CPU time for each of `times` calls."""
+    """CPU milliseconds of this thread for each of `times` calls."""
     taken = []
     for _ in range(times):
         started = time.thread_time()
@@ -174,7 +175,7 @@ def clock(call: Callable[[], object], times: int) -> list[float]:
 
 
 def report(name: str, usual: list[float], ours: list[float]) -> None:
-    """One line of the table; the ratio is that of the medians."""
+    """Print a line of the table, with the ratio of the medians."""
     cells = [f"{statistics.mean(times):.1f} ({statistics.median(times):.1f})" for times in (usual, ours)]
     print(f"{name:<26}{cells[0]:>16}{cells[1]:>16}{statistics.median(usual) / statistics.median(ours):>7.1f}x")
 

@@ -1,8 +1,10 @@
-"""The whole command against the usual script: same configurations, whole processes, cold, fresh stores, one run.
+"""Time of the whole `insects-search` command, against a usual script of Optuna, DataLoader and MLflow.
 
-python -m benchmarks.pipeline                       # 50 trials, both measured
-python -m benchmarks.pipeline --trials 500          # the usual script measured at 50 trials and scaled
-python -m benchmarks.pipeline --growth 100,1000,3000
+    python -m benchmarks.pipeline                           50 trials of both
+    python -m benchmarks.pipeline --trials 500              the script runs 50 trials, and its time is scaled
+    python -m benchmarks.pipeline --growth 100,1000,3000    the time per trial as a study grows
+
+Both train the same configurations, in new processes with empty stores.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ BATCH_SIZES = (4, 8, 16, 32, 64, 128)
 
 
 def configurations(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Points drawn evenly from the default space."""
+    """Configurations drawn uniformly from the default search space."""
     generator = np.random.default_rng(seed)
     return [
         {
@@ -44,12 +46,12 @@ def configurations(count: int, seed: int = 0) -> list[dict[str, Any]]:
 @click.option("--rival/--no-rival", default=True, help="Measure the usual script as well.")
 @click.option("--growth", help="Instead: trial counts of sampled studies, for the cost of a trial as a study grows.")
 def main(trials: int, epochs: int, rival: bool, growth: str | None) -> None:
-    """Print seconds by part of both, and the ratio."""
+    """Compare insects-search with the usual script: seconds by part, and the ratio."""
     print(f"{_processor()}, Python {platform.python_version()}")
     if growth:
         measure_growth([int(count) for count in growth.split(",")], epochs)
         return
-    measure_command(1, 1)  # so that files are in the system's cache and the engine is compiled, for both sides
+    measure_command(1, 1)  # compiles the engine, and brings files into the system's cache for both
     ours = measure_command(trials, epochs)
     print_parts(f"insects-search, {trials} trials", ours)
     if rival:
@@ -62,7 +64,7 @@ def main(trials: int, epochs: int, rival: bool, growth: str | None) -> None:
 
 
 def measure_command(trials: int, epochs: int) -> dict[str, float]:
-    """Seconds of `insects-search --configs` by part, and `process`, from outside."""
+    """Seconds of `insects-search --configs` by part, and of the whole process as `process`."""
     with tempfile.TemporaryDirectory() as folder:
         configs = Path(folder, "configs.json")
         configs.write_text(json.dumps(configurations(trials)))
@@ -71,7 +73,7 @@ def measure_command(trials: int, epochs: int) -> dict[str, float]:
 
 
 def measure_rival(trials: int, epochs: int) -> dict[str, float]:
-    """Seconds of the usual script by part, and `process`, from outside."""
+    """Seconds of the usual script by part, and of the whole process as `process`."""
     with tempfile.TemporaryDirectory() as folder:
         configs = Path(folder, "configs.json")
         configs.write_text(json.dumps(configurations(trials)))
@@ -80,15 +82,18 @@ def measure_rival(trials: int, epochs: int) -> dict[str, float]:
 
 
 def scale(seconds: dict[str, float], factor: float) -> float:
-    """The usual script's time at `factor` times the trials: imports and the model's export happen once."""
+    """The usual script's seconds at `factor` times the trials."""
+    # Imports and logging the model happen once, whatever the number of trials.
     once = seconds["imports"] + seconds["log_model"]
     return once + (seconds["process"] - once) * factor
 
 
 def measure_growth(counts: list[int], epochs: int) -> None:
-    """Milliseconds a trial in the last trials of studies of several sizes, with sampling, figures and tracking.
+    """Print milliseconds per trial, with sampling, figures and tracking, for the last trials of a growing study.
 
-    One study is topped up from count to count, so a step's time is that of its last trials.
+    Args:
+        counts: Numbers of trials; one study is topped up from one to the next.
+        epochs: Epochs of a trial.
     """
     with tempfile.TemporaryDirectory() as folder:
         first = 0.0
@@ -109,7 +114,7 @@ def measure_growth(counts: list[int], epochs: int) -> None:
 
 
 def print_parts(title: str, seconds: dict[str, float]) -> None:
-    """One line."""
+    """Print the seconds of each part in one line."""
     parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if name not in ("process", "total"))
     print(f"{title}: {seconds['process']:.1f} s ({parts})")
 

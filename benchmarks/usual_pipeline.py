@@ -1,7 +1,7 @@
-"""The search as it is usually written: Optuna on SQLite, a DataLoader loop, MLflow's fluent calls, pyplot, log_model.
+"""The usual script of a search: Optuna on SQLite, a DataLoader loop, MLflow's fluent calls, pyplot, log_model.
 
-Run by `benchmarks.pipeline` as a process of its own: `python -m benchmarks.usual_pipeline CONFIGS.json EPOCHS`. It
-prints one JSON object with its seconds by part.
+`benchmarks.pipeline` runs it as `python benchmarks/usual_pipeline.py CONFIGS.json EPOCHS`. It prints a JSON object with
+its seconds by part.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CLASSES = 5
 
 
 def model_of(params: dict[str, Any]) -> nn.Sequential:
-    """Linear layers with ReLU between them."""
+    """An MLP of the given depth and width."""
     sizes = [2] + [params["width"]] * params["depth"]
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):
@@ -56,7 +56,7 @@ def model_of(params: dict[str, Any]) -> nn.Sequential:
 
 
 def train(params: dict[str, Any], epochs: int, rows: Any, trial: optuna.Trial) -> tuple[nn.Sequential, dict[str, Any]]:
-    """The usual loop, with MLflow and Optuna told of every epoch."""
+    """Train one trial; every epoch is reported to MLflow and Optuna."""
     train_set, (valid_x, valid_y) = rows
     with part("training"):
         model = model_of(params)
@@ -96,7 +96,7 @@ def train(params: dict[str, Any], epochs: int, rows: Any, trial: optuna.Trial) -
 
 
 def draw(model: nn.Sequential, curves: dict[str, list[float]], x: Any, y: Any) -> None:
-    """Both plots through pyplot."""
+    """Draw learning curves and decision boundary by pyplot, and log them."""
     with part("figures"):
         figure, axes = plt.subplots(figsize=(6, 5))
         axes.plot(curves["train_loss"], label="train")
@@ -121,7 +121,7 @@ def draw(model: nn.Sequential, curves: dict[str, list[float]], x: Any, y: Any) -
 
 
 def main() -> None:
-    """Search, log, register."""
+    """Search, log and register the best model."""
     configs, epochs = json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2])
     from insects.spiral import builtin_tables
 
