@@ -155,7 +155,11 @@ class StudyFolder:
         """Read the image files that the rows were made from; None in a study on a table."""
         if "images" not in self.fingerprint["data"]:
             return None
-        return ImageManifest(**self._read_json("images.json", _IMAGES))
+        content = self._read_json("images.json", _IMAGES)
+        try:
+            return ImageManifest(**content)
+        except TypeError as error:  # a key that was not written
+            raise _cannot_read(self.path / "images.json", error) from error
 
     def numbers(self) -> list[int]:
         """Return the numbers of the finished trials, ascending."""

@@ -77,8 +77,9 @@ def test_damaged_image_manifest_is_an_error_that_names_the_part(
     assert folder.images() == searched.folder.images()
     (tmp_path / "images.json").write_text(json.dumps({**manifest, **damage}))
     (part,) = damage
-    with pytest.raises(
-        StoreError,
-        match=rf"cannot read .*images\.json: its content\.{part}.* is not what was written; restore the file",
-    ):
+    with pytest.raises(StoreError, match=rf"its content\.{part}.* is not what was written; restore the file") as error:
+        folder.images()
+    assert str(error.value).startswith(f"cannot read {tmp_path / 'images.json'}: ")
+    (tmp_path / "images.json").write_text(json.dumps({**manifest, "more": 1}))
+    with pytest.raises(StoreError, match=r"images\.json: .* unexpected keyword argument 'more'; restore the file"):
         folder.images()

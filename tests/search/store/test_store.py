@@ -93,14 +93,11 @@ def without_privileges() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_store_in_a_folder_without_permission_is_one_line(
-    name: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_store_without_permission_is_one_line(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "closed").mkdir(mode=0)
     path = place / "closed" / "store"
-    invoke(
-        monkeypatch, *COMMANDS[name], "--store", str(place / ("a" * 300))
-    )  # imports modules that the other user may not read
+    # Imports all modules, which the other user may not read.
+    invoke(monkeypatch, *COMMANDS[name], "--store", str(place / ("a" * 300)))
     with without_privileges():
         done = invoke(monkeypatch, *COMMANDS[name], "--store", str(path))
     assert done.exit_code == 1
@@ -165,7 +162,7 @@ def test_database_in_memory_is_one_line(uri: str, tmp_path: Path, monkeypatch: p
     assert done.exit_code == 1
 
 
-def test_database_that_cannot_exist_is_one_line_with_its_option(
+def test_database_that_cannot_exist_is_one_line_with_its_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = in_a_file(tmp_path)

@@ -114,8 +114,12 @@ def test_file_of_a_tracking_uri(uri: str) -> None:
 
 
 def test_uri_of_the_stores_own_file_is_read_without_sqlalchemy(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/x.db"
-    script = f"import sys; from search.store.tracking_uri import database_file; print(database_file({uri!r})); print('sqlalchemy' in sys.modules)"
+    script = f"""
+import sys
+from search.store.tracking_uri import database_file
+print(database_file("sqlite:///{tmp_path}/x.db"))
+print("sqlalchemy" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{tmp_path}/x.db\nFalse\n"
 
