@@ -1,33 +1,175 @@
-"""A search of a store that holds more than is asked for, or less than it says."""
+"""A search of a finished study: what it asks MLflow for, what it imports, what it prints."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from search.store.study_folder import StudyFolder
-from tests.support.commands import Finished, invoke
+from tests.support.commands import Finished, RefusingProcess, invoke, own
 from tests.support.studies import optuna_trials
 
 
-@pytest.mark.parametrize("missing", [None, 11], ids=["no journal", "no journal and a trial that did not end"])
-def test_optuna_mlflow_and_the_best_agree_on_the_trials_when_fewer_are_asked_for(
-    missing: int | None, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def uploaded(finished: Finished, tmp_path: Path) -> StudyFolder:
+    """The finished study in a store of its own, with nothing left to upload."""
     store = Path(shutil.copytree(finished.store, tmp_path / "store"))
-    (store / "optuna.journal").unlink()
     folder = StudyFolder(store / "trials" / finished.folder.name)
-    if missing is not None:
-        folder.file(missing).unlink()
-    monkeypatch.chdir(store.parent)
-    done = invoke(monkeypatch, "search", *finished.arguments, "--trials", "1", "--store", str(store), "--json")
+    record = folder.upload_record()
+    assert record is not None
+    folder.save_upload_record(replace(record, tracking_uri=own(store).shown_uri))
+    return folder
+
+
+def store_of(folder: StudyFolder) -> Path:
+    return folder.path.parents[1]
+
+
+def search_again(monkeypatch: pytest.MonkeyPatch, finished: Finished, folder: StudyFolder, *arguments: str) -> Result:
+    """Run the search of the finished study again, without a connection to MLflow."""
+    again = (*finished.arguments, "--store", str(store_of(folder)), *arguments)
+    return invoke(monkeypatch, "search", *again, workers=RefusingProcess)
+
+
+SCRIPT = """
+import json, sys
+from search import cli
+try:
+    cli.search(sys.argv[1:])
+finally:
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+def test_search_with_nothing_left_imports_neither_mlflow_nor_torch_nor_optuna(finished: Finished) -> None:
+    arguments = [*finished.arguments, "--store", str(finished.store), "--json"]
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    assert answer["model"]["uri"] == "models:/insects-mlp/1"
+    assert (answer["model"]["version"], answer["model"]["alias"]) == ("1", "")
+    for key in ("study", "study_digest", "trials", "best", "upload_error"):
+        assert answer[key] == finished.answer[key]
+    loaded = json.loads(done.stderr.splitlines()[-1])
+    assert {"click", "numpy"} <= set(loaded)
+    assert {"mlflow", "torch", "optuna"} & set(loaded) == set()
+
+
+def test_search_with_nothing_left_asks_mlflow_for_nothing(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = search_again(monkeypatch, finished, uploaded)
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr == ""
+    assert "Model insects-mlp: version 1 was registered before; load it as models:/insects-mlp/1\n" in done.stdout
+    assert "All 14 trials were done already; go on with a larger --trials." in done.stdout
+    assert "Not all is in MLflow yet" not in done.stdout
+
+
+def test_search_with_nothing_left_knows_that_the_model_was_deleted_in_mlflow(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = uploaded.upload_record()
+    assert record is not None
+    uploaded.save_upload_record(replace(record, version=None))
+    done = search_again(monkeypatch, finished, uploaded)
+    best = finished.answer["best"]["number"]
+    assert f"The model of trial {best} was deleted in MLflow and is not registered again.\n" in done.stdout
+
+
+def other_result(folder: StudyFolder) -> None:
+    result = folder.load(0)
+    assert result is not None
+    folder.save(replace(result, best_epoch=1 + result.best_epoch % result.epochs))
+
+
+LEFT: dict[str, Callable[[StudyFolder], object]] = {
+    "no database": lambda folder: (store_of(folder) / "mlflow.db").unlink(),
+    "no journal": lambda folder: (store_of(folder) / "optuna.journal").unlink(),
+    "no record": lambda folder: (folder.path / "uploaded.json").unlink(),
+    "damaged record": lambda folder: (folder.path / "uploaded.json").write_bytes(b"{"),
+    "another result": other_result,
+}
+
+
+@pytest.mark.parametrize("change", LEFT)
+def test_search_asks_mlflow_again_when_the_store_has_changed(
+    change: str, finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LEFT[change](uploaded)
+    done = search_again(monkeypatch, finished, uploaded)
+    assert done.exit_code == 0, done.stderr
+    assert f"Not all is in MLflow yet: {RefusingProcess.REASON}\n" in done.stdout
+
+
+def test_search_asks_mlflow_for_another_model_name(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = search_again(monkeypatch, finished, uploaded, "--model-name", "moths")
+    assert f"Not all is in MLflow yet: {RefusingProcess.REASON}\n" in done.stdout
+
+
+def test_search_asks_another_mlflow(finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = shutil.copy(store_of(uploaded) / "mlflow.db", store_of(uploaded) / "other.db")
+    done = search_again(monkeypatch, finished, uploaded, "--tracking-uri", f"sqlite:///{other}")
+    assert f"Not all is in MLflow yet: {RefusingProcess.REASON}\n" in done.stdout
+
+
+def begin_anew(monkeypatch: pytest.MonkeyPatch, finished: Finished, folder: StudyFolder, *arguments: str) -> list[str]:
+    """Begin a study beside the finished one, which is renamed to `old`, and return its messages."""
+    folder.path.rename(folder.path.with_name("old"))
+    done = search_again(monkeypatch, finished, folder, "--timeout", "1e-9", *arguments)
+    assert done.exit_code == 0, done.stderr
+    return done.stderr.splitlines()
+
+
+def set_version(folder: StudyFolder, version: int) -> None:
+    path = folder.path / "study.json"
+    study = json.loads(path.read_bytes())
+    study["fingerprint"]["results_version"] = version
+    path.write_text(json.dumps(study))
+
+
+def test_new_study_that_differs_in_versions_only_says_so(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_version(uploaded, 0)
+    (uploaded.path.with_name("damaged")).mkdir()
+    (uploaded.path.with_name("damaged") / "study.json").write_bytes(b"{")
+    note = "Study old has these settings under other versions, this is a new one: results_version was 0, now 1"
+    assert begin_anew(monkeypatch, finished, uploaded)[0] == note
+
+
+@pytest.mark.parametrize(("version", "arguments"), [(0, ("--seed", "1")), (1, ())], ids=["other seed", "no difference"])
+def test_new_study_that_differs_otherwise_or_not_at_all_says_nothing(
+    version: int,
+    arguments: tuple[str, ...],
+    finished: Finished,
+    uploaded: StudyFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_version(uploaded, version)
+    messages = begin_anew(monkeypatch, finished, uploaded, *arguments)
+    assert not [line for line in messages if "versions" in line]
+
+
+def test_optuna_mlflow_and_the_best_agree_on_the_trials_when_fewer_are_asked_for(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of(uploaded)
+    (store / "optuna.journal").unlink()
+    uploaded.file(11).unlink()  # a trial that did not end, below others that did
+    done = search_again(monkeypatch, finished, uploaded, "--trials", "1", "--json")
     assert done.exit_code == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["study_digest"] == finished.answer["study_digest"]
     assert answer["best"]["number"] == finished.answer["best"]["number"]
-    assert optuna_trials(store / "optuna.journal", folder.name) == optuna_trials(
-        finished.store / "optuna.journal", folder.name
-    )
+    trials = (optuna_trials(path / "optuna.journal", uploaded.name) for path in (store, finished.store))
+    assert next(trials) == next(trials)
