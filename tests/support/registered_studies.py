@@ -1,10 +1,13 @@
-"""Studies of one trial with a made-up loss, and their registration."""
+"""Studies of one trial with a made-up loss: their upload and their registration."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 from insects.params import Recipe
 from insects.training import init
@@ -12,6 +15,7 @@ from search.registry.alias import RegisteredModel
 from search.registry.versions import register
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
+from search.tracking import search_run
 from search.tracking.client import configure_mlflow
 from search.tracking.trial_runs import TrialRunLogger
 from tests.support.commands import own
@@ -21,7 +25,7 @@ from tests.support.studies import PARAMS, a_config, a_result, begun_folder, buil
 def study_of(
     store: Path, name: str, seed: int, loss: float = 1.0, data: str | None = None, started: float = 1.7e9
 ) -> StudyFolder:
-    """A study on the built-in data, or on what is said to be other data."""
+    """A study of one trial on the built-in data, whose digest may be replaced."""
     folder = begun_folder(store, a_config(seed=seed), name)
     state = init(PARAMS, Recipe(1), builtin_splits()[0].shape, seed, 0)
     folder.save(replace(a_result(0, losses=(loss,)), weights=state.weights, started=started))
@@ -34,13 +38,26 @@ def study_of(
 
 
 def logger_of(store: Store, study: str) -> TrialRunLogger:
-    """What writes the runs of a study to MLflow."""
+    """The logger of a study's trials, as `RunsWorker` makes it."""
     configure_mlflow(store)
     return TrialRunLogger(store, store.study(study), {"figures": 0.0, "tracking": 0.0})
 
 
+def without_comparison_figures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Write short files in place of the figures of a search's run, which take seconds; return what was written."""
+    written: list[str] = []
+
+    def write(name: str, local: Path, *_: object) -> None:
+        (local / f"{name}.png").write_bytes(name.encode())
+        written.append(name)
+
+    monkeypatch.setattr(search_run, "write_comparison", partial(write, "comparison"))
+    monkeypatch.setattr(search_run, "write_description", partial(write, "description"))
+    return written
+
+
 def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp", recompare: bool = True) -> RegisteredModel:
-    """Upload its trial and register it, as a search does."""
+    """Upload the trial of a study and register its model, as a search does."""
     runs = logger_of(own(store), folder.name).run_ids(0)
     model = register(own(store), folder, 0, runs, name, recompare)
     assert model is not None

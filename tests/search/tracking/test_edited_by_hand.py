@@ -1,268 +1,328 @@
-"""What somebody deleted, renamed or edited in MLflow or among its files, and what the next delivery makes of it."""
+"""What a person renamed, edited or deleted in MLflow stays as it is; the next upload goes on beside it."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
 from insects.errors import StoreError
-from search.registry.logged_models import Runs, TrialModels
 from search.registry.versions import register
-from search.store.store import Store
-from search.tracking.trial_runs import TrialRunLogger
-from tests.support.commands import Finished, contents, invoke, own
-from tests.support.registered_studies import registered, study_of
+from search.store.study_folder import StudyFolder
+from tests.support.commands import client_of, contents, invoke, own
+from tests.support.registered_studies import logger_of, registered, study_of, without_comparison_figures
 
 
 @pytest.fixture
-def tracked(untracked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The finished study in a store of its own, brought to MLflow there."""
-    sync(monkeypatch, untracked)
-    return untracked
+def study(store: Path) -> StudyFolder:
+    """A study of two trials, the second of which has the lower loss, uploaded but not compared."""
+    study = study_of(store, "s", seed=0)
+    add_trial(study, 1)
+    upload(store)
+    return study
 
 
-def sync(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+@pytest.fixture
+def client(store: Path) -> MlflowClient:
+    return client_of(store)
+
+
+def add_trial(study: StudyFolder, number: int) -> None:
+    first = study.load(0)
+    assert first is not None
+    study.save(replace(first, number=number, history=first.history * 0.5**number))
+
+
+def upload(store: Path) -> None:
+    """Upload the study's trials, as a search does."""
+    logger = logger_of(own(store), "s")
+    logger.log_missing()
+    logger.finish("FINISHED")
+
+
+def sync(monkeypatch: pytest.MonkeyPatch, store: Path) -> tuple[int, str]:
+    """Exit code, and the line about the study."""
+    monkeypatch.setattr("search.tracking.client._ATTEMPTS", 1)
     done = invoke(monkeypatch, "search", "--sync", "--store", str(store))
-    assert done.exit_code == 0, done.stderr
+    return done.exit_code, (done.stderr + done.stdout).splitlines()[-1]
 
 
-def best(store: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What `insects-evaluate` says."""
+def evaluate(monkeypatch: pytest.MonkeyPatch, store: Path) -> Any:
     return invoke(monkeypatch, "evaluate", "--best", "--store", str(store))
 
 
-def search_run(client: MlflowClient, study: str) -> Any:
-    experiment = client.get_experiment_by_name(study)
+def runs_of(client: MlflowClient, role: str, view: int = ViewType.ACTIVE_ONLY) -> list[Any]:
+    experiments = [entry.experiment_id for entry in client.search_experiments(ViewType.ALL)]
+    return list(
+        client.search_runs(experiments, f"tags.`insects.role` = '{role}'", view, order_by=["tags.`insects.trial`"])
+    )
+
+
+def versions_of(client: MlflowClient) -> list[Any]:
+    return list(client.search_model_versions("name = 'insects-mlp'"))
+
+
+def alias(client: MlflowClient) -> str:
+    return str(client.get_model_version_by_alias("insects-mlp", "best").version)
+
+
+def forgetting(what: str, study: StudyFolder) -> str:
+    return (
+        f"{what} was deleted in MLflow: restore it there, or delete {study.path} to forget the study, or search with "
+        "another --study"
+    )
+
+
+def test_renamed_experiment_and_runs_stay_renamed(store: Path, study: StudyFolder, client: MlflowClient) -> None:
+    (search,), (trial, _) = runs_of(client, "search"), runs_of(client, "trial")
+    client.rename_experiment(search.info.experiment_id, "mine")
+    for run in (search, trial):
+        client.update_run(run.info.run_id, name=f"my {run.info.run_name}")
+    add_trial(study, 2)
+    upload(store)
+    assert client.get_experiment_by_name("s") is None
+    assert list(contents(store, "mine")["runs"]) == ["my search s", "my trial-0000", "trial-0001", "trial-0002"]
+
+
+def test_tags_edited_and_metrics_added_by_hand_stay(store: Path, study: StudyFolder, client: MlflowClient) -> None:
+    (run,) = (run for run in runs_of(client, "trial") if run.data.tags["insects.trial"] == "1")
+    client.set_tag(run.info.run_id, "state", "mine")
+    client.delete_tag(run.info.run_id, "insects.study")
+    client.log_metric(run.info.run_id, "mine", 1.0)
+    before = contents(store, "s")
+    upload(store)
+    assert contents(store, "s") == before
+    assert len(runs_of(client, "trial")) == 2
+
+
+@pytest.mark.parametrize("tag", [None, "first", "-1", "9" * 5000])
+def test_run_whose_trial_was_edited_is_left_alone_and_the_trial_uploaded_again(
+    tag: str | None, store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    before = contents(store, "s")
+    (run,) = (run for run in runs_of(client, "trial") if run.data.tags["insects.trial"] == "1")
+    client.delete_tag(run.info.run_id, "insects.trial")
+    if tag is not None:
+        client.set_tag(run.info.run_id, "insects.trial", tag)
+    edited = client.get_run(run.info.run_id)
+    upload(store)
+    assert client.get_run(run.info.run_id).to_dictionary() == edited.to_dictionary()
+    assert len(contents(store, "s")["runs"]["trial-0001"]) == 2
+    client.delete_run(run.info.run_id)
+    assert contents(store, "s") == before
+
+
+def test_deleted_trial_is_not_uploaded_again_and_new_trials_are(
+    store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    deleted = runs_of(client, "trial")[0].info.run_id
+    client.delete_run(deleted)
+    add_trial(study, 2)
+    upload(store)
+    assert [run.data.tags["insects.trial"] for run in runs_of(client, "trial")] == ["1", "2"]
+    assert [run.info.run_id for run in runs_of(client, "trial", ViewType.DELETED_ONLY)] == [deleted]
+
+
+def test_deleted_run_that_was_not_complete_is_not_written_to(store: Path, client: MlflowClient) -> None:
+    study = study_of(store, "s", seed=0)
+    result = study.load(0)
+    assert result is not None
+    run = logger_of(own(store), "s")._create(result)
+    client.delete_run(run.run_id)
+    upload(store)
+    (deleted,) = runs_of(client, "trial", ViewType.DELETED_ONLY)
+    assert (deleted.info.run_id, deleted.info.status, deleted.data.metrics) == (run.run_id, "RUNNING", {})
+    assert runs_of(client, "trial") == []
+
+
+def test_deleted_search_run_is_an_error_until_it_is_restored(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (search,) = runs_of(client, "search")
+    before = contents(store, "s")
+    client.delete_run(search.info.run_id)
+    line = forgetting(f"run search s ({search.info.run_id})", study)
+    assert sync(monkeypatch, store) == (1, f"Error: study s: {line}")
+    assert runs_of(client, "search") == []
+    client.restore_run(search.info.run_id)
+    upload(store)
+    assert contents(store, "s") == before
+
+
+def test_deleted_experiment_is_an_error_until_it_is_restored(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = client.get_experiment_by_name("s")
     assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id], "tags.`insects.role` = 'search'")
-    return run
+    before = contents(store, "s")
+    client.delete_experiment(experiment.experiment_id)
+    line = forgetting("experiment s", study)
+    assert sync(monkeypatch, store) == (1, f"Error: study s: {line}")
+    client.restore_experiment(experiment.experiment_id)
+    upload(store)
+    assert contents(store, "s") == before
 
 
-def test_files_that_were_deleted_come_back(tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = finished.answer["study"]
-    shutil.rmtree(tracked / "artifacts")
-    sync(monkeypatch, tracked)
-    found = contents(tracked, study)
-    assert found["runs"] == finished.tracked["runs"]
-    (version,) = found["versions"]  # its model could not be loaded any more
-    assert (version["version"], version["aliases"]) == ("2", ["best"])
-    assert best(tracked, monkeypatch).exit_code == 0
-    sync(monkeypatch, tracked)
-    assert contents(tracked, study)["runs"].keys() - {"evaluation of version 2"} == found["runs"].keys()
-
-
-@pytest.mark.parametrize("name", ["trial.npz", "loss_curves.png", "test_rows.npz", "trials.csv", "traceback.txt"])
-def test_single_file_that_was_deleted_comes_back(
-    name: str, tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+def test_files_deleted_below_a_run_stay_deleted(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = finished.answer["study"]
-    path = next((tracked / "artifacts" / study).glob(f"*/artifacts/{name}"))
-    path.unlink()
-    sync(monkeypatch, tracked)
-    assert path.exists()
-    assert contents(tracked, study) == finished.tracked
+    written = without_comparison_figures(monkeypatch)
+    assert sync(monkeypatch, store) == (0, "Study s: all is in MLflow")
+    for name in ("trial.npz", "loss_curves.png", "test_rows.npz", "comparison.png", "MLmodel"):
+        next((store / "artifacts").rglob(name)).unlink()
+    before = contents(store, "s")
+    assert sync(monkeypatch, store) == (0, "Study s: all is in MLflow")
+    assert contents(store, "s") == before
+    shutil.rmtree(store / "artifacts")
+    assert sync(monkeypatch, store) == (0, "Study s: all is in MLflow")
+    assert not (store / "artifacts").exists()
+    assert written == ["comparison", "description"]
 
 
-def test_search_run_that_was_deleted_comes_back_with_its_trials(
-    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+def test_deleted_model_version_is_not_registered_again(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, client = finished.answer["study"], own(tracked).client()
-    client.delete_run(search_run(client, study).info.run_id)
-    sync(monkeypatch, tracked)
-    assert contents(tracked, study) == finished.tracked
-    assert best(tracked, monkeypatch).exit_code == 0
+    assert registered(store, study).version == "1"
+    client.delete_model_version("insects-mlp", "1")
+    runs = logger_of(own(store), "s").run_ids(0)
+    assert register(own(store), study, 0, runs, "insects-mlp") is None
+    assert versions_of(client) == []
+    assert len(client.search_logged_models([runs.experiment])) == 1
+    other = register(own(store), study, 0, runs, "moths")  # under another name it is new, and needs no second model
+    assert other is not None
+    assert (other.version, other.alias) == ("1", "best")
+    assert len(client.search_logged_models([runs.experiment])) == 1
+    assert client.get_run(runs.trial).data.tags["insects.registered_as"] == "insects-mlp moths"
+    client.delete_registered_model("insects-mlp")
+    without_comparison_figures(monkeypatch)
+    study.file(1).unlink()  # trial 0 is the best now
+    assert sync(monkeypatch, store) == (0, "Study s: all is in MLflow")
+    assert [model.name for model in client.search_registered_models()] == ["moths"]
 
 
-def test_renamed_experiment_stays_the_studys(
-    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+def test_deleted_model_or_file_of_it_is_not_exported_again(
+    store: Path, study: StudyFolder, client: MlflowClient
 ) -> None:
-    study, client = finished.answer["study"], own(tracked).client()
-    client.rename_experiment(search_run(client, study).info.experiment_id, "mine")
-    sync(monkeypatch, tracked)
-    assert client.get_experiment_by_name(study) is None
-    assert contents(tracked, "mine") == finished.tracked
-
-
-def test_model_that_was_deleted_is_registered_again(store: Path) -> None:
-    folder = study_of(store, "s", 0)
-    registered(store, folder)
-    client = own(store).client()
-    (model,) = client.search_logged_models([search_run(client, "s").info.experiment_id])
+    registered(store, study)
+    (program,) = (store / "artifacts").rglob("model.pt2")
+    program.unlink()
+    again = registered(store, study)
+    assert (again.version, again.note) == ("1", "version 1 is best already")
+    (model,) = client.search_logged_models([runs_of(client, "search")[0].info.experiment_id])
     client.delete_logged_model(model.model_id)
-    again = registered(store, folder)
-    assert (again.version, again.note) == ("2", "version 2 is now best")
-    (version,) = client.search_model_versions("name = 'insects-mlp'")
-    assert str(version.version) == "2"
-    assert version.source != model.model_uri
+    again = registered(store, study)
+    assert (again.version, again.note) == ("1", "version 1 is best already")
+    assert len(versions_of(client)) == 1
+    assert not program.exists()
 
 
-@pytest.mark.parametrize("name", ["MLmodel", "model.pt2"])
-def test_model_of_which_a_file_was_deleted_is_registered_again(name: str, store: Path) -> None:
-    folder = study_of(store, "s", 0)
-    registered(store, folder)
-    next((store / "artifacts").rglob(name)).unlink()
-    assert registered(store, folder).version == "2"
-    (version,) = own(store).client().search_model_versions("name = 'insects-mlp'")
-    assert str(version.version) == "2"
-
-
-def test_model_whose_export_did_not_reach_its_end_is_not_used(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = study_of(store, "s", 0)
-
-    def cut(*_: object, **__: object) -> None:
-        raise OSError("cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "finalize_logged_model", cut)
-        with pytest.raises(StoreError, match="cut"):
-            registered(store, folder)
-    client = own(store).client()
-    experiment = search_run(client, "s").info.experiment_id
-    (left,) = client.search_logged_models([experiment])
-    assert left.status == "PENDING"
-    assert registered(store, folder).version == "1"
-    (model,) = client.search_logged_models([experiment])
-    assert (model.status, model.model_id != left.model_id) == ("READY", True)
-
-
-def test_model_follows_its_trial_to_another_run(store: Path) -> None:
-    folder = study_of(store, "s", 0)
-    registered(store, folder)
-    client = own(store).client()
-    (version,) = client.search_model_versions("name = 'insects-mlp'")
-    client.delete_run(str(version.run_id))
-    again = registered(store, folder)
-    assert (again.version, again.alias) == ("2", "best")
-    (version,) = client.search_model_versions("name = 'insects-mlp'")
-    experiment = search_run(client, "s").info.experiment_id
-    (trial,) = client.search_runs([experiment], "tags.`insects.role` = 'trial'")
-    (model,) = client.search_logged_models([experiment])
-    assert (version.run_id, model.source_run_id) == (trial.info.run_id, trial.info.run_id)
-    assert version.source == model.model_uri
-
-
-def test_version_whose_model_is_gone_stays_until_there_is_a_better_one(
-    store: Path, monkeypatch: pytest.MonkeyPatch
+def test_best_trial_whose_run_was_deleted_is_not_registered(
+    store: Path, study: StudyFolder, client: MlflowClient
 ) -> None:
-    folder = study_of(store, "s", 0)
-    registered(store, folder)
-    next((store / "artifacts").rglob("MLmodel")).unlink()
-
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(TrialModels, "log", full)
-    with pytest.raises(StoreError, match="no space left"):
-        registered(store, folder)
-    assert str(own(store).client().get_model_version_by_alias("insects-mlp", "best").version) == "1"
+    runs = logger_of(own(store), "s").run_ids(1)
+    client.delete_run(runs.trial)
+    with pytest.raises(StoreError) as caught:
+        register(own(store), study, 1, runs, "insects-mlp")
+    assert str(caught.value) == forgetting(f"run trial-0001 ({runs.trial})", study)
+    assert client.search_registered_models() == []
+    assert client.search_logged_models([runs.experiment]) == []
 
 
-def test_alias_that_was_deleted_comes_back_to_the_best(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, loss, started in (("one", 0.5, 1.7e9), ("two", 0.25, 1.71e9), ("three", 0.75, 1.72e9)):
-        study_of(store, name, seed=0, loss=loss, started=started)
-    sync(monkeypatch, store)
-    client = own(store).client()
+def test_version_keeps_its_model_when_its_trial_is_deleted(
+    store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    registered(store, study)
+    (before,) = versions_of(client)
+    client.delete_run(str(before.run_id))
+    again = registered(store, study)
+    assert (again.version, again.alias, again.note) == ("1", "best", "version 1 is best already")
+    (version,) = versions_of(client)
+    assert (version.run_id, version.source) == (before.run_id, before.source)
+
+
+def test_alias_that_was_moved_or_deleted_by_hand_stays(store: Path, client: MlflowClient) -> None:
+    studies = [
+        study_of(store, name, seed=0, loss=loss) for name, loss in (("one", 0.5), ("two", 0.25), ("three", 0.75))
+    ]
+    for entry in studies:
+        registered(store, entry)
+    assert alias(client) == "2"
     client.set_registered_model_alias("insects-mlp", "best", "3")
-    sync(monkeypatch, store)  # leaves an alias that was moved by hand
-    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "3"
+    notes = [registered(store, entry, recompare=False).note for entry in studies]  # as --sync does
+    assert notes == [f"version {number} was registered before" for number in (1, 2, 3)]
+    assert alias(client) == "3"
     client.delete_registered_model_alias("insects-mlp", "best")
-    sync(monkeypatch, store)
-    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "2"
-    client.set_registered_model_alias("insects-mlp", "best", "3")
-    sync(monkeypatch, store)
-    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "3"
+    for entry in studies:
+        assert registered(store, entry, recompare=False).alias == ""
+    assert client.get_registered_model("insects-mlp").aliases == {}
 
 
-def test_evaluation_says_how_to_bring_back_what_it_needs(
-    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+def test_best_version_whose_loss_was_edited_gives_way_and_keeps_its_tag(store: Path, client: MlflowClient) -> None:
+    one, two = study_of(store, "one", 1, 0.5), study_of(store, "two", 2, 0.9)
+    for entry in (one, two):
+        registered(store, entry)
+    for loss in (None, "low", "nan"):
+        assert alias(client) == "1"
+        client.delete_model_version_tag("insects-mlp", "1", "insects.valid_loss")
+        if loss is not None:
+            client.set_model_version_tag("insects-mlp", "1", "insects.valid_loss", loss)
+        assert registered(store, two).note == "version 2 is now best: version 1 does not say its loss"
+        assert registered(store, one).note == "version 1 is now best: loss 0.5000, was 0.9000"  # its study knows it
+        assert client.get_model_version("insects-mlp", "1").tags.get("insects.valid_loss") == loss
+
+
+def test_evaluation_says_what_was_deleted(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, client = finished.answer["study"], own(tracked).client()
-    run = search_run(client, study).info
-    (Path(run.artifact_uri.removeprefix("file://")) / "test_rows.npz").unlink()
-    rows = best(tracked, monkeypatch)
+    registered(store, study)
+    (search,) = runs_of(client, "search")
+    (Path(search.info.artifact_uri.removeprefix("file://")) / "test_rows.npz").unlink()
+    rows = evaluate(monkeypatch, store)
     assert (rows.exit_code, rows.stderr) == (
         1,
-        f"Error: test_rows.npz is gone from the files of run {run.run_id} at sqlite:///{tracked}/mlflow.db: bring it "
-        "again with insects-search --sync, or give rows with --test or --images\n",
+        f"Error: test_rows.npz is no longer among the files of run {search.info.run_id} at "
+        f"sqlite:///{store}/mlflow.db: give rows with --test or --images\n",
     )
-    sync(monkeypatch, tracked)
-    client.delete_experiment(run.experiment_id)
-    experiment = best(tracked, monkeypatch)
+
+
+def test_evaluation_of_a_deleted_experiment_is_one_line(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(store, study)
+    (search,) = runs_of(client, "search")
+    client.delete_experiment(search.info.experiment_id)
+    experiment = evaluate(monkeypatch, store)
     assert (experiment.exit_code, experiment.stderr) == (
         1,
-        f"Error: experiment {study}, which keeps the evaluations of this model, was deleted: restore it in MLflow, or "
-        "with insects-search --sync\n",
+        "Error: experiment s, to which evaluations of this model are logged, was deleted: restore it in MLflow\n",
     )
-    sync(monkeypatch, tracked)
-    assert best(tracked, monkeypatch).exit_code == 0
+    client.restore_experiment(search.info.experiment_id)
+    assert evaluate(monkeypatch, store).exit_code == 0
 
 
-def test_interrupted_evaluation_of_another_model_is_left_to_it(
-    tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+def test_interrupted_evaluation_of_a_model_registered_by_hand_is_left_to_it(
+    store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
+    registered(store, study)
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "set_terminated", interrupted)
-        assert best(tracked, monkeypatch).exit_code == 130
-    client = own(tracked).client()
-    (version,) = client.search_model_versions("name = 'insects-mlp'")
+        assert evaluate(monkeypatch, store).exit_code == 130
+    (version,) = versions_of(client)
     client.create_registered_model("other")
     client.create_model_version("other", str(version.source), run_id=version.run_id, tags=version.tags)
-    other = invoke(monkeypatch, "evaluate", "--model", "models:/other/1", "--store", str(tracked))
+    other = invoke(monkeypatch, "evaluate", "--model", "models:/other/1", "--store", str(store))
     assert (other.exit_code, other.stderr) == (0, "")
-    assert best(tracked, monkeypatch).exit_code == 0
-    runs = client.search_runs([search_run(client, finished.answer["study"]).info.experiment_id])
-    evaluations = [run for run in runs if run.data.tags["insects.role"] == "evaluation"]
-    assert {(run.data.params["model"], run.info.status) for run in evaluations} == {
+    assert evaluate(monkeypatch, store).exit_code == 0
+    evaluations = runs_of(client, "evaluation")
+    assert sorted((run.data.params["model"], run.info.status) for run in evaluations) == [
         ("insects-mlp", "FINISHED"),
         ("other", "FINISHED"),
-    }
-
-
-@pytest.mark.parametrize("loss", [None, "low", "nan"])
-def test_best_version_that_does_not_say_its_loss_gives_way(loss: str | None, store: Path) -> None:
-    registered(store, study_of(store, "one", 1, 0.5))
-    client = own(store).client()
-    client.delete_model_version_tag("insects-mlp", "1", "insects.valid_loss")
-    if loss is not None:
-        client.set_model_version_tag("insects-mlp", "1", "insects.valid_loss", loss)
-    second = registered(store, study_of(store, "two", 2, 0.9))
-    assert second.note == "version 2 is now best: version 1 does not say its loss"
-    registered(store, study_of(store, "one", 1, 0.5))  # its own study knows it
-    assert client.get_model_version("insects-mlp", "1").tags["insects.valid_loss"] == "0.5"
-    assert str(client.get_model_version_by_alias("insects-mlp", "best").version) == "1"
-
-
-@pytest.mark.parametrize("tag", [None, "first", "-1", "9" * 5000])
-def test_run_whose_trial_was_edited_is_nobodys(
-    tag: str | None, tracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study, client = finished.answer["study"], own(tracked).client()
-    experiment = search_run(client, study).info.experiment_id
-    (run,) = client.search_runs([experiment], "tags.`insects.trial` = '3'")
-    client.delete_tag(run.info.run_id, "insects.trial")
-    if tag is not None:
-        client.set_tag(run.info.run_id, "insects.trial", tag)
-    sync(monkeypatch, tracked)
-    assert len(contents(tracked, study)["runs"]["trial-0003"]) == 2
-    client.delete_run(run.info.run_id)
-    assert contents(tracked, study) == finished.tracked
-
-
-def test_files_of_another_store_are_not_taken_for_deleted(store: Path, tmp_path: Path) -> None:
-    """Two stores share a database but no files: this one cannot see the model of the other, which is on its machine."""
-    registered(store, study_of(store, "s", 0))
-    (store / "artifacts").rename(tmp_path / "elsewhere")
-    other = Store.at(tmp_path / "other", own(store).tracking_uri)
-    folder = study_of(other.path, "s", 0, started=1.8e9)
-    projection = TrialRunLogger(other, folder)
-    runs = Runs(projection.experiment_id, projection.search_run_id, projection.settled(0))
-    projection.restore_files()
-    assert register(other, folder, 0, runs, "insects-mlp").version == "1"
-    assert not list(store.rglob("*.png"))
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from search.tracking import search_run
 from search.tracking.search_run import compare_trials, find_runs
 from search.tracking.tags import COMPARED_TRIALS_TAG
 from tests.support.commands import client_of, contents, own
-from tests.support.registered_studies import logger_of, study_of
+from tests.support.registered_studies import logger_of, study_of, without_comparison_figures
 
 
 @pytest.fixture
@@ -35,16 +34,8 @@ def client(store: Path) -> MlflowClient:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was drawn so far; the figures themselves, which take seconds, are left out."""
-    drawn: list[str] = []
-
-    def draw(name: str, local: Path, *_: object) -> None:
-        (local / f"{name}.png").write_bytes(name.encode())
-        drawn.append(name)
-
-    monkeypatch.setattr(search_run, "write_comparison", partial(draw, "comparison"))
-    monkeypatch.setattr(search_run, "write_description", partial(draw, "description"))
-    return drawn
+    """What was drawn so far."""
+    return without_comparison_figures(monkeypatch)
 
 
 def search_run_id(client: MlflowClient) -> str:
