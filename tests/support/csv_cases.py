@@ -1,4 +1,4 @@
-"""A small CSV file, and the error of a bad one."""
+"""Small CSV files, the table of a messy one, and the error of a bad one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ import pytest
 
 from insects.errors import DataError
 from insects.splits import Table
+from insects.tables.raw import RawTable, read_raw_table
 
 Write = Callable[[str | bytes], Path]
+
+MESSY = """species,island,mass,bill,flag
+Adelie,north,1.5,10,True
+NA,south,,20,False
+Adelie, ,2.5,inf,True
+,north,NA,x,False
+
+NA,south,3.5, 40 ,True
+"""
 
 GOOD = "labels,a,b\nbee,1,2\nfly,3,4\n"
 
@@ -26,3 +36,9 @@ def error_of(call: Callable[[], Table]) -> DataError:
 def message_of(call: Callable[[], Table]) -> str:
     """The message of the error that a call raises."""
     return str(error_of(call))
+
+
+def raw_table(path: Path, text: str, target: str = "labels") -> RawTable:
+    """Write a CSV file and read it as it is."""
+    path.write_text(text, encoding="utf-8")
+    return read_raw_table(path, target)
