@@ -1,4 +1,4 @@
-"""Splits of images: specimens whole, every species in every part where that can be, said where it cannot."""
+"""Splits of images: specimens stay whole, every species is in every part if it has enough specimens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from insects.images.files import ImageFile
 from insects.images.splits import ImageSplits, frames_warning, split_images
 from insects.splits import Table, split
 
-REAL_SPECIMENS = Path(__file__).parents[3] / "shared" / "data" / "insects_specimens.csv"
+REAL_SPECIMENS = Path(__file__).parents[4] / "shared" / "data" / "insects_specimens.csv"
 
 
 def image_set(specimens: Sequence[tuple[str, str, int]], grouped: bool = True) -> ImageSet:
@@ -67,7 +67,7 @@ def test_real_specimens_stay_whole_and_every_species_is_in_every_part(seed: int)
 
 
 @pytest.mark.parametrize("sizes", [(5, 9, 30), (4, 4, 4, 4), (1, 2, 3, 50, 7), (10, 11, 12, 13, 14, 15, 16)])
-def test_few_groups_are_split_in_the_best_of_all_ways(sizes: tuple[int, ...]) -> None:
+def test_few_groups_are_split_with_the_least_deviation_of_all_assignments(sizes: tuple[int, ...]) -> None:
     specimens = [(f"{species}{n}", species, size) for species in "ab" for n, size in enumerate(sizes)]
     images = image_set(specimens)
     result = split_images(images, test_fraction=0.2, valid_fraction=0.25)
@@ -82,7 +82,7 @@ def test_few_groups_are_split_in_the_best_of_all_ways(sizes: tuple[int, ...]) ->
         assert np.square(counts - asked).sum() == pytest.approx(best)
 
 
-def test_many_groups_come_near_the_asked_shares_and_depend_on_the_seed() -> None:
+def test_many_groups_come_near_the_requested_shares_and_depend_on_the_seed() -> None:
     generator = np.random.default_rng(3)
     sizes = generator.integers(1, 20, 120)
     images = image_set([(f"s{n}", "ab"[n % 2], int(size)) for n, size in enumerate(sizes)])
@@ -94,7 +94,7 @@ def test_many_groups_come_near_the_asked_shares_and_depend_on_the_seed() -> None
     assert all(sorted(counts)[:2] == [0, 0] for counts in parts(images, first).values())
 
 
-def test_row_order_and_names_of_groups_change_nothing() -> None:
+def test_order_of_rows_and_names_of_groups_do_not_change_the_splits() -> None:
     images = image_set([(f"s{n}", "ab"[n % 2], 2 + n) for n in range(24)])
     order = np.random.default_rng(0).permutation(len(images.digests))
     note = images.annotations
@@ -116,40 +116,42 @@ def test_row_order_and_names_of_groups_change_nothing() -> None:
     )
     first, second = split_images(images), split_images(shuffled)
     assert first.splits.digest == second.splits.digest
-    np.testing.assert_array_equal(first.held_out.x, second.held_out.x)
+    np.testing.assert_array_equal(first.test_table.x, second.test_table.x)
     np.testing.assert_array_equal(first.test, order[second.test])
 
 
-def test_species_with_too_few_specimens_are_named() -> None:
+def test_species_with_too_few_specimens_are_named_in_the_notes() -> None:
     specimens = [("a1", "a", 9), ("a2", "a", 9), ("a3", "a", 9), ("b1", "b", 9), ("b2", "b", 3), ("c1", "c", 5)]
     images = image_set(specimens)
     result = split_images(images)
     found = parts(images, result)
     assert (found["b1"], found["b2"], found["c1"]) == ((9, 0, 0), (0, 0, 3), (5, 0, 0))
     assert result.notes[1:] == (
-        "class 'b' is not in validation: it has 2 of the 3 groups that takes",
-        "class 'c' is not in validation and test: it has 1 of the 3 groups that takes",
+        "class 'b' has no images in validation: that takes 3 groups, it has 2",
+        "class 'c' has no images in validation and test: that takes 3 groups, it has 1",
     )
 
 
 def test_no_species_with_three_specimens_is_refused() -> None:
     images = image_set([("a1", "a", 9), ("a2", "a", 9), ("b1", "b", 9), ("b2", "b", 9)])
-    with pytest.raises(DataError, match="need a class with at least 3 groups, the most is 2"):
+    with pytest.raises(DataError, match="need a class with at least 3 groups, the most is 2") as error:
         split_images(images)
+    assert error.value.parameter == "group"
 
 
-def test_single_class_and_impossible_shares_are_refused() -> None:
-    with pytest.raises(DataError, match="needs at least two classes, found only 'a'"):
+def test_single_class_and_shares_out_of_bounds_are_refused() -> None:
+    with pytest.raises(DataError, match="needs at least two classes, found only 'a'") as error:
         split_images(image_set([("a1", "a", 9), ("a2", "a", 9)]))
+    assert error.value.parameter == "target"
     with pytest.raises(DataError, match="the share of test images must be above 0 and below 1, found 1"):
         split_images(image_set([("a1", "a", 9), ("b1", "b", 9)]), test_fraction=1)
 
 
-def test_images_without_groups_are_split_like_the_rows_of_a_table() -> None:
+def test_images_without_groups_are_split_with_the_shares_of_a_table() -> None:
     images = image_set([("x", "a", 100), ("y", "b", 50)], grouped=False)
     result = split_images(images)
-    plain, held_out = split(images.table)
-    assert len(result.test) == len(held_out.y) == 15
+    plain, test = split(images.table)
+    assert len(result.test) == len(test.y) == 15
     for code in (0, 1):
         for mine, theirs in ((result.splits.valid_y, plain.valid_y), (result.splits.train_y, plain.train_y)):
             assert abs(np.count_nonzero(mine == code) - np.count_nonzero(theirs == code)) <= 1
@@ -162,7 +164,7 @@ def test_rows_are_those_of_the_image_set_standardized_by_the_training_rows() -> 
     np.testing.assert_allclose(splits.mean, x[result.train].mean(axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(splits.train_x * splits.std + splits.mean, x[result.train], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(splits.valid_x * splits.std + splits.mean, x[result.valid], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(result.held_out.x, x[result.test])
+    np.testing.assert_array_equal(result.test_table.x, x[result.test])
     assert sorted([*result.train, *result.valid, *result.test]) == list(range(len(x)))
 
 
@@ -176,6 +178,6 @@ def test_rows_are_those_of_the_image_set_standardized_by_the_training_rows() -> 
         ([f"{letters}.jpg" for letters in ("kx", "ab", "qq", "zu", "iv", "mo")], False),
     ],
 )
-def test_names_like_frames_of_one_specimen_give_a_warning(files: list[str], warned: bool) -> None:
+def test_file_names_like_frames_of_specimens_give_a_warning(files: list[str], warned: bool) -> None:
     y = np.arange(len(files)) * 2 // len(files)
-    assert ("--group" in frames_warning(files, y)) == warned
+    assert ("choose it as the group column" in frames_warning(files, y)) == warned

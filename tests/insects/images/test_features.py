@@ -1,8 +1,10 @@
-"""Pixels in the cache: what they spare, and what is never kept."""
+"""Image sets: features of the rows, the cache that saves decoding, and what it never keeps."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from insects.errors import DataError, StoreError
 from insects.images.annotations import read_annotations
 from insects.images.features import FeatureRecipe, load_images
 from insects.images.reading import read_pixels
-from tests.insects.image_cases import load, make_set
+from tests.support.image_cases import load, make_set
 
 
 def vanish(path: Path) -> None:
@@ -26,10 +28,18 @@ def change(path: Path) -> None:
     path.write_bytes((path.parent / "3.jpg").read_bytes())
 
 
+def test_features_are_the_pixels_of_the_rows_in_their_order(tmp_path: Path) -> None:
+    images = load(make_set(tmp_path), tmp_path)
+    assert images.table.x.shape == (4, 3 * 8 * 8)
+    assert np.abs(images.table.x[:, :64].mean(axis=1) - [0, 60, 120, 180]).max() < 3
+    assert images.table.features[64] == "green 0,0"
+    np.testing.assert_array_equal(images.pixels.reshape(4, -1), images.table.x)
+
+
 @pytest.mark.parametrize(
     ("happens", "message"), [(vanish, "is not in "), (change, "changed while it was read; start again")]
 )
-def test_what_happens_to_a_file_while_it_is_read_is_forgotten_when_it_is_back(
+def test_file_that_is_gone_or_changes_during_reading_is_not_cached_as_bad(
     happens: Callable[[Path], None], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, folder = make_set(tmp_path)
@@ -41,7 +51,7 @@ def test_what_happens_to_a_file_while_it_is_read_is_forgotten_when_it_is_back(
 
     with monkeypatch.context() as patch:
         patch.setattr("insects.images.features.read_pixels", read_later)
-        left = load((path, folder), tmp_path, skip_bad=True)
+        left = load((path, folder), tmp_path, skip_bad_images=True)
     assert left.annotations.files == ("0.jpg", "2.jpg", "3.jpg")
     assert f"line 3: image '1.jpg' {message}" in left.skipped[0]
     (folder / "1.jpg").write_bytes(before)
@@ -50,7 +60,7 @@ def test_what_happens_to_a_file_while_it_is_read_is_forgotten_when_it_is_back(
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError()])
-def test_error_of_the_system_while_a_file_is_read_is_told_and_forgotten(
+def test_system_error_during_reading_is_reported_and_not_cached(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = make_set(tmp_path)
@@ -71,7 +81,9 @@ def test_error_of_the_system_while_a_file_is_read_is_told_and_forgotten(
 
 
 @pytest.mark.parametrize("version", ["insects.images.reading.__version__", "insects.images.features._VERSION"])
-def test_pixels_of_another_decoder_are_read_anew(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_the_decoder_invalidates_the_cache(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = make_set(tmp_path)
     load(files, tmp_path)
     monkeypatch.setattr(version, "0")
@@ -80,7 +92,7 @@ def test_pixels_of_another_decoder_are_read_anew(version: str, tmp_path: Path, m
     assert done == [1, 2, 3, 4]
 
 
-def test_second_start_reads_no_pixel_even_with_other_labels_and_row_order(tmp_path: Path) -> None:
+def test_cached_images_are_not_decoded_even_with_other_labels_and_order(tmp_path: Path) -> None:
     path, folder = make_set(tmp_path)
     done: list[tuple[int, int]] = []
     first = load((path, folder), tmp_path, on_image=lambda *counts: done.append(counts))
@@ -92,7 +104,7 @@ def test_second_start_reads_no_pixel_even_with_other_labels_and_row_order(tmp_pa
     assert again.table.classes == ("b", "c")
 
 
-def test_changed_file_is_read_anew_whatever_its_time_says(tmp_path: Path) -> None:
+def test_changed_file_is_decoded_again_even_if_its_time_is_unchanged(tmp_path: Path) -> None:
     path, folder = make_set(tmp_path)
     first = load((path, folder), tmp_path)
     before = os.stat(folder / "0.jpg")
@@ -102,12 +114,27 @@ def test_changed_file_is_read_anew_whatever_its_time_says(tmp_path: Path) -> Non
     assert changed.table.x[0, 64:128].mean() > 200 > first.table.x[0, 64:128].mean()
 
 
-def test_damaged_cache_is_made_anew_and_one_that_cannot_be_written_told(tmp_path: Path) -> None:
+def test_damaged_cache_is_replaced_and_an_unwritable_one_reported(tmp_path: Path) -> None:
     files = make_set(tmp_path)
     first = load(files, tmp_path)
     (cached,) = (tmp_path / "cache").iterdir()
     cached.write_bytes(cached.read_bytes()[:100])
     np.testing.assert_array_equal(load(files, tmp_path).table.x, first.table.x)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot"):
+    with pytest.raises(StoreError, match=r"cannot .* or choose another cache folder") as error:
         load_images(read_annotations(*files), FeatureRecipe(8), tmp_path / "file" / "cache")
+    assert error.value.parameter == "cache"
+
+
+def test_loading_pixels_imports_neither_torch_nor_torchvision() -> None:
+    program = "import sys, insects.images.features; print(*{'torch', 'torchvision'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_weights_without_a_backbone_and_sizes_out_of_bounds_are_refused() -> None:
+    with pytest.raises(DataError, match="choose a backbone") as error:
+        FeatureRecipe(weights=Path("x"))
+    assert error.value.parameter == "backbone"
+    with pytest.raises(DataError, match="the image size must be in 8 to 1024 pixels, found 4") as error:
+        FeatureRecipe(image_size=4)
+    assert error.value.parameter == "image_size"

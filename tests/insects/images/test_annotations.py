@@ -1,4 +1,4 @@
-"""An annotations CSV: what is read from it, and one clear line for each way in which it can be wrong."""
+"""Annotations: rows found by column name, the error of a bad table, no file outside the image folder."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_whole_number_labels_are_ordered_as_numbers(tmp_path: Path) -> None:
     assert annotations.groups is None
 
 
-def test_labels_can_be_held_to_the_classes_of_a_model_in_their_order(tmp_path: Path) -> None:
+def test_labels_can_be_limited_to_the_classes_of_a_model(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "1,bee,a\n2,ant,b\n")
     assert read_annotations(path, tmp_path, classes=("wasp", "bee", "ant")).y.tolist() == [1, 2]
     with pytest.raises(DataError, match=r"line 2, column 'species': a label must be one of the classes trained on"):
         read_annotations(path, tmp_path, classes=("ant",))
 
 
-def test_rows_left_out_take_their_classes_with_them(tmp_path: Path) -> None:
+def test_classes_without_a_kept_row_are_left_out(tmp_path: Path) -> None:
     annotations = read_annotations(write(tmp_path, HEADER + "1,ant,a\n2,bee,b\n3,wasp,c\n"), tmp_path, group="sample")
     kept = annotations.only([True, False, True])
     assert (kept.files, kept.lines, kept.classes, kept.y.tolist(), kept.groups) == (
@@ -59,53 +59,79 @@ def test_rows_left_out_take_their_classes_with_them(tmp_path: Path) -> None:
     )
 
 
-ROWS_IN_ERROR = {
+BAD_TABLES = {
     "no file name column": (
         "sample,species,file\n1,ant,a\n",
-        "has no file name column 'filename'; did you mean 'file'?",
+        "has no file name column 'filename', its columns are 'sample', 'species', 'file'; did you mean 'file'?",
+        "filename",
     ),
-    "no label column": ("sample,kind,filename\n1,ant,a\n", "has no label column 'species'; choose with --target."),
-    "no group column": ("specimen,species,filename\n1,ant,a\n", "has no group column 'sample'; choose with --group."),
-    "no rows": (HEADER, "has a header but no rows; add some"),
-    "empty file": ("", "is empty; it needs a header line"),
-    "empty file name": (HEADER + "1,ant, \n", "line 2, column 'filename': the file name must not be empty"),
-    "absolute name": (HEADER + "1,ant,/etc/passwd\n", "line 2, column 'filename': the file name must be inside"),
-    "absolute Windows name": (HEADER + "1,ant,C:\\a.jpg\n", "found the absolute 'C:\\\\a.jpg'"),
-    "way up": (HEADER + "1,ant,sub/../../a.jpg\n", "found 'sub/../../a.jpg' with '..'"),
-    "way up with backslashes": (HEADER + "1,ant,sub\\..\\a.jpg\n", "with '..'; write it without"),
-    "NUL": (HEADER + "1,ant,a\0.jpg\n", "line 2, column 'filename': the file name must not hold a NUL character"),
-    "not UTF-8": (HEADER.encode() + b"1,ant,\xff.jpg\n", "line 2, column 'filename': the file name must be UTF-8"),
-    "same image twice": (HEADER + "1,ant,a\n1,ant,./a\n", "line 3: image 'a' must occur once, but is on line 2 too"),
-    "specimen of two species": (HEADER + "1,ant,a\n1,bee,b\n", "group '1' is 'bee' here and 'ant' on line 2"),
-    "empty label": (HEADER + "1,,a\n", "line 2, column 'species': the label must not be empty"),
-    "empty group": (HEADER + ",ant,a\n", "line 2, column 'sample': the group must not be empty"),
-    "missing cell": (HEADER + "1,ant\n", "line 2: a row must have 3 cells like the header, found 2"),
-    "open quote": (HEADER + '1,ant,"a\n', "line 2: the row is not valid CSV"),
+    "no label column": (
+        "sample,kind,filename\n1,ant,a\n",
+        "has no label column 'species', its columns are 'sample', 'kind', 'filename'; choose one of them",
+        "target",
+    ),
+    "no group column": (
+        "specimen,species,filename\n1,ant,a\n",
+        "has no group column 'sample', its columns are 'specimen', 'species', 'filename'; choose one of them",
+        "group",
+    ),
+    "no rows": (HEADER, "has a header but no rows; add some", None),
+    "empty file": ("", "is empty; it needs a header line", None),
+    "empty file name": (HEADER + "1,ant, \n", "line 2, column 'filename': the file name must not be empty", None),
+    "absolute name": (HEADER + "1,ant,/etc/passwd\n", "line 2, column 'filename': the file name must be inside", None),
+    "absolute Windows name": (HEADER + "1,ant,C:\\a.jpg\n", "found the absolute 'C:\\\\a.jpg'", None),
+    "way up": (HEADER + "1,ant,sub/../../a.jpg\n", "found 'sub/../../a.jpg' with '..'", None),
+    "way up with backslashes": (HEADER + "1,ant,sub\\..\\a.jpg\n", "with '..'; write it without", None),
+    "NUL": (HEADER + "1,ant,a\0.jpg\n", "line 2, column 'filename': the file name must not hold a NUL character", None),
+    "not UTF-8": (
+        HEADER.encode() + b"1,ant,\xff.jpg\n",
+        "line 2, column 'filename': the file name must be UTF-8",
+        None,
+    ),
+    "same image twice": (
+        HEADER + "1,ant,a\n1,ant,./a\n",
+        "line 3: image 'a' must occur once, but is on line 2 too",
+        None,
+    ),
+    "specimen of two species": (
+        HEADER + "1,ant,a\n1,bee,b\n",
+        "group '1' is 'bee' here and 'ant' on line 2; correct one, or choose another group column",
+        "group",
+    ),
+    "empty label": (HEADER + "1,,a\n", "line 2, column 'species': the label must not be empty", None),
+    "empty group": (HEADER + ",ant,a\n", "line 2, column 'sample': the group must not be empty", None),
+    "missing cell": (HEADER + "1,ant\n", "line 2: a row must have 3 cells like the header, found 2", None),
+    "open quote": (HEADER + '1,ant,"a\n', "line 2: the row is not valid CSV", None),
     "labels all different": (
         HEADER + "".join(f"{n},name {n},{n}.jpg\n" for n in range(30)),
-        "column 'species' has 30 different values in 30 rows; choose the label column with --target",
+        "column 'species' has 30 different values in 30 rows; choose another label column",
+        "target",
     ),
 }
 
 
-@pytest.mark.parametrize(("text", "message"), ROWS_IN_ERROR.values(), ids=ROWS_IN_ERROR)
-def test_wrong_table_is_told_in_one_line(text: str | bytes, message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "message", "parameter"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_bad_table_is_refused_in_one_line(
+    text: str | bytes, message: str, parameter: str | None, tmp_path: Path
+) -> None:
     path = write(tmp_path, text)
     with pytest.raises(DataError) as error:
         read_annotations(path, tmp_path, group="sample")
     assert message in str(error.value)
     assert str(error.value).startswith(str(path))
     assert str(error.value).isprintable()
+    assert error.value.parameter == parameter
 
 
-def test_missing_csv_and_missing_folder_are_told(tmp_path: Path) -> None:
+def test_missing_csv_and_missing_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file"):
         read_annotations(tmp_path / "none.csv", tmp_path)
-    with pytest.raises(DataError, match=r"there is no image folder .*none'; name it with --image-dir"):
+    with pytest.raises(DataError, match=r"there is no image folder .*none'; choose another") as error:
         read_annotations(write(tmp_path, HEADER), tmp_path / "none")
+    assert error.value.parameter == "image_dir"
 
 
-def test_folder_whose_name_no_database_holds_is_refused(tmp_path: Path) -> None:
+def test_folder_whose_path_is_not_utf8_is_refused(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/images\xff/in"))
     folder.mkdir(parents=True)
     with pytest.raises(DataError, match=r"image folder must be UTF-8, .*images\\udcff/in'; rename it") as error:
@@ -150,7 +176,7 @@ def test_any_file_name_is_read_from_inside_the_folder_or_refused(tmp_path: Path,
     st.sampled_from(["{}", "sub/{}", "a b {}", "two\nlines {}", "re\rturn {}", 'quote"s, {}', "\x1b[31m{}", "{}%?#"]),
 )
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_file_of_any_plain_name_is_found(tmp_path: Path, name: str, pattern: str) -> None:
+def test_file_with_any_valid_name_is_found(tmp_path: Path, name: str, pattern: str) -> None:
     folder = tmp_path / "images"
     file = folder / pattern.format(name)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is said of a set of annotated images."""
+"""Descriptions of annotated images: classes, groups, sizes, formats, duplicates and bad files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def described(tmp_path: Path) -> ImageDescription:
     lines += ["c2.png,bee,c", "bad.png,bee,d", "gone.png,bee,d"]
     (tmp_path / "a.csv").write_text("\n".join(lines))
     annotations = read_annotations(tmp_path / "a.csv", tmp_path, group="sample")
-    images = load_images(annotations, FeatureRecipe(8), tmp_path / "cache", skip_bad=True)
+    images = load_images(annotations, FeatureRecipe(8), tmp_path / "cache", skip_bad_images=True)
     return describe_images(images, "species", "sample")
 
 
@@ -44,7 +44,7 @@ def test_classes_groups_and_files_are_counted_without_the_bad_ones(described: Im
     assert [line.partition(": image ")[2].partition(" ")[0] for line in described.bad] == ["'bad.png'", "'gone.png'"]
 
 
-def test_text_says_all_of_it(described: ImageDescription) -> None:
+def test_text_holds_all_counts(described: ImageDescription) -> None:
     lines = [" ".join(line.split()) for line in described.text().splitlines()]
     for line in (
         "5 images, 2 classes, 3 groups",
@@ -54,14 +54,14 @@ def test_text_says_all_of_it(described: ImageDescription) -> None:
         "b ant 1",
         "40 x 30 4",
         "PNG, L 1",
-        "images whose file another has too: 2",
+        "images with identical files: 2",
         "bad images, not counted above: 2",
     ):
         assert line in lines
     assert any("line 7: image 'bad.png' is damaged" in line for line in lines)
 
 
-def test_numbers_are_json_and_the_bytes_are_those_of_the_files(described: ImageDescription, tmp_path: Path) -> None:
+def test_dictionary_holds_bytes_classes_and_groups(described: ImageDescription, tmp_path: Path) -> None:
     kept = [name for name, *_ in FRAMES] + ["c2.png"]
     content = described.as_dict()
     assert content["size"] == sum((tmp_path / name).stat().st_size for name in kept)
@@ -69,7 +69,7 @@ def test_numbers_are_json_and_the_bytes_are_those_of_the_files(described: ImageD
     assert content["groups"]["c"] == {"class": "bee", "images": 2}
 
 
-def test_images_that_stand_alone_have_no_groups(tmp_path: Path) -> None:
+def test_description_of_independent_images_counts_no_specimens(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     Image.new("RGB", (9, 9), "white").save(tmp_path / "b.png")
     (tmp_path / "a.csv").write_text("filename,species\na.png,ant\nb.png,bee\n")
