@@ -1,4 +1,4 @@
-"""Which device and engine train a study: by the size of its steps, and by what there is."""
+"""Choice of device and engine by the size of a training step and by the available accelerators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_gpu")
-def test_accelerator_trains_from_where_its_launches_no_longer_take_the_time() -> None:
+def test_accelerator_is_chosen_from_the_step_size_at_which_launches_no_longer_dominate() -> None:
     assert choose("auto", None, NEXT_BELOW) == Choice(
         "cpu", "compiled", "faster for networks this small than any accelerator"
     )
@@ -30,15 +30,17 @@ def test_accelerator_trains_from_where_its_launches_no_longer_take_the_time() ->
     assert choose("cpu", None, 1e30) == Choice("cpu", "compiled", "as asked")
 
 
-def test_processor_trains_where_there_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_is_chosen_without_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "available_accelerators", list)
     assert choose("auto", None, LAUNCH_BOUND_FLOP) == Choice("cpu", "compiled", "no accelerator found")
     assert choose("auto", "torch", 1.0) == Choice("cpu", "torch", "no accelerator found")
-    with pytest.raises(DeviceError, match=r"--device mps is not available here \(found: cpu\): choose one of these"):
+    with pytest.raises(DeviceError, match=r"device mps is not available here \(found: cpu\); choose one of") as error:
         choose("mps", None, 1.0)
+    assert error.value.parameter == "device"
 
 
 @pytest.mark.usefixtures("one_gpu")
 def test_compiled_engine_is_refused_on_an_accelerator() -> None:
-    with pytest.raises(DeviceError, match=r"trains on the cpu only, found --device cuda: use --engine torch"):
+    with pytest.raises(DeviceError, match=r"trains on the cpu only, found device cuda; choose the torch") as error:
         choose("cuda", "compiled", 1.0)
+    assert error.value.parameter == "engine"

@@ -1,4 +1,4 @@
-"""Reports: figures against worked values, and text that lines up."""
+"""Evaluation reports: metrics of worked examples, intervals equal to SciPy's, text and JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binomtest
 
 from insects.evaluation import Report, cross_entropy, evaluate, wilson_interval
-from insects.text import shortened
 
 
 def report_of(confusion: list[list[int]], classes: tuple[str, ...]) -> Report:
@@ -19,7 +18,7 @@ def report_of(confusion: list[list[int]], classes: tuple[str, ...]) -> Report:
     return evaluate(np.eye(len(classes), dtype=np.float32)[predicted], true.astype(np.int32), classes)
 
 
-def test_report_holds_the_worked_figures_of_a_small_confusion_matrix() -> None:
+def test_metrics_of_a_small_confusion_matrix_equal_those_worked_by_hand() -> None:
     report = report_of([[3, 1, 0], [1, 4, 0], [0, 0, 0]], ("ant", "bee", "cicada"))
     assert (report.correct, report.total, report.accuracy) == (7, 9, 7 / 9)
     np.testing.assert_array_equal(report.confusion, [[3, 1, 0], [1, 4, 0], [0, 0, 0]])
@@ -29,7 +28,7 @@ def test_report_holds_the_worked_figures_of_a_small_confusion_matrix() -> None:
     assert cicada == {"name": "cicada", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
 
 
-def test_interval_is_wilsons() -> None:
+def test_interval_follows_wilsons_formula() -> None:
     report = report_of([[200, 1], [1, 97]], ("ant", "bee"))
     share, z2 = 297 / 299, 1.959963984540054**2
     centre = (share + z2 / 598) / (1 + z2 / 299)
@@ -38,7 +37,7 @@ def test_interval_is_wilsons() -> None:
     assert report.text().splitlines()[0] == "accuracy 0.9933 (297 of 299), 95 % interval 0.9759–0.9982"
 
 
-def test_interval_of_groups_is_as_wide_as_if_each_were_seen_once() -> None:
+def test_interval_of_groups_counts_each_group_once() -> None:
     logits_NC = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1, 1, 1, 0]]
     y_N = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     alone = evaluate(logits_NC, y_N, ("ant", "bee"))
@@ -51,21 +50,21 @@ def test_interval_of_groups_is_as_wide_as_if_each_were_seen_once() -> None:
 
 
 @pytest.mark.parametrize(("right", "draws"), [(0, 7), (3, 7), (7, 7), (297, 299)])
-def test_interval_is_scipys(right: int, draws: int) -> None:
+def test_interval_equals_scipys(right: int, draws: int) -> None:
     expected = binomtest(right, draws).proportion_ci(0.95, method="wilson")
     assert wilson_interval(right / draws, draws) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_equal_logits_count_as_the_lower_class() -> None:
+def test_equal_logits_predict_the_lower_class() -> None:
     assert evaluate(np.zeros((2, 2), np.float32), np.array([0, 1]), ("ant", "bee")).correct == 1
 
 
-def test_loss_is_the_mean_cross_entropy_and_survives_large_logits() -> None:
+def test_loss_is_the_mean_cross_entropy_even_with_large_logits() -> None:
     assert cross_entropy(np.zeros((3, 5)), np.array([0, 1, 4])) == pytest.approx(np.log(5))
     assert cross_entropy(np.array([[1000.0, 0.0]]), np.array([1])) == pytest.approx(1000)
 
 
-def test_dict_of_a_report_survives_json() -> None:
+def test_dictionary_of_a_report_is_json() -> None:
     report = report_of([[3, 1], [1, 4]], ("ant", "bee"))
     loaded = json.loads(json.dumps(report.as_dict()))
     assert loaded == report.as_dict()
@@ -73,7 +72,7 @@ def test_dict_of_a_report_survives_json() -> None:
     assert loaded["per_class"][1]["name"] == "bee"
 
 
-def test_text_lines_up_and_shortens_long_names() -> None:
+def test_text_is_aligned_and_shortens_long_names() -> None:
     lines = report_of([[30, 1], [1, 4]], ("Carabus violaceus purpurascens", "bee")).text().splitlines()
     assert lines[3:] == [
         "class                 precision  recall      f1  rows",
@@ -93,7 +92,7 @@ def test_text_of_many_classes_lists_the_most_frequent_mistakes() -> None:
     assert lines[-2:] == ["species 3     species 7     4", "species 2     species 1     2"]
 
 
-def test_mistakes_beyond_the_most_frequent_are_counted() -> None:
+def test_mistakes_that_are_not_listed_are_counted() -> None:
     confusion = np.diag(np.full(30, 5))
     confusion[np.arange(25), np.arange(1, 26)] = 3
     confusion[20, 21] = 1
@@ -101,7 +100,7 @@ def test_mistakes_beyond_the_most_frequent_are_counted() -> None:
     assert lines[-2:] == ["species 19    species 20     3", "… and 5 more pairs, 13 rows"]
 
 
-def test_text_of_many_classes_says_when_there_was_no_mistake() -> None:
+def test_text_of_many_classes_without_mistakes_says_so() -> None:
     confusion = np.diag(np.full(30, 5))
     assert report_of(confusion.tolist(), tuple(map(str, range(30)))).text().endswith("\nno mistakes")
 
@@ -115,19 +114,6 @@ def test_text_of_many_classes_says_when_there_was_no_mistake() -> None:
         (np.zeros((2, 2)), np.array([-1, 0]), "found -1 to 0"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(logits: np.ndarray, labels: np.ndarray, message: str) -> None:
+def test_inconsistent_arrays_are_refused(logits: np.ndarray, labels: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate(logits, labels, ("ant", "bee"))
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("bee", "bee"),
-        ("a\nb", "a b"),
-        ("Carabus violaceus", "Carabus violaceus"),
-        ("0123456789" * 3, "0123456789012…456789"),
-    ],
-)
-def test_names_are_cut_in_their_middle(name: str, shown: str) -> None:
-    assert shortened(name) == shown

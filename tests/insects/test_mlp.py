@@ -1,3 +1,5 @@
+"""The MLP in NumPy: sizes, the flat weight vector, initial weights, logits equal to torch's."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,13 +15,13 @@ from insects.params import TrialParams
 PARAMS, SHAPE = TrialParams(depth=2, width=7, lr=0.1, batch_size=1), Shape(features=3, classes=4)
 
 
-def test_a_dense_net_of_5_5_5_5_3_has_108_parameters() -> None:
+def test_network_of_5_5_5_5_3_units_has_108_parameters() -> None:
     params, shape = TrialParams(depth=3, width=5, lr=0.1, batch_size=1), Shape(features=5, classes=3)
     assert parameter_count(params, shape) == 108
     assert layer_sizes(params, shape) == [(5, 5), (5, 5), (5, 5), (5, 3)]
 
 
-def test_unflatten_is_torchs_parameter_order_and_a_view() -> None:
+def test_unflatten_gives_views_in_the_order_of_torchs_parameters() -> None:
     flat_P = np.arange(parameter_count(PARAMS, SHAPE), dtype=np.float32)
     layers = unflatten(flat_P, PARAMS, SHAPE)
     assert [(weight.shape, bias.shape) for weight, bias in layers] == [((7, 3), (7,)), ((7, 7), (7,)), ((4, 7), (4,))]
@@ -33,7 +35,7 @@ def test_unflatten_refuses_another_number_of_weights() -> None:
         unflatten(np.zeros(115, np.float32), PARAMS, SHAPE)
 
 
-def test_initial_weights_fill_torchs_bounds_evenly() -> None:
+def test_initial_weights_are_uniform_in_torchs_bounds() -> None:
     params, shape = TrialParams(depth=2, width=100, lr=0.1, batch_size=1), Shape(features=4, classes=50)
     layers = unflatten(initial_weights(params, shape, np.random.default_rng(0)), params, shape)
     for (weight, bias), inputs in zip(layers, (4, 100, 100), strict=True):
@@ -43,9 +45,9 @@ def test_initial_weights_fill_torchs_bounds_evenly() -> None:
         assert_allclose([bias.min(), bias.max()], [-bound, bound], rtol=0.2)
 
 
-@pytest.mark.parametrize("at_once", [1 << 26, 28])
-def test_logits_are_those_of_linear_layers_with_relu_between(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlp, "_AT_ONCE", at_once)  # all rows at once, or four
+@pytest.mark.parametrize("numbers", [1 << 26, 28])
+def test_logits_equal_those_of_torchs_linear_layers_with_relu(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlp, "_HIDDEN_NUMBERS", numbers)  # all rows at a time, or four
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(1))
     x_NF = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
     zero, one = np.zeros(3, np.float32), np.ones(3, np.float32)

@@ -1,11 +1,10 @@
-"""The built-in data: the generator, the files it made, and where an installed package finds them."""
+"""The built-in data: the generator, its files, and where an installed package finds them."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +18,21 @@ REFERENCE = ROOT.parent / "shared" / "data" / "insects_train.csv"
 
 
 def angle_noise(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What is left of each point's angle after the arm's own turn; the radius tells which of the 300 points it is."""
+    """The noise in each point's angle. The radius of a point gives its place on the arm, and so the exact angle."""
     place = np.hypot(x[:, 0], x[:, 1])
     residual = np.arctan2(x[:, 0], x[:, 1]) - 5 * (y + place)
     noise = (residual + np.pi) % (2 * np.pi) - np.pi
     return np.asarray(noise[place > 0])
 
 
-def test_generator_and_files_are_equal() -> None:
+def test_files_hold_what_the_generator_draws() -> None:
     x, y = spiral(0)
     train, test = builtin_tables()
     np.testing.assert_allclose(np.concatenate([train.x, test.x]), x, atol=1e-6, rtol=0)
     np.testing.assert_array_equal(np.concatenate([train.y, test.y]), y)
 
 
-def test_first_draws_stay_what_they_are() -> None:
+def test_first_points_are_the_same_in_every_version() -> None:
     x, y = spiral(0)
     np.testing.assert_allclose(
         x[:3], [[-0.250718446, 0.205876586], [0.133695358, 0.788070913], [-0.06721517, 0.470135828]], atol=1e-9
@@ -41,7 +40,7 @@ def test_first_draws_stay_what_they_are() -> None:
     assert y[:3].tolist() == [2, 3, 2]
 
 
-def test_writer_makes_the_files_that_are_there(tmp_path: Path) -> None:
+def test_written_files_equal_the_packaged_ones(tmp_path: Path) -> None:
     write(tmp_path)
     for name in ("insects_train.csv", "insects_test.csv"):
         written, packaged = (
@@ -62,7 +61,7 @@ def test_builtin_tables_have_1200_and_300_rows_of_five_classes() -> None:
 
 
 @pytest.mark.parametrize("name", ["insects_train.csv", "insects_test.csv"])
-def test_builtin_table_equals_what_read_table_reads(name: str) -> None:
+def test_builtin_table_equals_its_file_read_as_a_table(name: str) -> None:
     table = read_table(ROOT / "data" / name)
     builtin = builtin_tables()[name == "insects_test.csv"]
     np.testing.assert_array_equal(table.x, builtin.x)
@@ -84,7 +83,7 @@ def test_points_lie_on_five_arms_with_normal_angles(seed: int) -> None:
     assert abs((noise**4).mean() - 3) < 0.5
 
 
-def test_figures_are_those_of_the_reference_table() -> None:
+def test_statistics_equal_those_of_the_reference_table() -> None:
     x, _ = spiral(0)
     # Reference, of 1200 rows: std 0.406383 and 0.407423, means -0.005 and -0.012, correlation -0.01.
     np.testing.assert_allclose(x.std(axis=0, ddof=1), [0.406383, 0.407423], atol=0.01)
@@ -105,7 +104,7 @@ def test_rows_are_shuffled() -> None:
     assert np.count_nonzero(np.diff(y)) > 1100  # 1200 of 1499 neighbours differ on average
 
 
-def test_seeds_draw_different_points_and_the_same_seed_the_same() -> None:
+def test_points_follow_from_the_seed() -> None:
     x, y = spiral(3)
     np.testing.assert_array_equal(x, spiral(3)[0])
     np.testing.assert_array_equal(y, spiral(3)[1])
@@ -125,14 +124,3 @@ def test_installed_package_reads_its_own_files_from_anywhere(tmp_path: Path) -> 
         check=True,
     )
     assert done.stdout == "[1200, 300]\n"
-
-
-def test_every_package_folder_is_packaged() -> None:
-    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = {
-        ".".join(file.parent.relative_to(ROOT).parts)
-        for package in ("insects", "search")
-        for file in (ROOT / package).rglob("*.py")
-    }
-    assert set(setuptools["packages"]) == folders | {"insects.builtin"}
-    assert setuptools["package-dir"] == {"insects.builtin": "data"}
