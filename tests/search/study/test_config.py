@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from insects import memory
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import Recipe, TrialParams
@@ -32,7 +30,6 @@ from search.study.config import (
 )
 from search.study.pruner import PercentilePruner
 from search.study.space import SearchSpace
-from tests.support.commands import Finished, invoke
 from tests.support.studies import PARAMS, a_config, a_failure, a_result, builtin_splits
 
 
@@ -118,32 +115,10 @@ def test_fingerprints_that_differ_in_a_setting_too_have_no_version_differences(c
     assert version_differences(before, fingerprint(a_config())) == []
 
 
-def test_search_says_that_its_new_study_differs_from_an_earlier_one_in_versions_only(
-    store: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(finished.folder.path, store / "trials" / "earlier")
-    shutil.copytree(finished.folder.path, store / "trials" / "damaged")
-    (store / "trials" / "damaged" / "study.json").write_text("{")
-    path = store / "trials" / "earlier" / "study.json"
-    study = json.loads(path.read_text())
-    study["fingerprint"]["libraries"]["numpy"] = "0.0"
-    path.write_text(json.dumps(study))
-    line = "Study earlier has these settings under other versions, this is a new one: libraries numpy was 0.0, now "
-    monkeypatch.setattr(memory, "available", lambda: 0)  # each search ends once its study has begun
-    search = (*finished.arguments, "--store", str(store))
-    begun = invoke(monkeypatch, "search", *search)
-    assert begun.stderr.splitlines()[0] == line + np.__version__
-    assert (store / "trials" / finished.answer["study"] / "study.json").exists()
-    for going_on_or_other in (search, (*search, "--seed", "1")):
-        assert "under other versions" not in invoke(monkeypatch, "search", *going_on_or_other).stderr
-    assert len(list((store / "trials").iterdir())) == 4
-
-
 @cache
 def processors(**environment: str) -> list[str]:
     """The processor in the fingerprint for each engine, in a process with other settings of numba's."""
     script = """
-from insects import memory
 from insects.devices import Choice
 from search.study.config import _processor
 for engine in ("compiled", "torch"):

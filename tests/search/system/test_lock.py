@@ -1,4 +1,4 @@
-"""One process at a time, with no lock left behind."""
+"""Locks: one holder at a time, and none left behind by a process that ended."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import errno
 import fcntl
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,25 +28,41 @@ time.sleep(600)
 """
 
 
-def test_second_holder_is_refused_with_the_firsts_line(tmp_path: Path) -> None:
+def test_held_lock_is_an_error_that_names_its_holder(tmp_path: Path) -> None:
     with hold(tmp_path / "lock"):
         with pytest.raises(LockHeldError) as caught:
             hold(tmp_path / "lock")
         assert HOLDER.fullmatch(caught.value.holder)
-        assert str(tmp_path / "lock") in str(caught.value)
+        assert f"process {os.getpid()} on {socket.gethostname()} since " in caught.value.holder
+        assert str(caught.value) == f"{tmp_path / 'lock'} is held by {caught.value.holder}"
+        assert isinstance(caught.value, StoreError)
     hold(tmp_path / "lock").close()
 
 
-def test_holder_that_has_not_said_who_it_is_is_another_process(tmp_path: Path) -> None:
+def test_released_lock_keeps_its_file(tmp_path: Path) -> None:
+    hold(tmp_path / "lock").close()
+    assert HOLDER.fullmatch((tmp_path / "lock").read_text())
+
+
+def test_waiting_for_a_held_lock_ends_after_the_seconds_given(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock"):
+        started = time.monotonic()
+        with pytest.raises(LockHeldError):
+            hold(tmp_path / "lock", wait=0.2)
+        assert time.monotonic() - started >= 0.2
+
+
+def test_holder_that_has_not_written_its_name_yet_is_another_process(tmp_path: Path) -> None:
     with hold(tmp_path / "lock"):
         (tmp_path / "lock").write_text("")
         with pytest.raises(LockHeldError) as caught:
             hold(tmp_path / "lock")
     assert caught.value.holder == "another process"
+    assert str(caught.value) == f"{tmp_path / 'lock'} is held by another process"
 
 
-def test_holder_says_who_it_is_and_nothing_of_the_one_before(tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text("process 1234567 on another machine since a long, long time ago, says its line")
+def test_name_of_the_holder_replaces_that_of_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("process 1234567 on another machine since a long, long time ago, says its name")
     with hold(tmp_path / "lock"), pytest.raises(LockHeldError) as caught:
         hold(tmp_path / "lock")
     assert HOLDER.fullmatch(caught.value.holder)
@@ -71,7 +89,7 @@ def test_waiting_for_a_lock_ends_when_it_is_free(tmp_path: Path) -> None:
         hold(path, wait=60).close()
 
 
-def test_lock_in_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_lock_in_an_absent_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot open .*none/lock: No such file or directory; choose another --store"):
         hold(tmp_path / "none" / "lock")
 
@@ -83,7 +101,7 @@ def test_file_system_without_locks_is_an_error_that_says_so(
     def refused(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(fcntl, "flock", refused)  # the kernel's own file systems have locks: this is what others answer
+    monkeypatch.setattr(fcntl, "flock", refused)  # as file systems of networks answer
     message = rf"cannot lock .*/lock: {os.strerror(number)}; choose a --store on a file system that has locks"
     with pytest.raises(StoreError, match=message):
         hold(tmp_path / "lock", wait=60)

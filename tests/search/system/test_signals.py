@@ -1,4 +1,4 @@
-"""Signals: the first asks to stop, the second ends the process."""
+"""Signals: the first asks the search to stop, the second ends the process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from search.system.signals import Interrupted, StopFlag
+from search.system.signals import Interrupted, StopFlag, handled_signals
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_first_signal_raises_the_flag_and_says_which_it_was(number: signal.Signals, code: int) -> None:
+def test_first_signal_sets_the_flag_and_check_raises_with_its_exit_code(number: signal.Signals, code: int) -> None:
     flag = StopFlag()
     flag.polled = True
     flag.check()
@@ -27,12 +27,12 @@ def test_first_signal_raises_the_flag_and_says_which_it_was(number: signal.Signa
     assert caught.value.exit_code == code
 
 
-def test_signal_that_nobody_would_see_raises_by_itself() -> None:
+def test_signal_before_the_flag_is_polled_raises_in_the_handler() -> None:
     with handled_signals(StopFlag(), lambda: None), pytest.raises(Interrupted, match="SIGTERM"):
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_handlers_of_before_come_back() -> None:
+def test_handlers_are_restored_after_the_block() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with handled_signals(StopFlag(), lambda: None):
         assert signal.getsignal(signal.SIGTERM) not in before
@@ -43,7 +43,7 @@ def test_handlers_of_before_come_back() -> None:
 def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Signals) -> None:
     script = textwrap.dedent(f"""
         import signal
-        from search.system.signals import StopFlag, handled
+        from search.system.signals import StopFlag, handled_signals
         flag = StopFlag()
         flag.polled = True
         with handled_signals(flag, lambda: print("cleaned up", flush=True)):
@@ -58,17 +58,18 @@ def test_second_signal_cleans_up_and_ends_the_process_at_once(number: signal.Sig
 
 SEVERAL = """
 import os, signal, subprocess, sys, threading
+from search.system.signals import StopFlag, handled_signals
+from search.upload.runs_worker import RunsWorker
 from search.upload.worker_process import WorkerProcess
-from search.system.signals import StopFlag, handled
 flag = StopFlag()
 flag.polled = True
-helpers = [WorkerProcess("search.upload.model_worker"), WorkerProcess("search.upload.model_worker")]
-for helper in helpers:
-    helper.call("warm_up").result()  # its libraries take a while to take down
+workers = [WorkerProcess(RunsWorker, "store", "sqlite://") for _ in range(2)]
+for worker in workers:
+    worker.submit(RunsWorker.close).result()  # it has started
 
 def kill():
-    for helper in helpers:
-        helper.kill()
+    for worker in workers:
+        worker.kill()
 
 def signals():
     for _ in range(60):
@@ -76,26 +77,25 @@ def signals():
         threading.Event().wait(0.005)
 
 with handled_signals(flag, kill):
-    print(*[helper._process.pid for helper in helpers], flush=True)
+    print(*[worker._process.pid for worker in workers], flush=True)
     threading.Thread(target=signals).start()
     if sys.argv[1] == "loop":
         while True:
             pass
-    helpers[0]._process.wait()  # as when the search ends, and closes its helpers
+    workers[0]._process.wait()  # as when the search ends and closes its workers
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", ["loop", "closing"])
-def test_many_signals_end_the_process_and_its_helpers(place: str) -> None:
+def test_many_signals_end_the_process_and_its_workers(place: str) -> None:
     with subprocess.Popen([sys.executable, "-c", SEVERAL, place], stdout=subprocess.PIPE, text=True) as process:
         try:
-            said, _ = process.communicate(timeout=120)  # it hung for good
+            said, _ = process.communicate(timeout=120)  # a process that hangs fails the test
         finally:
             process.kill()
     assert process.returncode == 130
     for pid in map(int, said.split()):
-        for _ in range(100):  # a process is killed at once, and gone a little later
+        for _ in range(100):  # a killed process is gone a little later
             if not alive(pid):
                 break
             time.sleep(0.1)
@@ -108,4 +108,4 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return state.strip() not in ("", "Z")  # nobody may be there to bury an orphan
+    return state.strip() not in ("", "Z")  # an orphan may stay a zombie

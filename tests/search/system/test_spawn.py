@@ -1,4 +1,4 @@
-"""A system that starts no further process or thread ends a command in one line."""
+"""A system that starts no further process or thread: an error of one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_process_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     assert (done.exit_code, done.stdout) == (1, "")
     cause = "Resource temporarily unavailable"
-    assert done.stderr == f"Error: a process that is needed cannot be started: {cause}; {HINT}\n"
+    assert done.stderr == f"Error: cannot start a process: {cause}; {HINT}\n"
 
 
 def test_thread_that_cannot_be_started_is_one_line() -> None:
@@ -39,10 +39,10 @@ def test_thread_that_cannot_be_started_is_one_line() -> None:
             threading.Thread(target=print).start()
     finally:
         threading.stack_size(before)
-    assert str(error.value) == f"a thread that is needed cannot be started: can't start new thread; {HINT}"
+    assert str(error.value) == f"cannot start a thread: can't start new thread; {HINT}"
 
 
-def test_another_error_of_a_thread_is_a_bug() -> None:
+def test_other_errors_of_a_thread_pass_unchanged() -> None:
     thread = threading.Thread(target=int)
     thread.start()
     thread.join()

@@ -17,10 +17,10 @@ from search.system.terminal import ReadingProgress, TrialProgress
 
 SCRIPT = """
 import time
-from search.system.terminal import TrialProgress
+from search.system.terminal import TrialProgress, say
 progress = TrialProgress(total=3, done=[0])
 progress.known(0, 0.5)
-progress.say("Study s")
+say("Study s")
 time.sleep(0.2)  # the bar is drawn ten times a second at most
 progress.finished(1, "complete", 0.25, 0.9)
 progress.finished(2, "failed", float("inf"), 0.0)
@@ -39,7 +39,7 @@ with ReadingProgress() as progress:
 
 
 def on_a_terminal(script: str = SCRIPT) -> str:
-    """What a script shows on a terminal of 80 columns."""
+    """The output of a script on a terminal of 80 columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = {**os.environ, "TERM": "xterm"}
@@ -86,19 +86,19 @@ def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[s
     ]
 
 
-def test_equal_losses_are_best_in_the_lower_trial(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lower_trial_of_equal_losses_is_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     progress = TrialProgress(total=2, done=[])
     progress.finished(1, "complete", 0.5, 0.9)
     progress.finished(0, "complete", 0.5, 0.9)
     assert "best loss 0.5000 (trial 0)" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_search_without_a_finished_trial_has_no_best_yet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_search_without_a_complete_trial_has_no_best_yet(capsys: pytest.CaptureFixture[str]) -> None:
     TrialProgress(total=2, done=[]).finished(0, "failed", float("inf"), 0.0)
     assert "no best yet" in capsys.readouterr().err
 
 
-def test_reader_that_goes_away_does_not_end_the_search() -> None:
+def test_closed_pipe_of_stderr_does_not_end_the_search() -> None:
     reader, writer = os.pipe()
     script = SCRIPT + "open('/dev/stdout', 'w').write('to the end')"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=writer) as process:
@@ -108,7 +108,7 @@ def test_reader_that_goes_away_does_not_end_the_search() -> None:
     assert process.returncode == 0
 
 
-def test_reading_images_shows_a_bar_on_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reading_images_shows_a_bar_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
     shown = on_a_terminal(READING)
     assert re.search(r"50%\|.*\| 2/4 ", shown)
     assert shown.rsplit("\r", 1)[0].endswith(" ")
