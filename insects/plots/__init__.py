@@ -1,7 +1,7 @@
 """Figures of data, trials, studies and evaluations, as matplotlib `Figure` objects or PNG bytes."""
 
 from insects.plots.boundary import evaluation_boundary
-from insects.plots.report import confusion_figure
+from insects.plots.confusion import confusion_figure
 from insects.plots.study import boundary_atlas, optimization_history
 from insects.plots.style import figure_png
 from insects.plots.trial import TrialFigures

@@ -99,9 +99,9 @@ def mistakes_grid(
         for above, name, colour in ((1.5, classes[y_N[row]], INK), (0.5, f"→ {classes[predicted_N[row]]}", VALID)):
             text = axes.text(x, y - above * _LINE, "", fontsize=SMALL, color=colour, va="center", parse_math=False)
             fit(text, name, _TILE)
-    part = "" if len(shown) == len(wrong) else f", the {len(shown)} the model is surest of"
+    part = "" if len(shown) == len(wrong) else f"; the {len(shown)} most confident"
     count = f"{len(wrong):,} of {len(y_N):,} {images} wrong"
-    write_heading(figure, title, f"{count}: what each is → what it was taken for{part}")
+    write_heading(figure, title, f"{count}: true class → predicted class{part}")
     return figure
 
 

@@ -34,7 +34,7 @@ SMALLEST = 9
 
 # Okabe and Ito, Color Universal Design (2008), the most different ones first; grey for black, which is for marks.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#555555")
-# Twelve more, each as far as possible from all before it and from white, black and grey, by CIEDE2000: found by search.
+# Twelve more, found by a search: each is as far as possible (CIEDE2000) from all before it, white, black and grey.
 CLASS_COLOURS = (
     *OKABE_ITO,
     *("#780C00", "#9C0060", "#00FC54", "#006000", "#303078", "#9C3CFC"),
@@ -46,6 +46,10 @@ LEGEND_ROOM = 134
 """Pixels from the start of a name in the legend to the edge of the figure."""
 
 
+# Without the backend: reading it would choose one, and these figures have a canvas of their own.
+_DEFAULTS: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
+
+
 @contextmanager
 def default_settings() -> Iterator[None]:
     """Apply matplotlib's default settings inside, and restore the caller's afterwards.
@@ -54,10 +58,7 @@ def default_settings() -> Iterator[None]:
     figures of one study would differ between two users. The settings belong to the process, so figures are for one
     thread at a time, as matplotlib is.
     """
-    # Without the backend: reading it would choose one, and these figures have a canvas of their own.
-    changed: dict[Any, Any] = {
-        name: value for name, value in mpl.rcParamsDefault.items() if name != "backend" and mpl.rcParams[name] != value
-    }
+    changed = {name: value for name, value in _DEFAULTS.items() if mpl.rcParams[name] != value}
     if not changed:  # the usual case, and 0.3 ms cheaper than a context
         yield
         return

@@ -72,7 +72,7 @@ class Net(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """Room for what is computed of one batch.
+    """Buffers for the computations on one batch.
 
     Attributes:
         x: float32, the activations of all layers, and as its last element 1.0, the input of every bias.

@@ -1,7 +1,7 @@
 """Every private part of numba that this project uses: the place to look when numba is upgraded.
 
 Public are the names in `numba`, `numba.extending`, `numba.types` and `numba.typed`, and all of `llvmlite.ir` and
-`llvmlite.binding`. A test names what is here and finds private imports elsewhere.
+`llvmlite.binding`. A test lists these parts and finds private imports in other files.
 """
 
 # mypy: allow-untyped-calls

@@ -47,7 +47,7 @@ def test_many_mistakes_are_cut_and_no_mistake_gives_a_page_without_images() -> N
     figure = mistakes_grid(flat_images([7] * 40).__getitem__, np.ones(40, int), logits, ("a", "b"), "wrong")
     assert len(figure.axes[0].texts) == 2 * MOST_MISTAKES
     assert "40 of 40 images" in texts(figure)[-1]
-    assert f"the {MOST_MISTAKES} the model is surest of" in texts(figure)[-1]
+    assert f"the {MOST_MISTAKES} most confident" in texts(figure)[-1]
     none = mistakes_grid(flat_images([7]).__getitem__, np.zeros(1, int), np.array([[1.0, 0.0]]), ("a", "b"), "wrong")
     assert "none of 1 images is wrong" in texts(none)
     assert none.get_size_inches().tolist() == pytest.approx([7.24, 3])
@@ -55,7 +55,7 @@ def test_many_mistakes_are_cut_and_no_mistake_gives_a_page_without_images() -> N
 
 def test_mistakes_are_counted_under_the_name_that_the_caller_gives() -> None:
     wrong = mistakes_grid(flat_images([7, 8]).__getitem__, np.ones(2, int), np.eye(2), ("a", "b"), "x", "test images")
-    assert texts(wrong)[-1] == "1 of 2 test images wrong: what each is → what it was taken for"
+    assert texts(wrong)[-1] == "1 of 2 test images wrong: true class → predicted class"
 
 
 def test_arrays_of_different_length_are_rejected() -> None:
