@@ -1,10 +1,10 @@
-"""What images are worth to the MLP: the leak of a random split, the default size, and a real set beside scikit-learn.
+"""Accuracy on images: the leak of a random split, the default image size, and a real set compared with scikit-learn.
 
     python -m benchmarks.image_accuracy
     pip download --no-deps elpv-dataset && python -m benchmarks.image_accuracy --wheel elpv_dataset-*.whl
 
-The real set is ELPV's 2,624 photographs of solar cells, 300 x 300 and grey (Buerhop-Lutz et al., 2018), taken out of
-the wheel and written as files; classes are the kind of cell and whether it is more likely defective than not.
+The real set is ELPV: 2,624 grey photographs of solar cells, 300 x 300 pixels (Buerhop-Lutz et al., 2018), extracted
+from the wheel. The classes are the kind of cell and whether it is more likely defective than functional.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ EPOCHS = 20
 
 
 def ours(split: ImageSplits, params: TrialParams, seed: int = 0) -> tuple[float, float]:
-    """Accuracy on validation and test images of one trial of the compiled engine."""
+    """Accuracy of one trial of the compiled engine on validation and on test images."""
     task = TrialTask(0, params, Recipe(EPOCHS), seed, np.full(EPOCHS, np.inf), "compiled", "cpu")
     trial, splits = run_trial(task, split.splits), split.splits
-    test_x = (split.held_out.x - splits.mean) / splits.std
+    test_x = (split.test_table.x - splits.mean) / splits.std
     predicted = logits(trial.weights, params, splits.shape, test_x).argmax(axis=1)
-    return trial.valid_accuracy, float(np.mean(predicted == split.held_out.y))
+    return trial.valid_accuracy, float(np.mean(predicted == split.test_table.y))
 
 
 def theirs(split: ImageSplits, params: TrialParams, seed: int = 0) -> tuple[float, float]:
-    """The same of scikit-learn's network on the same pixels: its last epoch, as it keeps no best one."""
+    """Accuracy of scikit-learn's network on the same pixels, after its last epoch, as it keeps no best epoch."""
     splits = split.splits
     network = MLPClassifier(
         (params.width,) * params.depth,
@@ -60,12 +60,12 @@ def theirs(split: ImageSplits, params: TrialParams, seed: int = 0) -> tuple[floa
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(splits.train_x, splits.train_y)
-    test_x = (split.held_out.x - splits.mean) / splits.std
-    return network.score(splits.valid_x, splits.valid_y), network.score(test_x, split.held_out.y)
+    test_x = (split.test_table.x - splits.mean) / splits.std
+    return network.score(splits.valid_x, splits.valid_y), network.score(test_x, split.test_table.y)
 
 
 def leak(folder: Path, sets: int) -> None:
-    """Test accuracy on drawn insects by size, with images split at random and with specimens kept whole."""
+    """Test accuracy on drawn insects by image size, with a random split and with specimens kept whole."""
     demos = [make_demo(folder / str(seed), seed) for seed in range(sets)]
     print(f"test accuracy on {sets} drawn sets, chance 0.25\n size  random  specimens whole")
     for size in (16, 24, 32, 48, 64):
@@ -84,7 +84,7 @@ def leak(folder: Path, sets: int) -> None:
 
 
 def write_cells(wheel: Path, folder: Path) -> Annotations:
-    """ELPV's images and an annotations CSV of them."""
+    """Extract ELPV's images and write an annotations CSV."""
     images = folder / "cells"
     images.mkdir()
     rows = []
@@ -100,11 +100,11 @@ def write_cells(wheel: Path, folder: Path) -> Annotations:
 
 
 def real(wheel: Path, folder: Path, seeds: int) -> None:
-    """Accuracy on the solar cells, ours and scikit-learn's."""
+    """Accuracy on the solar cells of both networks."""
     split = split_images(load_images(write_cells(wheel, folder), FeatureRecipe(), folder / "cache"))
     counts = len(split.train), len(split.valid), len(split.test)
-    common = np.bincount(split.held_out.y).max() / counts[2]
-    print(f"solar cells: {counts} images in training, validation and test; commonest class {common:.3f}")
+    common = np.bincount(split.test_table.y).max() / counts[2]
+    print(f"solar cells: {counts} images in training, validation and test; most frequent class {common:.3f}")
     print("depth width      lr   engine        validation  test   seconds")
     for params in PARAMS:
         for name, run in (("insects", ours), ("scikit-learn", theirs)):

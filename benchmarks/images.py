@@ -1,9 +1,9 @@
-"""Images read a second, beside a bare decode_image loop and a DataLoader; and the second start, from the cache.
+"""Images loaded per second, compared with a bare decode_image loop and a DataLoader; and a second run from the cache.
 
     python -m benchmarks.images --count 240 --repeats 3
 
-The pictures are drawn insects at 1200 x 900 pixels, JPEG. All three are timed in turn in one process; ours hashes the
-files, crops, resizes and writes the cache, the DataLoader resizes and crops, the bare loop only decodes.
+The images are drawn insects, JPEG of 1200 x 900 pixels. All ways are timed in turn in one process. `load_images` hashes
+the files, decodes, crops, resizes and writes the cache; the DataLoader decodes, resizes and crops; the loop decodes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RECIPE = FeatureRecipe()
 
 
 class Pictures(Dataset[torch.Tensor]):
-    """What is usually written: a file decoded and resized at a time."""
+    """The usual dataset: decodes and resizes one file at a time."""
 
     def __init__(self, files: list[str]) -> None:
         self.files = files
@@ -41,8 +41,8 @@ class Pictures(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         image = decode_image(self.files[index], mode=ImageReadMode.RGB)
-        small = transforms.resize(image, [RECIPE.size], antialias=True)
-        square: torch.Tensor = transforms.center_crop(small, [RECIPE.size])
+        small = transforms.resize(image, [RECIPE.image_size], antialias=True)
+        square: torch.Tensor = transforms.center_crop(small, [RECIPE.image_size])
         return square
 
 
@@ -73,7 +73,7 @@ def data_loader(files: list[str]) -> None:
 
 
 def measure(annotations: Annotations, cache: Path, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each way to read, in turns."""
+    """Seconds of each way, measured in turn."""
     files = [str(annotations.folder / name) for name in annotations.files]
     taken: dict[str, list[float]] = {"decode_image loop": [], "DataLoader, 2 workers": [], "insects": [], "cached": []}
     for _ in range(repeats):
@@ -86,7 +86,7 @@ def measure(annotations: Annotations, cache: Path, repeats: int) -> dict[str, li
 
 
 def _refuse(done: int, count: int) -> None:
-    raise AssertionError("the second start read a pixel")
+    raise AssertionError("an image in the cache was decoded")
 
 
 def main() -> None:
@@ -97,11 +97,11 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         annotations = make_pictures(Path(folder), arguments.count)
         taken = measure(annotations, Path(folder) / "cache", arguments.repeats)
-    print(f"{platform.machine()}, {torch.get_num_threads()} cores, {len(annotations.files)} pictures of 1200 x 900")
+    print(f"{platform.machine()}, {torch.get_num_threads()} cores, {len(annotations.files)} images of 1200 x 900")
     ours = median(taken["insects"])
     for name, times in taken.items():
         rate = len(annotations.files) / median(times)
-        print(f"{name:22} {rate:8.0f} images/s  {median(times) / ours:6.3f} of our time  (best {min(times):.3f} s)")
+        print(f"{name:22} {rate:8.0f} images/s  {median(times) / ours:6.3f} of ours  (best {min(times):.3f} s)")
 
 
 if __name__ == "__main__":
