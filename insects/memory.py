@@ -26,7 +26,7 @@ def training_bytes(params: TrialParams, shape: Shape, rows: int, engine: Engine)
         engine: The engine that trains.
 
     Returns:
-        About so many bytes.
+        Bytes, approximately.
     """
     batch = min(params.batch_size, rows) if engine == "compiled" else rows
     return _FLOAT32 * (COPIES[engine] * parameter_count(params, shape) + batch * shape.features)

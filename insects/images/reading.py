@@ -80,7 +80,7 @@ def decode(data: bytes, size: int) -> Pixels:
         Unreadable: There is not enough memory.
     """
     if not data:
-        raise ValueError("is empty; copy it anew, or leave it out")
+        raise ValueError("is empty; copy it again, or leave it out")
     try:
         with open_image(data) as image:
             if image.width * image.height <= LARGEST:
@@ -97,7 +97,7 @@ def decode(data: bytes, size: int) -> Pixels:
         raise Unreadable(NO_MEMORY) from None
     except Exception as error:  # damaged content can raise anything in a decoder
         reason = str(error).partition("\n")[0][:80] or type(error).__name__
-        raise ValueError(f"is damaged: {reason}; copy it anew, or leave it out") from None
+        raise ValueError(f"is damaged: {reason}; copy it again, or leave it out") from None
     raise ValueError(f"must have at most {LARGEST:,} pixels; save it smaller, or leave it out")
 
 

@@ -189,7 +189,7 @@ def _read_plain(lines: list[str], columns: Columns, code: ClassCode) -> tuple[Fl
     import pandas as pd
 
     features = list(columns.features)
-    # As "category", pandas would read the label 007 as 7. NumPy's types: pandas looks up a name anew for each column.
+    # As "category", pandas would read the label 007 as 7. NumPy's types, as pandas parses a name for each column.
     dtypes = dict.fromkeys(features, np.dtype(np.float64)) | {columns.target: np.dtype(object)}
     try:
         frame = pd.read_csv(

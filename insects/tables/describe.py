@@ -23,7 +23,7 @@ STATISTICS = ("count", "missing", "not numeric", "mean", "std", "min", "25%", "5
 _COUNTS = 3  # the first three are whole numbers
 
 CORRELATED = 100
-"""Only the first so many features are correlated: the matrix grows with their square."""
+"""Most features to correlate, the first ones: the matrix grows with their square."""
 
 WIDTH = 80
 """Characters of a line of the text."""

@@ -1,4 +1,4 @@
-"""Memory of images."""
+"""Memory footprint of images: a set that does not fit is refused before it is read."""
 
 from __future__ import annotations
 
