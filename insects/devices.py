@@ -44,6 +44,10 @@ def choose(device: str, engine: Engine | None, step_flop: float) -> Choice:
 
     Raises:
         DeviceError: The device is not available, or the compiled engine was requested on an accelerator.
+
+    Examples:
+        >>> choose("auto", None, step_flop=1e5).engine
+        'compiled'
     """
     if device == "auto":
         return _automatic(engine, step_flop)

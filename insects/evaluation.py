@@ -144,6 +144,11 @@ def evaluate(
 
     Raises:
         ValueError: N is 0, the shapes disagree, or a label is out of range.
+
+    Examples:
+        >>> report = evaluate(np.eye(2)[[0, 1, 1]], np.array([0, 1, 0]), ("ant", "bee"))
+        >>> report.correct, report.total
+        (2, 3)
     """
     total, count = len(y_N), len(classes)
     if total == 0 or logits_NC.shape != (total, count):

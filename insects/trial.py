@@ -112,6 +112,15 @@ def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | No
 
     Raises:
         TrainingInterrupted: `interrupt` was set.
+
+    Examples:
+        >>> from insects.spiral import builtin_tables
+        >>> from insects.splits import split
+        >>> params = TrialParams(depth=1, width=16, lr=0.01, batch_size=32)
+        >>> task = TrialTask(0, params, Recipe(epochs=2), 0, np.full(2, np.inf), "compiled", "cpu")
+        >>> result = run_trial(task, split(builtin_tables()[0])[0])
+        >>> result.state, result.epochs
+        ('complete', 2)
     """
     started, clock = time.time(), time.perf_counter()
     try:

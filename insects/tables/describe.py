@@ -145,7 +145,14 @@ class Description:
 
 
 def describe(table: RawTable) -> Description:
-    """Describe a table."""
+    """Describe a table.
+
+    Examples:
+        >>> from insects.spiral import builtin_tables
+        >>> description = describe(RawTable.from_table(builtin_tables()[0]))
+        >>> description.rows, description.features
+        (1200, ('feature1', 'feature2'))
+    """
     counts_C = np.bincount(table.y[table.y >= 0], minlength=len(table.classes))
     columns, x = table.features, table.x
     missing, other = table.missing, table.other
