@@ -78,7 +78,7 @@ def test_sync_without_a_folder_for_temporary_files_says_so_and_the_next_one_comp
 def test_full_disk_of_temporary_files_does_not_end_the_search(
     small_disk: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = (*SMALL, "--store", str(store), "--json")
+    search = (*SMALL, "--trials", "2", "--store", str(store), "--json")
     done = command("insects-search", *search, TMPDIR=str(small_disk))
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
