@@ -1,4 +1,4 @@
-"""Importances are Optuna's, wherever Optuna has any."""
+"""Importances of the parameters: those of Optuna, for the parameters that are not fixed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def drawn(space: SearchSpace, count: int) -> tuple[list[TrialParams], list[float
 
 @pytest.mark.parametrize("count", [2, 11, 50, 300])
 @pytest.mark.parametrize("name", SPACES)
-def test_importances_are_those_of_optuna(name: str, count: int) -> None:
+def test_importances_equal_those_of_optuna(name: str, count: int) -> None:
     import optuna
 
     space = SPACES[name]
@@ -43,12 +43,12 @@ def test_importances_are_those_of_optuna(name: str, count: int) -> None:
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
-def test_what_decides_comes_first() -> None:
+def test_parameter_that_decides_comes_first() -> None:
     params, losses = drawn(SearchSpace(), 300)
     assert next(iter(importances(SearchSpace(), params, losses))) == "lr"
 
 
-def test_trials_that_do_not_tell_have_no_importances() -> None:
+def test_too_few_or_equal_trials_have_no_importances() -> None:
     space = SearchSpace()
     params, losses = drawn(space, 20)
     assert importances(space, [], []) == {}
