@@ -154,6 +154,7 @@ def _file_errors(uri: str) -> Iterator[None]:
 def _damaged(uri: str, error: Exception) -> StoreError:
     cause = " ".join(str(error).split())[:200]
     return StoreError(
-        f"the files of {uri} are damaged ({cause}): restore them, choose another --model, or register the best trial "
-        "again with the same insects-search command and another --model-name"
+        f"the files of {uri} are damaged ({cause}): restore them, choose another --model, or delete the version's "
+        "logged model in MLflow and run the same insects-search command with another --model-name, which registers the "
+        "best trial again"
     )

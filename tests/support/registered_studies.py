@@ -8,16 +8,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 
 from insects.params import Recipe
 from insects.training import init
+from insects.trial import TrialResult
+from search.registry import versions
 from search.registry.alias import RegisteredModel
 from search.registry.versions import register
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.tracking import search_run
-from search.tracking.client import configure_mlflow
-from search.tracking.trial_runs import TrialRunLogger
+from search.tracking.client import configure_mlflow, mlflow_errors
+from search.tracking.trial_runs import RunIds, TrialRunLogger
 from tests.support.commands import own
 from tests.support.studies import PARAMS, a_config, a_result, begun_folder, builtin_splits
 
@@ -54,6 +58,17 @@ def without_comparison_figures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(search_run, "write_comparison", partial(write, "comparison"))
     monkeypatch.setattr(search_run, "write_description", partial(write, "description"))
     return written
+
+
+def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register logged models without files: an export takes seconds."""
+
+    def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, runs: RunIds) -> str:
+        with mlflow_errors(client.tracking_uri):
+            model = client.create_logged_model(runs.experiment, name="model", source_run_id=runs.trial)
+            return str(client.finalize_logged_model(model.model_id, LoggedModelStatus.READY).model_uri)
+
+    monkeypatch.setattr(versions, "log_model", log_model)
 
 
 def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp", recompare: bool = True) -> RegisteredModel:

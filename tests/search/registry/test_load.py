@@ -1,4 +1,4 @@
-"""A model of the registry is found and loaded without a pickle, or refused in one line."""
+"""Loading a registered model: without a pickle and without code, or an error of one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from insects.errors import StoreError
 from search.registry.load import load_model
 from search.store.store import Store
-from tests.support.commands import Finished, invoke, own
+from tests.support.commands import Finished, client_of, invoke, own
 from tests.support.registered_studies import registered, study_of
 
 URI = "models:/insects-mlp@best"
@@ -30,17 +30,17 @@ MISSING = {
 
 
 @pytest.mark.parametrize(("uri", "message"), MISSING.items(), ids=list(MISSING))
-def test_model_that_is_not_there_is_one_line(uri: str, message: str, finished: Finished) -> None:
+def test_unknown_model_is_one_line(uri: str, message: str, finished: Finished) -> None:
     store = own(finished.store)
     with pytest.raises(StoreError) as caught:
-        load_model(store, store.client(), uri)
+        load_model(store, client_of(store), uri)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_setting_that_mlflow_cannot_read_is_one_line(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store.at(finished.store, "http://127.0.0.1:9")
-    client = store.client()
+    client = client_of(store)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon")
     with pytest.raises(StoreError, match="MLFLOW_HTTP_REQUEST_TIMEOUT"):
         load_model(store, client, URI)
@@ -52,7 +52,7 @@ def with_foreign_models(store: Path) -> Path:
     import mlflow
     import torch
 
-    own(store).client()
+    client_of(store)
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("foreign", (store / "artifacts").as_uri()))
     metadata = {"features": ["feature1", "feature2"], "classes": ["0", "1"]}
     with mlflow.start_run():
@@ -74,7 +74,7 @@ def with_foreign_models(store: Path) -> Path:
     return store
 
 
-def test_pickled_model_is_refused_by_mlflow_and_by_us_and_so_is_code(
+def test_pickled_model_and_model_with_code_are_refused(
     with_foreign_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
@@ -99,7 +99,7 @@ def test_model_with_a_pickle_beside_it_is_refused(store: Path) -> None:
     (model,) = (store / "artifacts" / "s" / "models").iterdir()
     (model / "artifacts" / "data" / "extra.pth").write_bytes(b"")
     with pytest.raises(StoreError, match=r"needs pickle or code to load \(its data holds extra\.pth, model\.pt2\)"):
-        load_model(own(store), own(store).client(), URI)
+        load_model(own(store), client_of(store), URI)
 
 
 def test_pickle_inside_of_a_program_is_refused_and_not_run(store: Path, tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_pickle_inside_of_a_program_is_refused_and_not_run(store: Path, tmp_path
         for name, content in records.items():
             archive.writestr(name, content)
     with pytest.raises(StoreError, match=r"[Pp]ickle"):
-        load_model(own(store), own(store).client(), URI)
+        load_model(own(store), client_of(store), URI)
     assert not (tmp_path / "run").exists()

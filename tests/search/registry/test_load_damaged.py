@@ -1,4 +1,4 @@
-"""Files of a registered model that are damaged or gone: one line, and what it advises is true."""
+"""Damaged and missing files of a registered model: one line, whose advice works."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from insects.errors import StoreError
 from search.registry.load import load_model
 from tests.search.registry.test_load import URI
-from tests.support.commands import invoke, own
+from tests.support.commands import client_of, invoke, own
 from tests.support.registered_studies import registered, study_of
 
 
@@ -22,7 +22,7 @@ def test_missing_model_files_are_one_line(store: Path) -> None:
     with pytest.raises(
         StoreError, match=rf"the files of {URI} are damaged \(No such artifact: 'MLmodel'\): restore them"
     ):
-        load_model(own(store), own(store).client(), URI)
+        load_model(own(store), client_of(store), URI)
 
 
 def edited(name: str, edit: Callable[[bytes], bytes]) -> Callable[[Path], None]:
@@ -72,27 +72,27 @@ def test_damaged_model_files_are_one_line_of_the_command(
     assert done.exit_code == 1
     assert done.stderr.startswith(f"Error: the files of {URI} are damaged (")
     assert done.stderr.count("\n") == 1
-    assert "choose another --model, or delete this version and its logged model in MLflow and run" in done.stderr
+    assert done.stderr.endswith(
+        "): restore them, choose another --model, or delete the version's logged model in MLflow and run the same "
+        "insects-search command with another --model-name, which registers the best trial again\n"
+    )
 
 
-def test_damaged_model_that_is_deleted_is_registered_again_by_sync(
-    untracked: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    invoke(monkeypatch, "search", "--sync", "--store", str(untracked))
-    (program,) = untracked.rglob("model.pt2")
+def test_damaged_model_that_is_deleted_is_registered_again_under_another_name(store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    registered(store, folder)
+    (program,) = store.rglob("model.pt2")
     program.write_bytes(b"")
-    client = own(untracked).client()
+    client = client_of(store)
     (version,) = client.search_model_versions("name = 'insects-mlp'")
-    invoke(monkeypatch, "search", "--sync", "--store", str(untracked))
-    assert program.read_bytes() == b""  # what is registered is not made again by itself
-    client.delete_model_version(version.name, str(version.version))
     client.delete_logged_model(str(version.source).rpartition("/")[2])
-    done = invoke(monkeypatch, "search", "--sync", "--store", str(untracked))
-    assert done.stdout.endswith(": all is in MLflow\n")
-    assert load_model(own(untracked), client, URI).features == ("feature1", "feature2")
+    again = registered(store, folder, "moths")
+    assert (again.version, again.uri) == ("1", "models:/moths@best")
+    assert load_model(own(store), client, again.uri).features == ("feature1", "feature2")
+    assert program.read_bytes() == b""
 
 
-def test_model_that_brings_code_is_refused_and_its_code_not_found(one_model: Path, tmp_path: Path) -> None:
+def test_model_with_code_is_refused_and_its_code_is_not_imported(one_model: Path, tmp_path: Path) -> None:
     (files,) = (one_model / "artifacts" / "s" / "models").glob("*/artifacts")
     shutil.copytree(files, tmp_path / "whole")
     try:
@@ -100,7 +100,7 @@ def test_model_that_brings_code_is_refused_and_its_code_not_found(one_model: Pat
         (files / "code").mkdir()
         (files / "code" / "comes_with_a_model.py").write_text("")
         with pytest.raises(StoreError, match=r"needs pickle or code to load \(its data holds model\.pt2\)"):
-            load_model(own(one_model), own(one_model).client(), URI)
+            load_model(own(one_model), client_of(one_model), URI)
     finally:
         shutil.rmtree(files)
         shutil.copytree(tmp_path / "whole", files)

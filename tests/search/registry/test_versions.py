@@ -1,25 +1,42 @@
-"""The registered model: versions, the alias, what other programs load."""
+"""The best trial as a version of a registered model: made once, the alias, and what other programs load."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 
 from insects import mlp
 from insects.errors import StoreError
-from search.registry import versions
-from search.system.lock import LockHeldError, hold
-from search.tracking.trial_runs import TrialRunLogger
-from search.upload import model_worker
-from tests.support.commands import Finished, digests, own
-from tests.support.registered_studies import registered, study_of
+from search.registry.versions import register
+from tests.support.commands import Finished, client_of, contents, digests, own
+from tests.support.registered_studies import logger_of, registered, study_of, without_export
 from tests.support.studies import builtin_splits
 
+pytestmark = pytest.mark.usefixtures("no_export")
+
 URI = "models:/insects-mlp@best"
+
+# The requests that change MLflow while a model is registered.
+STEPS = (
+    "finalize_logged_model",
+    "create_registered_model",
+    "create_model_version",
+    "set_registered_model_alias",
+    "set_tag",
+    "set_model_version_tag",
+)
+
+
+@pytest.fixture
+def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_export(monkeypatch)
 
 
 @pytest.fixture
@@ -36,6 +53,13 @@ def best_logits(finished: Finished) -> Any:
     return predict
 
 
+def experiment_of(store: Path) -> str:
+    """The experiment of study `s`."""
+    experiment = client_of(store).get_experiment_by_name("s")
+    assert experiment is not None
+    return str(experiment.experiment_id)
+
+
 def some_rows(count: int) -> np.ndarray:
     return np.random.default_rng(count).normal(0, 0.5, (count, 2)).astype(np.float32)
 
@@ -48,7 +72,7 @@ def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> No
     assert version["run"] == f"trial-{best['number']:04d}"
     assert version["search"] == f"search {finished.answer['study']}"
     assert float(version["tags"]["insects.valid_loss"]) == best["valid_loss"]
-    assert version["tags"]["insects.tables.labelled"] == builtin_splits()[0].digest
+    assert version["tags"]["insects.data"] == builtin_splits()[0].digest
     assert finished.answer["model"] == {
         "name": "insects-mlp",
         "version": "1",
@@ -66,7 +90,7 @@ def test_pytorch_flavor_predicts_as_the_search_does(
     import mlflow
     import torch
 
-    own(finished.store).client()
+    client_of(finished.store)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", str(pickle_allowed).lower())
     model = mlflow.pytorch.load_model(URI)
     rows = some_rows(count)
@@ -78,7 +102,7 @@ def test_pytorch_flavor_predicts_as_the_search_does(
 def test_pyfunc_flavor_predicts_as_the_search_does(count: int, finished: Finished, best_logits: Any) -> None:
     import mlflow
 
-    own(finished.store).client()
+    client_of(finished.store)
     rows = some_rows(count)
     found = mlflow.pyfunc.load_model(URI).predict(rows)
     np.testing.assert_allclose(found, best_logits(rows), rtol=1e-5, atol=1e-5)
@@ -87,7 +111,7 @@ def test_pyfunc_flavor_predicts_as_the_search_does(count: int, finished: Finishe
 def test_metadata_signature_and_example_say_what_goes_in_and_out(finished: Finished) -> None:
     import mlflow
 
-    own(finished.store).client()
+    client_of(finished.store)
     info = mlflow.models.get_model_info(URI)
     assert info.metadata is not None
     assert info.metadata["features"] == ["feature1", "feature2"]
@@ -113,23 +137,100 @@ def test_registering_again_makes_no_second_version_or_model(store: Path) -> None
     again = registered(store, folder)
     assert (first.version, again.version) == ("1", "1")
     assert (first.note, again.note) == ("version 1 is now best", "version 1 is best already")
-    assert len(list((store / "artifacts" / "s" / "models").iterdir())) == 1
+    assert len(client_of(store).search_logged_models([experiment_of(store)])) == 1
 
 
-def test_interrupted_registration_is_completed_with_the_model_that_is_there(
+@pytest.mark.parametrize("step", STEPS)
+def test_lost_answer_makes_no_second_model_or_version(step: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_of(store, "s", 0)
+    runs = logger_of(own(store), "s").run_ids(0)
+    original = getattr(MlflowClient, step)
+
+    def lost(*arguments: Any, **options: Any) -> None:
+        original(*arguments, **options)
+        raise ConnectionError("the answer was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, lost)
+        with pytest.raises(StoreError, match="the answer was lost"):
+            register(own(store), folder, 0, runs, "insects-mlp")
+    found = register(own(store), folder, 0, runs, "insects-mlp")
+    assert found is not None
+    assert (found.version, found.alias) == ("1", "best")
+    client = client_of(store)
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    (model,) = client.search_logged_models([runs.experiment])
+    assert (version.source, version.run_id, model.status) == (model.model_uri, runs.trial, LoggedModelStatus.READY)
+    assert version.tags["insects.alias_decided"] == "true"
+    assert client.get_run(runs.trial).data.tags["insects.registered_as"] == "insects-mlp"
+
+
+def test_interrupted_registration_is_completed_with_the_logged_model(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = study_of(store, "s", 0)
 
+    def cut(*_: object, **__: object) -> None:
+        raise ConnectionError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_model_version", cut)
+        with pytest.raises(StoreError, match="away"):
+            registered(store, folder)
+    assert registered(store, folder).version == "1"
+    assert len(client_of(store).search_logged_models([experiment_of(store)])) == 1
+
+
+def test_model_whose_export_was_interrupted_is_deleted_and_exported_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study_of(store, "s", 0)
+
+    def cut(*_: object, **__: object) -> None:
+        raise ConnectionError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "finalize_logged_model", cut)
+        with pytest.raises(StoreError, match="away"):
+            registered(store, folder)
+    client = client_of(store)
+    (interrupted,) = client.search_logged_models([experiment_of(store)])
+    assert interrupted.status == LoggedModelStatus.PENDING
+    assert registered(store, folder).version == "1"
+    (model,) = client.search_logged_models([experiment_of(store)])
+    assert (model.status, model.model_id != interrupted.model_id) == (LoggedModelStatus.READY, True)
+
+
+def test_alias_is_decided_once_where_a_version_is_not_compared_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(store, study_of(store, "one", 1, 0.5))
+    better = study_of(store, "two", 2, 0.25)
+
     def cut(*_: object) -> None:
         raise ConnectionError("away")
 
-    monkeypatch.setattr(versions, "_create_version", cut)
-    with pytest.raises(StoreError, match="away"):
-        registered(store, folder)
-    monkeypatch.undo()
-    assert registered(store, folder).version == "1"
-    assert len(list((store / "artifacts" / "s" / "models").iterdir())) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", cut)
+        with pytest.raises(StoreError, match="away"):
+            registered(store, better, recompare=False)
+    client = client_of(store)
+    assert "insects.alias_decided" not in client.get_model_version("insects-mlp", "2").tags
+    undecided = registered(store, better, recompare=False)  # `--sync` completes it
+    assert undecided.note == "version 2 is now best: loss 0.2500, was 0.5000"
+    client.set_registered_model_alias("insects-mlp", "best", "1")
+    decided = registered(store, better, recompare=False)
+    assert (decided.note, decided.alias) == ("version 2 was registered before", "")
+    compared = registered(store, better)  # a search compares it again
+    assert (compared.note, compared.alias) == ("version 2 is now best: loss 0.2500, was 0.5000", "best")
+
+
+def test_study_whose_result_is_gone_is_one_line(store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    runs = logger_of(own(store), "s").run_ids(0)
+    folder.file(0).unlink()
+    with pytest.raises(StoreError, match=rf"^trial 0 of study s is no longer in {folder.path}$"):
+        register(own(store), folder, 0, runs, "insects-mlp")
 
 
 def test_alias_moves_only_to_a_better_model_on_the_same_data(store: Path) -> None:
@@ -142,7 +243,7 @@ def test_alias_moves_only_to_a_better_model_on_the_same_data(store: Path) -> Non
     assert worse.uri == "models:/insects-mlp/2"
     assert worse.note == "version 1 stays best: loss 0.5000, version 2 has 0.6000"
     assert better.note == "version 4 is now best: loss 0.2500, was 0.5000"
-    assert str(own(store).client().get_model_version_by_alias("insects-mlp", "best").version) == "4"
+    assert str(client_of(store).get_model_version_by_alias("insects-mlp", "best").version) == "4"
 
 
 def test_alias_moves_to_a_worse_model_of_other_data_and_says_so(store: Path) -> None:
@@ -154,21 +255,39 @@ def test_alias_moves_to_a_worse_model_of_other_data_and_says_so(store: Path) -> 
 def test_version_of_another_study_of_that_name_is_not_taken_for_this_ones(store: Path) -> None:
     first = study_of(store, "s", 1, 0.5)
     registered(store, first)
-    own(store).client().rename_experiment(TrialRunLogger(own(store), first).experiment_id, "old")
+    client_of(store).rename_experiment(logger_of(own(store), "s").run_ids(0).experiment, "old")
     shutil.rmtree(first.path)
     second = registered(store, study_of(store, "s", 2, 0.25))
     assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")
 
 
-def test_two_studies_of_a_store_are_not_compared_with_the_best_model_at_once(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model_worker, "LOCK_SECONDS", 0.0)
-    with hold(store / "register.lock"), pytest.raises(LockHeldError, match=r"register\.lock is held by process"):
-        model_worker.register_best(str(store), own(store).tracking_uri, "s", 0, ["1", "2", "3"], "insects-mlp", True)
+def test_another_trial_of_a_study_is_another_version(store: Path) -> None:
+    folder = study_of(store, "s", 1, 0.5)
+    first = folder.load(0)
+    assert first is not None
+    registered(store, folder)
+    folder.save(replace(first, number=1, history=first.history * 0.5))
+    runs = logger_of(own(store), "s").run_ids(1)
+    second = register(own(store), folder, 1, runs, "insects-mlp")
+    assert second is not None
+    assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")
+    versions = client_of(store).search_model_versions("name = 'insects-mlp'")
+    assert {version.tags["insects.trial"]: version.run_id for version in versions}["1"] == runs.trial
 
 
 def test_models_of_another_name_have_their_own_versions_and_alias(store: Path) -> None:
     registered(store, study_of(store, "one", 1, 0.5))
     other = registered(store, study_of(store, "two", 2, 0.9), name="moths")
     assert (other.version, other.uri) == ("1", "models:/moths@best")
+
+
+def test_model_under_a_second_name_is_the_same_logged_model(store: Path) -> None:
+    folder = study_of(store, "s", 0)
+    for name in ("insects-mlp", "moths"):
+        assert registered(store, folder, name).version == "1"
+    (mlp_version,), (moths,) = (
+        client_of(store).search_model_versions(f"name = '{name}'") for name in ("insects-mlp", "moths")
+    )
+    assert mlp_version.source == moths.source
+    (run,) = contents(store, "s")["runs"]["trial-0000"]
+    assert run["tags"]["insects.registered_as"] == "insects-mlp moths"

@@ -15,7 +15,7 @@ from insects.errors import StoreError
 from search.registry.versions import register
 from search.store.study_folder import StudyFolder
 from tests.support.commands import client_of, contents, invoke, own
-from tests.support.registered_studies import logger_of, registered, study_of, without_comparison_figures
+from tests.support.registered_studies import logger_of, registered, study_of, without_comparison_figures, without_export
 
 
 @pytest.fixture
@@ -30,6 +30,11 @@ def study(store: Path) -> StudyFolder:
 @pytest.fixture
 def client(store: Path) -> MlflowClient:
     return client_of(store)
+
+
+@pytest.fixture
+def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_export(monkeypatch)
 
 
 def add_trial(study: StudyFolder, number: int) -> None:
@@ -184,6 +189,7 @@ def test_files_deleted_below_a_run_stay_deleted(
     assert written == ["comparison", "description"]
 
 
+@pytest.mark.usefixtures("no_export")
 def test_deleted_model_version_is_not_registered_again(
     store: Path, study: StudyFolder, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +239,7 @@ def test_best_trial_whose_run_was_deleted_is_not_registered(
     assert client.search_logged_models([runs.experiment]) == []
 
 
+@pytest.mark.usefixtures("no_export")
 def test_version_keeps_its_model_when_its_trial_is_deleted(
     store: Path, study: StudyFolder, client: MlflowClient
 ) -> None:
@@ -245,6 +252,7 @@ def test_version_keeps_its_model_when_its_trial_is_deleted(
     assert (version.run_id, version.source) == (before.run_id, before.source)
 
 
+@pytest.mark.usefixtures("no_export")
 def test_alias_that_was_moved_or_deleted_by_hand_stays(store: Path, client: MlflowClient) -> None:
     studies = [
         study_of(store, name, seed=0, loss=loss) for name, loss in (("one", 0.5), ("two", 0.25), ("three", 0.75))
@@ -262,6 +270,7 @@ def test_alias_that_was_moved_or_deleted_by_hand_stays(store: Path, client: Mlfl
     assert client.get_registered_model("insects-mlp").aliases == {}
 
 
+@pytest.mark.usefixtures("no_export")
 def test_best_version_whose_loss_was_edited_gives_way_and_keeps_its_tag(store: Path, client: MlflowClient) -> None:
     one, two = study_of(store, "one", 1, 0.5), study_of(store, "two", 2, 0.9)
     for entry in (one, two):
