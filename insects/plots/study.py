@@ -68,7 +68,7 @@ def boundary_atlas(
     gap, head = size // 10, size // 4
     step_x, step_y = size + gap, size + gap + head
     page = np.full((rows * step_y, columns * step_x, 3), 255, np.uint8)
-    # In inches from here on. Few maps are drawn larger, so that they fill the width that the title needs.
+    # In inches. Few maps are drawn larger, so that they fill the width that the title needs.
     named = 0.3 if plane else 0.0
     left, bottom, legend_width = 0.14 + named, 0.1 + named, 1.65 if classes else 0.0
     inch = float(np.clip((_NARROWEST - left - legend_width) / page.shape[1], 0.95 / size, 2.4 / size))
@@ -93,12 +93,16 @@ def boundary_atlas(
         _axis_name(figure, plane.ylabel, (0.2 / width, at_y), 100 * page_height, 90)
     if classes:
         class_legend(figure, classes, where=((left + page_width + 0.1) / width, 1 - (_HEAD + 0.1) / height))
-    total = total or len(maps)
-    every = f"all {shown} trials" if shown > 1 else "1 trial"
-    of_all = every if shown == total else f"the best {shown} of {total:,} trials"
     off = "; models on this plane, rows lie off it" if isinstance(plane, Projection) else ""
-    write_heading(figure, f"decision boundaries of {of_all}", f"best first, row by row{off}")
+    write_heading(figure, f"decision boundaries of {_which(shown, total or len(maps))}", f"best first, row by row{off}")
     return figure
+
+
+def _which(shown: int, total: int) -> str:
+    """The trials of an atlas: `all 12 trials`, or `the best 100 of 1,200 trials`."""
+    if shown < total:
+        return f"the best {shown} of {total:,} trials"
+    return f"all {shown} trials" if shown > 1 else "1 trial"
 
 
 def _axis_name(figure: Figure, name: str, at: tuple[float, float], room: float, rotation: float) -> None:
@@ -114,8 +118,7 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
 
     Args:
         numbers: Trial numbers.
-        values: Lowest validation loss of each trial. Failed trials and those without a finite value (diverged) are
-            drawn at the upper edge.
+        values: Lowest validation losses; failed trials and those that are not finite are drawn at the upper edge.
         states: State of each trial.
 
     Raises:

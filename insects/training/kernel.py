@@ -190,28 +190,19 @@ def train(
     valid_x: Any, valid_y: Any, valid_order: Any, prune_above: Any, history: Any, best_loss: float, best_w: Any,
     interrupt: Any,
 ) -> Any:  # fmt: skip
-    """Train `len(prune_above)` epochs unless the trial ends earlier.
+    """Train `len(prune_above)` epochs unless the trial ends earlier; changes `net`.
 
     Args:
-        net: The network, changed in place.
-        buffers: Room for one batch.
-        schedule: Adam's constants of each step.
-        batch_size: B.
-        train_x: `(N * F,)` float32, the training rows one after the other.
-        train_y: `(N,)` int32 labels.
         order: `(epochs * N,)` int32, the order of the training rows in each epoch.
-        valid_x: `(V * F,)` float32.
-        valid_y: `(V,)` int32.
-        valid_order: `(V,)` int32, all rows in their order.
+        valid_order: `(V,)` int32, all validation rows in their order.
         prune_above: `(epochs,)` float64, thresholds of the lowest validation loss so far.
-        history: `(epochs, 4)` float64, filled with a row for each epoch done, columns `insects.training.METRICS`.
+        history: `(epochs, 4)` float64, filled with a row for each epoch done.
         best_loss: The lowest validation loss of the epochs before.
-        best_w: Filled with the weights after the best of these epochs, if it is better than `best_loss`.
+        best_w: Filled with the weights after the best of these epochs, if it is below `best_loss`.
         interrupt: `(1,)` uint8; training ends soon after it is set to 1.
 
     Returns:
-        The epochs done, the status, and the epoch (from 0) with the lowest validation loss, or -1 if none is below
-        `best_loss`.
+        The epochs done, the status, and the epoch (from 0) with the lowest loss, or -1 if none is below `best_loss`.
     """
     mode = flush_denormals()
     best, status, epoch, step = -1, RUNNING, 0, 0
