@@ -1,16 +1,27 @@
-"""`insects-describe`: to the terminal, to a folder, to MLflow."""
+"""`insects-describe`: on the terminal, in a folder and in MLflow."""
 
 from __future__ import annotations
 
+import shutil
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
 
-from search.commands import describe
-from tests.support.commands import command, invoke, own
+from search.commands.describe import EXPERIMENT, DescribeRequest, read_described
+from search.tracking.tags import TABLE_DIGEST_TAG
+from tests.support.commands import client_of, command, invoke
+from tests.support.image_search import Searched
 
 FLOWERS = "species,width,colour\nrose,1.5,red\niris,,blue\nrose,2.5,\niris,3.5,blue\n"
+
+
+def described_runs(client: MlflowClient) -> list[Run]:
+    experiment = client.get_experiment_by_name("insects-describe")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
 
 
 @pytest.fixture
@@ -39,7 +50,7 @@ def test_table_with_missing_values_and_text_is_described(monkeypatch: pytest.Mon
     result = invoke(monkeypatch, "describe", "--train", str(flowers), "--target", "species")
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    for line in ("rose 2 50.0 %", "missing values: 2 in 2 columns", "cells that are no numbers: 3 in 1 column"):
+    for line in ("rose 2 50.0 %", "missing values: 2 in 2 columns", "non-numeric cells: 3 in 1 column"):
         assert line in lines
 
 
@@ -53,16 +64,14 @@ def test_out_holds_the_text_as_printed_and_the_figures(
     assert {path.name for path in out.iterdir()} == names
 
 
-def test_logging_twice_makes_one_run_and_another_table_another(
+def test_table_that_is_logged_twice_has_one_run_and_another_table_another(
     monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
 ) -> None:
     arguments = ["describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"]
     for _ in range(2):
         assert invoke(monkeypatch, *arguments).exit_code == 0
-    client = own(store).client()
-    experiment = client.get_experiment_by_name("insects-describe")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
+    client = client_of(store)
+    (run,) = described_runs(client)
     assert run.info.status == "FINISHED"
     assert run.data.tags["insects.role"] == "table"
     assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "3"}
@@ -73,34 +82,29 @@ def test_logging_twice_makes_one_run_and_another_table_another(
 
     flowers.write_text(FLOWERS.replace("1.5", "1.6"))
     invoke(monkeypatch, *arguments)
-    assert len(client.search_runs([experiment.experiment_id])) == 2
+    assert len(described_runs(client)) == 2
 
 
-@pytest.mark.parametrize("steps", range(4))
-def test_run_of_a_description_that_was_killed_is_completed(
-    steps: int, monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
+def test_description_that_is_interrupted_at_each_step_is_completed_in_one_run(
+    monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill(*_: object, **__: object) -> None:
-        raise Killed
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
     arguments = ["describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"]
-    with monkeypatch.context() as patch:
-        name = ("log_inputs", "log_batch", "log_artifacts", "set_terminated")[steps]
-        patch.setattr(f"mlflow.MlflowClient.{name}", kill)
-        with pytest.raises(Killed):
-            invoke(monkeypatch, *arguments)
-    client = own(store).client()
-    experiment = client.get_experiment_by_name("insects-describe")
-    assert experiment is not None
-    (half,) = client.search_runs([experiment.experiment_id])
-    assert (half.info.status, bool(half.data.params)) == ("RUNNING", steps >= 2)
+    client, found = client_of(store), set()
+    for step in ("log_inputs", "log_batch", "log_artifacts", "set_terminated"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"mlflow.MlflowClient.{step}", interrupted)
+            assert invoke(monkeypatch, *arguments).exit_code == 130
+        (half,) = described_runs(client)
+        found.add((half.info.run_id, half.info.status))
+    ((run_id, status),) = found
+    assert status == "RUNNING"
     for _ in range(2):
         assert invoke(monkeypatch, *arguments).exit_code == 0
-    (run,) = client.search_runs([experiment.experiment_id])
-    assert (run.info.run_id, run.info.status) == (half.info.run_id, "FINISHED")
+    (run,) = described_runs(client)
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
     assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "3"}
     assert run.inputs is not None
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == [str(flowers)]
@@ -108,36 +112,33 @@ def test_run_of_a_description_that_was_killed_is_completed(
 
 
 def test_run_with_tags_alone_is_completed(monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path) -> None:
-    client = own(store).client()
-    experiment_id = client.create_experiment(describe.EXPERIMENT)
-    digest = describe.read(flowers, None, "species", None, store).digest
-    half = client.create_run(experiment_id, tags={describe.DIGEST_TAG["table"]: digest})
+    client = client_of(store)
+    experiment_id = client.create_experiment(EXPERIMENT)
+    digest = read_described(DescribeRequest(flowers, "species", None, None), store / "images").digest
+    half = client.create_run(experiment_id, tags={TABLE_DIGEST_TAG: digest})
     done = invoke(
         monkeypatch, "describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"
     )
     assert done.exit_code == 0, done.stderr
-    (run,) = client.search_runs([experiment_id])
+    (run,) = described_runs(client)
     assert (run.info.run_id, run.info.status, run.data.params["rows"]) == (half.info.run_id, "FINISHED", "4")
 
 
-def test_tables_that_differ_in_what_is_no_number_are_described_apart(
+def test_tables_that_differ_in_missing_and_non_numeric_cells_have_a_run_each(
     monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
 ) -> None:
     arguments = ["describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"]
     for content in (FLOWERS, FLOWERS.replace("red", "NA")):
         flowers.write_text(content)
         assert invoke(monkeypatch, *arguments).exit_code == 0
-    client = own(store).client()
-    experiment = client.get_experiment_by_name("insects-describe")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert sorted(run.data.params["missing"] for run in runs) == ["2", "3"]
+    assert sorted(run.data.params["missing"] for run in described_runs(client_of(store))) == ["2", "3"]
 
 
 def test_images_are_described_with_a_grid_of_samples_and_logged_once(
-    monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, store: Path, searched: Searched, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
+    shutil.copytree(searched.store / "images", store / "images")  # the demo set is drawn already
     arguments = ["describe", "--images", "demo", "--store", str(store), "--out", str(out), "--log"]
     for _ in range(2):
         result = invoke(monkeypatch, *arguments)
@@ -146,37 +147,10 @@ def test_images_are_described_with_a_grid_of_samples_and_logged_once(
     names = {"description.txt", "description.json", "sample_images.png"}
     assert {path.name for path in out.iterdir()} == names
     assert (out / "description.txt").read_text() == result.stdout
-    client = own(store).client()
-    experiment = client.get_experiment_by_name("insects-describe")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
+    client = client_of(store)
+    (run,) = described_runs(client)
     assert run.data.params == {"images": "288", "classes": "4", "groups": "48", "bad": "0"}
     assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == names
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--features", "feature1"], "--features is about your own table: add --train."),
-        (["--target", "species"], "--target is about your own table: add --train."),
-        (["--images", "a.csv"], "add --image-dir"),
-        (["--images", "demo", "--train", "a.csv"], "leave one out"),
-        (["--group", "sample"], "--group is about images: add --images."),
-    ],
-)
-def test_options_that_do_not_go_together_are_wrong_usage(
-    arguments: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    result = invoke(monkeypatch, "describe", *arguments)
-    assert result.exit_code == 2
-    assert complaint in result.stderr
-
-
-def test_where_to_log_without_log_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for option in (["--store", str(tmp_path)], ["--tracking-uri", "sqlite:///x.db"]):
-        result = invoke(monkeypatch, "describe", *option)
-        assert result.exit_code == 2
-        assert "add --log" in result.stderr
 
 
 def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch, flowers: Path, tmp_path: Path) -> None:

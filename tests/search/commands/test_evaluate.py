@@ -1,4 +1,4 @@
-"""The final evaluation: figures that numpy confirms, beside the model in MLflow."""
+"""`insects-evaluate` on rows: figures that numpy confirms, in MLflow beside the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from insects import mlp
 from insects.splits import Table
-from tests.support.commands import Finished, command, digests, invoke, own
+from tests.support.commands import Finished, client_of, command, digests, invoke
 from tests.support.studies import builtin_splits
 
 KEYS = {
@@ -34,7 +34,7 @@ KEYS = {
 
 @pytest.fixture(scope="session")
 def evaluated(finished: Finished) -> dict[str, Any]:
-    """What the installed command answers on the held-out rows of the finished study."""
+    """The output of the installed command on the test rows of the finished study."""
     done = command("insects-evaluate", "--best", "--store", str(finished.store), "--json")
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -73,7 +73,7 @@ def test_report_equals_a_recomputation(finished: Finished, evaluated: dict[str, 
 
 
 def test_figures_and_metrics_are_beside_the_model(finished: Finished, evaluated: dict[str, Any]) -> None:
-    client = own(finished.store).client()
+    client = client_of(finished.store)
     version = client.get_model_version_by_alias("insects-mlp", "best")
     experiment = client.get_experiment_by_name(finished.answer["study"])
     assert experiment is not None
@@ -119,32 +119,29 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     assert other["test"] == str(path)
 
 
-@pytest.mark.parametrize("step", ["log_inputs", "log_batch", "log_artifacts", "set_terminated"])
-def test_interrupted_evaluation_is_completed_by_the_next(
-    step: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_evaluation_that_is_interrupted_at_each_step_is_completed_in_one_run(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = builtin_splits()[1]
-    count = 60 + len(step)
-    path = write_csv(tmp_path / "some.csv", Table(rows.features, rows.classes, rows.x[:count], rows.y[:count], ""))
+    path = write_csv(tmp_path / "some.csv", Table(rows.features, rows.classes, rows.x[:60], rows.y[:60], ""))
     evaluation = ("evaluate", "--best", "--store", str(finished.store), "--test", str(path), "--json")
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(f"mlflow.MlflowClient.{step}", interrupted)
-        assert invoke(monkeypatch, *evaluation).exit_code == 130
-    answers = [json.loads(invoke(monkeypatch, *evaluation).stdout) for _ in range(2)]
-    assert [answer["test_looks"] for answer in answers] == [1, 2]
-    client = own(finished.store).client()
+    for step in ("log_inputs", "log_batch", "log_artifacts", "set_terminated"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"mlflow.MlflowClient.{step}", interrupted)
+            assert invoke(monkeypatch, *evaluation).exit_code == 130
+    assert json.loads(invoke(monkeypatch, *evaluation).stdout)["test_looks"] == 1
+    client = client_of(finished.store)
     experiment = client.get_experiment_by_name(finished.answer["study"])
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], f"params.`rows` = '{count}'")
-    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
-    for run in runs:
-        assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
-        assert run.inputs is not None
-        assert len(run.inputs.dataset_inputs) == 1
+    (run,) = client.search_runs([experiment.experiment_id], "params.`rows` = '60'")
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
+    assert run.inputs is not None
+    assert len(run.inputs.dataset_inputs) == 1
 
 
 def test_loss_that_is_not_finite_is_null_in_json(
@@ -173,7 +170,7 @@ def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(
         assert experiment is not None
         return [(run.info.run_id, run.info.status) for run in client.search_runs([experiment.experiment_id])]
 
-    client = own(finished.store).client()
+    client = client_of(finished.store)
     before = runs()
     monkeypatch.setattr("search.commands.evaluate.Path.write_bytes", refused)
     done = invoke(monkeypatch, "evaluate", "--best", "--store", str(finished.store))
@@ -215,32 +212,6 @@ def test_nothing_registered_is_one_line(store: Path, monkeypatch: pytest.MonkeyP
         f"Error: there is no model models:/insects-mlp@best in sqlite:///{store / 'mlflow.db'}: "
         "run insects-search first, or name its --store\n"
     )
-
-
-@pytest.mark.parametrize("arguments", [(), ("--best", "--model", "models:/insects-mlp/1")])
-def test_which_model_must_be_said_once(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    done = invoke(monkeypatch, "evaluate", *arguments)
-    assert done.exit_code == 2
-    assert "Say which model: --best, or --model URI." in done.stderr
-
-
-USAGE = {
-    "--model models:/m/1 --model-name insects-mlp": "--model-name is about --best",
-    "--best --target species": "--target is about a file of your own: add --test or --images.",
-    "--best --filename photo": "--filename is about a file of your own: add --images.",
-    "--best --filename photo --image-dir d": "--filename is about a file of your own: add --images.",
-    "--best --test a.csv --images b.csv --image-dir d": "leave one out",
-    "--best --test a.csv --image-dir d": "--image-dir is about images, and --test brings rows of a table",
-    "--best --test a.csv --skip-bad-images": "--skip-bad-images is about images, and --test brings rows of a table",
-    "--best --images a.csv": "add --image-dir",
-}
-
-
-@pytest.mark.parametrize("line", USAGE)
-def test_option_that_would_be_ignored_is_wrong_usage(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = invoke(monkeypatch, "evaluate", *line.split())
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert USAGE[line] in done.stderr
 
 
 @pytest.mark.parametrize("option", [("--image-dir", "d"), ("--skip-bad-images",)])

@@ -1,4 +1,4 @@
-"""Models that take images, evaluated on image files and used."""
+"""`insects-evaluate` on images, and the registered model of a search on images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from insects.images.reading import read_pixels
-from tests.support.commands import digests, invoke, own
+from tests.support.commands import client_of, digests, invoke
 from tests.support.image_search import Searched
 
 
@@ -25,21 +25,21 @@ def evaluate(monkeypatch: pytest.MonkeyPatch, searched: Searched, *arguments: st
     return answer
 
 
-def test_evaluation_on_the_held_out_files_equals_a_recomputation_and_is_logged(
+def test_report_on_the_test_files_equals_a_recomputation_and_is_logged(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = evaluate(monkeypatch, searched)
-    record, held_out = searched.folder.images(), searched.folder.data().held_out
+    record, test = searched.folder.images(), searched.folder.data().test
     assert record is not None
     predicted = searched.logits([name for name, _ in record.test]).argmax(axis=1)
-    assert (answer["total"], answer["correct"]) == (24, int(np.sum(predicted == held_out.y)))
+    assert (answer["total"], answer["correct"]) == (24, int(np.sum(predicted == test.y)))
     assert answer["test"] == f"held-out images of {searched.demo / 'insects.csv'}"
     assert answer["test_looks"] == 1
     (folder,) = searched.artifacts("evaluation")
     assert set(digests(folder)) == {"confusion_matrix.png", "decision_boundary.png", "mistakes.png", "report.txt"}
 
 
-def test_same_images_from_a_file_of_the_users_are_the_same_look(
+def test_same_images_from_another_file_count_as_a_second_evaluation(
     searched: Searched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = evaluate(monkeypatch, searched)
@@ -62,7 +62,7 @@ def test_registered_model_takes_raw_images_of_any_size_and_batch(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    own(searched.store).client()
+    client_of(searched.store)
     uri = "models:/insects-mlp@best"
     record = searched.folder.images()
     assert record is not None
@@ -84,7 +84,7 @@ def test_registered_model_takes_raw_images_of_any_size_and_batch(
     assert module(torch.from_numpy(small[:1])).shape == (1, 4)
 
 
-def test_changed_or_missing_held_out_file_is_named(
+def test_changed_or_missing_test_file_is_named(
     searched: Searched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     record = searched.folder.images()
@@ -106,13 +106,19 @@ def test_changed_or_missing_held_out_file_is_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--test", "rows.csv"), "takes images: give them with --images and --image-dir"),
-        (("--image-dir", "nowhere"), "there is no image folder 'nowhere'; name it with --image-dir"),
+        (
+            ("--test", "rows.csv"),
+            "insects-mlp version 1 takes images: give them with --images and --image-dir",
+        ),
+        (
+            ("--image-dir", "nowhere"),
+            "there is no image folder 'nowhere'; choose another (--image-dir)",
+        ),
     ],
+    ids=["rows", "no folder"],
 )
-def test_rows_that_are_not_for_an_image_model_are_refused(
+def test_data_that_an_image_model_cannot_take_is_one_line(
     arguments: tuple[str, ...], message: str, searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = invoke(monkeypatch, "evaluate", "--best", *searched.place, *arguments)
-    assert done.exit_code == 1
-    assert message in done.stderr
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {message}\n")
