@@ -1,163 +1,246 @@
-"""Delivering to MLflow again, in part, without an answer: nothing is lost and nothing is there twice."""
+"""The uploads of one study: what is uploaded at its end, and what an error of MLflow leaves to the next search."""
 
 from __future__ import annotations
 
-import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from insects.errors import StoreError
-from insects.mlp import parameter_count
-from insects.training import METRICS
-from search.store.store import Store
-from search.system.lock import hold
-from search.tracking import run_values
-from search.tracking.trial_runs import TrialRunLogger
-from search.upload import runs_worker
-from search.upload.runs_worker import Courier
-from tests.support.commands import Finished, contents, invoke, own
-from tests.support.studies import builtin_splits
+from insects.trial import TrialResult
+from search.store.study_folder import StudyFolder, UploadRecord
+from search.study.config import study_digest
+from search.system.signals import Interrupted
+from search.tracking.database import template_path
+from search.upload import uploader
+from search.upload.model_worker import ModelWorker
+from search.upload.runs_worker import RunsWorker
+from search.upload.uploader import Uploader, upload_workers
+from search.upload.worker_process import WorkerError
+from tests.support.commands import Finished, InlineProcess, client_of, contents, invoke, own
+from tests.support.registered_studies import study_of, without_comparison_figures, without_export
+
+AWAY = "MLflow is away"
+
+
+def no_check() -> None:
+    """No signal came."""
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, method: Callable[..., Any], error: Exception) -> None:
+    """Let a method of a worker raise an error."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    failing.__name__ = method.__name__  # by which the worker's process is asked for it
+    worker = RunsWorker if method.__qualname__.startswith("RunsWorker") else ModelWorker
+    monkeypatch.setattr(worker, method.__name__, failing)
+
+
+@contextmanager
+def uploading(folder: StudyFolder, store: Path) -> Iterator[Uploader]:
+    with upload_workers(own(store)) as workers:
+        yield Uploader(workers, folder)
 
 
 @pytest.fixture
-def projection(untracked: Path, finished: Finished) -> TrialRunLogger:
-    store = own(untracked)
-    return TrialRunLogger(store, store.study(finished.answer["study"]))
+def study(store: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
+    """A study of two trials, whose workers are in this process and leave figures of the search and models out."""
+    monkeypatch.setattr(uploader, "WorkerProcess", InlineProcess)
+    monkeypatch.setattr("search.tracking.client._ATTEMPTS", 1)
+    without_comparison_figures(monkeypatch)
+    without_export(monkeypatch)
+    folder = study_of(store, "s", seed=0)
+    folder.save(replace(trial(folder, 0), number=1, history=trial(folder, 0).history * 0.5))
+    return folder
 
 
-def test_delivering_twice_makes_nothing_twice(projection: TrialRunLogger, untracked: Path, finished: Finished) -> None:
+def trial(folder: StudyFolder, number: int) -> TrialResult:
+    result = folder.load(number)
+    assert result is not None
+    return result
+
+
+class PendingProcess:
+    """Stands in for a worker process that never answers."""
+
+    def __init__(self, worker: type[Any], *arguments: str) -> None:
+        pass
+
+    def submit(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        return Future()
+
+    submit_next = submit
+
+    def kill(self) -> None:
+        pass
+
+    close = kill
+
+
+def test_empty_mlflow_is_filled_by_sync(untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     study = finished.answer["study"]
-    projection.deliver_missing()
-    projection.compare()
-    projection.finish("FINISHED")
-    once = contents(untracked, study)
-    again = TrialRunLogger(own(untracked), own(untracked).study(study))
-    again.deliver_missing()
-    again.compare()
-    again.finish("FINISHED")
-    assert contents(untracked, study) == once
-    assert again.search_run_id == projection.search_run_id
-
-
-def test_half_written_run_is_completed(projection: TrialRunLogger, untracked: Path, finished: Finished) -> None:
-    study = finished.answer["study"]
-    first, second = finished.folder.load(0), finished.folder.load(1)
-    assert first is not None
-    assert second is not None
-    bare = projection._create_run(first).run_id
-    some = projection._create_run(second).run_id
-    projection._client.log_batch(
-        some, metrics=run_values.best_metrics(second, run_values.ended(second), second.best_epoch)
-    )
-    restarted = TrialRunLogger(own(untracked), own(untracked).study(study))
-    assert (restarted.deliver(0), restarted.deliver(1)) == (bare, some)
-    runs = contents(untracked, study)["runs"]
-    for name in ("trial-0000", "trial-0001"):
-        assert runs[name] == finished.tracked["runs"][name]
-
-
-def test_deleted_mlflow_is_rebuilt_in_full_by_sync(
-    untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
-) -> None:
     done = invoke(monkeypatch, "search", "--sync", "--store", str(untracked))
-    assert (done.exit_code, done.stdout) == (0, f"Study {finished.answer['study']}: all is in MLflow\n")
-    assert contents(untracked, finished.answer["study"]) == finished.tracked
+    assert (done.exit_code, done.stdout) == (0, f"Study {study}: all is in MLflow\n")
+    assert contents(untracked, study) == finished.tracked
     again = invoke(monkeypatch, "search", "--sync", "--store", str(untracked), "--json")
     assert again.exit_code == 0
-    assert contents(untracked, finished.answer["study"]) == finished.tracked
+    assert contents(untracked, study) == finished.tracked
 
 
-def test_experiment_that_was_deleted_in_mlflow_comes_back(
-    projection: TrialRunLogger, untracked: Path, finished: Finished
+def test_finish_uploads_registers_and_records_it(study: StudyFolder, store: Path) -> None:
+    with uploading(study, store) as uploads:
+        uploads.trained(trial(study, 0))
+        assert uploads.left == 0  # the workers of this test answer at once
+        registered = uploads.finish(trial(study, 1), "insects-mlp", no_check)
+    assert registered is not None
+    assert (registered.version, registered.note) == ("1", "version 1 is now best")
+    assert uploads.upload_error == ""
+    assert min(uploads.seconds.values()) > 0
+    found = contents(store, "s")
+    assert {name: run["status"] for name, (run,) in found["runs"].items()} == dict.fromkeys(
+        ("search s", "trial-0000", "trial-0001"), "FINISHED"
+    )
+    assert [(version["run"], version["search"]) for version in found["versions"]] == [("trial-0001", "search s")]
+    digest = study_digest(study.results_without_weights())
+    assert study.upload_record() == UploadRecord(own(store).shown_uri, digest, "insects-mlp", "1")
+
+
+def test_study_without_a_best_trial_registers_nothing(study: StudyFolder, store: Path) -> None:
+    with uploading(study, store) as uploads:
+        assert uploads.finish(None, "insects-mlp", no_check) is None
+    record = study.upload_record()
+    assert record is not None
+    assert record.version is None
+    assert contents(store, "s")["versions"] == []
+
+
+def test_trials_that_cannot_be_uploaded_are_reported_once_and_uploaded_at_the_end(
+    study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    projection.deliver(0)
-    projection._client.delete_experiment(projection.experiment_id)
-    again = TrialRunLogger(own(untracked), own(untracked).study(finished.answer["study"]))
-    assert again.experiment_id == projection.experiment_id
-    assert contents(untracked, finished.answer["study"])["runs"]["trial-0000"]
+    with uploading(study, store) as uploads:
+        with monkeypatch.context() as patch:
+            fail(patch, RunsWorker.log_trial, StoreError(AWAY))
+            for number in (0, 1):
+                uploads.trained(trial(study, number))
+        assert capsys.readouterr().err == f"Trials cannot be uploaded to MLflow for now, the search goes on: {AWAY}\n"
+        assert uploads.finish(trial(study, 1), "insects-mlp", no_check) is not None
+    assert uploads.upload_error == ""
+    assert list(contents(store, "s")["runs"]) == ["search s", "trial-0000", "trial-0001"]
 
 
-@pytest.mark.parametrize("change", ["seed", "tag"])
-def test_experiment_that_is_not_this_studys_is_left_alone(
-    change: str, projection: TrialRunLogger, untracked: Path, finished: Finished
+@pytest.mark.parametrize("method", [RunsWorker.run_ids, RunsWorker.log_missing, RunsWorker.compare, RunsWorker.finish])
+def test_first_error_is_kept_and_no_upload_recorded(
+    method: Callable[..., Any], study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two stores with one server, a study of the user's own in MLflow, results that were deleted."""
-    study = own(untracked).study(finished.answer["study"])
-    projection.deliver(0)
-    before = contents(untracked, study.name)
-    if change == "seed":
-        description = json.loads((study.path / "study.json").read_text())
-        description["identity"]["seed"] = 7
-        (study.path / "study.json").write_text(json.dumps(description))
-    else:
-        projection._client.delete_experiment_tag(projection.experiment_id, "insects.identity")
-    with pytest.raises(StoreError, match=rf"experiment {study.name} at sqlite:.* or search with another --study"):
-        TrialRunLogger(own(untracked), study)
-    assert contents(untracked, study.name) == before
+    fail(monkeypatch, method, StoreError(AWAY))
+    with uploading(study, store) as uploads:
+        registered = uploads.finish(trial(study, 1), "insects-mlp", no_check)
+    assert uploads.upload_error == AWAY
+    assert (registered is None) == (method.__name__ == "run_ids")
+    assert study.upload_record() is None
 
 
-def test_lost_answer_after_a_run_was_created_makes_no_second_run(
-    projection: TrialRunLogger, untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+def test_error_of_the_registry_does_not_keep_the_trials_from_mlflow(
+    study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = projection._create_run
-
-    def lost(result: Any) -> str:
-        create(result)
-        raise ConnectionError("the answer was lost")
-
-    monkeypatch.setattr(projection, "_create_run", lost)
-    with pytest.raises(StoreError, match="does not answer as it should: the answer was lost"):
-        projection.deliver(0)
-    monkeypatch.undo()
-    projection.deliver(0)
-    assert len(contents(untracked, finished.answer["study"])["runs"]["trial-0000"]) == 1
+    fail(monkeypatch, ModelWorker.register, StoreError(AWAY))
+    with uploading(study, store) as uploads:
+        assert uploads.finish(trial(study, 1), "insects-mlp", no_check) is None
+    assert uploads.upload_error == AWAY
+    assert [run["status"] for (run,) in contents(store, "s")["runs"].values()] == ["FINISHED"] * 3
+    assert study.upload_record() is None
 
 
-def test_histories_longer_than_a_batch_are_delivered_whole(store: Path) -> None:
-    from tests.support.studies import PARAMS, a_config, a_result, begun_folder
-
-    folder = begun_folder(store, a_config(epochs=600))
-    result = a_result(0, losses=np.linspace(2, 1, 600).tolist())
-    weights = np.zeros(parameter_count(PARAMS, builtin_splits()[0].shape), np.float32)
-    folder.save(type(result)(**{**vars(result), "weights": weights}))
-    TrialRunLogger(own(store), folder).deliver(0)
-    metrics = contents(store, folder.name)["runs"]["trial-0000"][0]["metrics"]
-    for column, key in enumerate(METRICS):
-        expected = result.history[:, column].tolist()
-        assert [value for _, value, _ in sorted(metrics[key])] == [repr(value) for value in expected]
-    assert metrics["best_valid_loss"][0][:2] == (600, "1.0")
+def test_deleted_version_is_recorded_as_none(study: StudyFolder, store: Path) -> None:
+    versions = []
+    for _ in range(2):
+        with uploading(study, store) as uploads:
+            uploads.finish(trial(study, 1), "insects-mlp", no_check)
+        record = study.upload_record()
+        assert record is not None
+        versions.append(record.version)
+        if record.version is not None:
+            client_of(store).delete_model_version("insects-mlp", record.version)
+    assert versions == ["1", None]
 
 
-def test_courier_without_the_studys_lock_delivers_nothing(
-    untracked: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", [RunsWorker.log_trial, RunsWorker.log_missing])
+def test_bug_in_a_worker_is_raised(
+    method: Callable[..., Any], study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_worker, "LOCK_SECONDS", 0.0)
-    monkeypatch.setattr("search.tracking.client._ATTEMPTS", 1)
-    store = own(untracked)
-    study = finished.answer["study"]
-    late = Courier()
-    with hold(store.study(study).path / "delivery.lock"):
-        with pytest.raises(StoreError, match="is held by process"):
-            late.open(str(untracked), store.tracking_uri, study)
-        with pytest.raises(StoreError, match=r"process \d+ on .* is bringing study"):
-            late.deliver_all()
-    assert store.client().get_experiment_by_name(study) is None
-    late.deliver(0)  # the lock is free by now
-    late.close()
-    assert list(contents(untracked, study)["runs"]) == [f"search {study}", "trial-0000"]
+    with uploading(study, store) as uploads:
+        fail(monkeypatch, method, ZeroDivisionError())
+        uploads.trained(trial(study, 0))
+        with pytest.raises(WorkerError, match="ZeroDivisionError"):
+            uploads.finish(trial(study, 1), "insects-mlp", no_check)
 
 
-def test_mlflow_that_is_broken_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match=r"MLflow at sqlite:.*mlflow\.db does not answer as it should: ") as caught:
-        own(tmp_path).client().search_experiments()
-    assert "\n" not in str(caught.value)
+def test_failed_search_uploads_its_trials(study: StudyFolder, store: Path) -> None:
+    with uploading(study, store) as uploads:
+        uploads.fail(no_check)
+    assert uploads.upload_error == ""
+    found = contents(store, "s")
+    assert {name: run["status"] for name, (run,) in found["runs"].items()} == {
+        "search s": "FAILED",
+        "trial-0000": "FINISHED",
+        "trial-0001": "FINISHED",
+    }
+    assert study.upload_record() is None
 
 
-def test_database_without_its_driver_is_one_line(tmp_path: Path) -> None:
-    uri = "mysql+cymysql://127.0.0.1:1/x"
-    with pytest.raises(StoreError, match=r"does not answer as it should: No module named 'cymysql'$"):
-        Store.at(tmp_path, uri).client()
+def test_interrupted_search_uploads_its_trials(study: StudyFolder, store: Path) -> None:
+    with uploading(study, store) as uploads:
+        uploads.interrupt()
+    assert uploads.upload_error == ""
+    assert contents(store, "s")["runs"]["search s"][0]["status"] == "KILLED"
+
+
+def test_interrupt_that_takes_too_long_leaves_the_rest_to_the_next_search(
+    study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploader, "WorkerProcess", PendingProcess)
+    monkeypatch.setattr(uploader, "INTERRUPT_SECONDS", 0.01)
+    with uploading(study, store) as uploads:
+        before = uploads.left
+        uploads.trained(trial(study, 0))
+        assert uploads.left == before + 1
+        uploads.interrupt()
+    assert uploads.upload_error == "there was no time to upload all results to MLflow"
+
+
+def test_signal_ends_the_uploads_of_a_failed_search(
+    study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signalled() -> None:
+        raise Interrupted(2)
+
+    monkeypatch.setattr(uploader, "WorkerProcess", PendingProcess)
+    monkeypatch.setattr(uploader, "CHECK_SECONDS", 0.01)
+    with uploading(study, store) as uploads:
+        uploads.fail(signalled)
+        assert uploads.upload_error == "there was no time to upload all results to MLflow"
+        with pytest.raises(Interrupted):
+            uploads.finish(trial(study, 1), "insects-mlp", signalled)
+
+
+def test_only_the_first_database_of_a_machine_is_announced(
+    study: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(uploader, "WorkerProcess", PendingProcess)
+    template = template_path()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for said in ("Creating MLflow's database in the background: some seconds, once a machine\n", ""):
+        with upload_workers(own(tmp_path / "empty")) as workers:
+            for _ in range(2):  # studies, as `--sync` uploads them
+                Uploader(workers, study)
+        assert capsys.readouterr().err == said
+        template_path().parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(template, template_path())
