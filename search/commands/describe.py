@@ -172,7 +172,6 @@ class DescribedTable:
 
     @property
     def source(self) -> str:
-        """See `Described`."""
         return self.table.source
 
     @property
@@ -184,17 +183,14 @@ class DescribedTable:
 
     @property
     def counts(self) -> dict[str, int]:
-        """See `Described`."""
         table = self.table
         counts = {"rows": len(table.y), "features": len(table.features), "classes": len(table.classes)}
         return counts | {"missing": int(table.missing.sum()), "not_numeric": int(table.other.sum())}
 
     def text(self) -> str:
-        """See `Described`."""
         return describe(self.table).text()
 
     def write(self, folder: Path) -> None:
-        """See `Described`."""
         write_table(folder, self.table)
 
 
@@ -209,7 +205,6 @@ class DescribedImages:
 
     @property
     def source(self) -> str:
-        """See `Described`."""
         return self.description.source
 
     @property
@@ -223,17 +218,14 @@ class DescribedImages:
 
     @property
     def counts(self) -> dict[str, int]:
-        """See `Described`."""
         description = self.description
         counts = {"images": description.images, "classes": len(description.classes)}
         return counts | {"groups": len(description.groups), "bad": len(description.bad)}
 
     def text(self) -> str:
-        """See `Described`."""
         return self.description.text()
 
     def write(self, folder: Path) -> None:
-        """See `Described`."""
         from insects.images.samples import choose_samples, shown_pixels
         from insects.plots.images import sample_grid
 

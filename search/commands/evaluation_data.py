@@ -125,25 +125,20 @@ class EvaluationTable:
 
     @property
     def source(self) -> str:
-        """See `EvaluationData`."""
         return self.table.source
 
     @property
     def digest(self) -> str:
-        """See `EvaluationData`."""
         return table_digest(self.table)
 
     @property
     def y(self) -> Labels:
-        """See `EvaluationData`."""
         return self.table.y
 
     def logits(self, model: LoadedModel) -> Floats:
-        """See `EvaluationData`."""
         return _predict(model, self.table.x)
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
-        """See `EvaluationData`."""
         from insects.plots import evaluation_boundary
 
         figure = evaluation_boundary(
@@ -175,7 +170,6 @@ class EvaluationImages:
 
     @property
     def source(self) -> str:
-        """See `EvaluationData`."""
         return self.annotations.source + (f", bad images left out: {self.skipped}" if self.skipped else "")
 
     @property
@@ -186,16 +180,13 @@ class EvaluationImages:
 
     @property
     def y(self) -> Labels:
-        """See `EvaluationData`."""
         return self.annotations.y
 
     @property
     def groups(self) -> tuple[str, ...] | None:
-        """See `EvaluationData`."""
         return self.annotations.groups
 
     def logits(self, model: LoadedModel) -> Floats:
-        """See `EvaluationData`."""
         assert model.images is not None
         return _predict(model, self.pixels, images_at_once(model.images["size"]))
 

@@ -16,7 +16,6 @@ from types import FrameType
 
 from insects.errors import StoreError, StudyError
 from search.store.store import Store
-from search.system.spawn import spawn_errors
 from search.system.terminal import say
 from search.tracking.client import configure_mlflow, mlflow_client, mlflow_errors
 from search.tracking.mlflow_views import comparison_link
@@ -53,15 +52,14 @@ def serve_ui(store: Store, study: str | None, port: int | None, show_link: Calla
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _leave)
-    with spawn_errors():
-        process = subprocess.Popen(  # noqa: S603 - this interpreter and its MLflow
-            [sys.executable, "-m", *command, "--port", str(port), *_NO_FOLDER],
-            # In the environment: every user can read a password on the command line.
-            env={**_DEFAULTS, **os.environ, **_FORCED, "MLFLOW_BACKEND_STORE_URI": store.tracking_uri},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # so that the whole process group can be ended
-        )
+    process = subprocess.Popen(  # noqa: S603 - this interpreter and its MLflow
+        [sys.executable, "-m", *command, "--port", str(port), *_NO_FOLDER],
+        # In the environment: every user can read a password on the command line.
+        env={**_DEFAULTS, **os.environ, **_FORCED, "MLFLOW_BACKEND_STORE_URI": store.tracking_uri},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # so that the whole process group can be ended
+    )
     try:
         experiment = _experiment(store, study)  # while the pages start
         _wait_until_it_answers(process, address)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,8 @@ class Store:
         """
         path = resolved(path)
         exists(path)
-        _check_path(str(path))
+        if set("%?") & set(str(path)):  # MLflow and SQLAlchemy decode escapes once too often
+            raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
         if is_in_memory(uri):  # each process of a search would have a database of its own
             raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
@@ -100,16 +100,3 @@ class Store:
 def image_cache(path: Path) -> Path:
     """Return the folder of pixels and features read from image files, in the folder of a store."""
     return path / "images"
-
-
-def _check_path(path: str) -> None:
-    """Raise StoreError if MLflow would take the path for another one."""
-    if set("%?") & set(path):  # MLflow and SQLAlchemy decode escapes once too often
-        raise StoreError(f"the path of a store must hold neither % nor ?, found {path}: choose another --store")
-    encoding = sys.getfilesystemencoding().lower()
-    is_utf8 = path == path.encode(errors="replace").decode()  # bytes that are not UTF-8 are surrogates in `path`
-    if not path.isascii() and (encoding != "utf-8" or not is_utf8):  # MLflow decodes the bytes of a URI as UTF-8
-        raise StoreError(
-            f"the path of a store must be ASCII, or UTF-8 in a UTF-8 locale, found {path} in {encoding}: "
-            "set LC_ALL=C.UTF-8, or choose another --store"
-        )

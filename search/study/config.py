@@ -7,7 +7,6 @@ import json
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import ParamsError, Recipe, TrialParams
 from insects.splits import Splits, Table, table_digest
-from insects.text import listed, shown
+from insects.text import listed
 from insects.training.host import host
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
@@ -31,7 +30,6 @@ RESULTS_VERSION = 1
 
 _LIBRARIES: tuple[str, ...] = ("numpy", "numba", "optuna", "scipy", "torch")
 _VERSIONS = ("libraries", "results_version")  # the parts of a fingerprint that an upgrade changes
-_MOST_BYTES = 1 << 26  # of a file of configurations: a device such as /dev/zero has no end
 
 
 @dataclass(frozen=True)
@@ -148,14 +146,10 @@ def read_configs(path: Path) -> tuple[TrialParams, ...]:
     """Read configurations to train before any proposed one from a JSON file.
 
     Raises:
-        DataError: The file cannot be read, is too large or not JSON, or an entry is no configuration.
+        DataError: The file cannot be read or is not JSON, or an entry is no configuration.
     """
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise DataError(f"{path} must have at most {_MOST_BYTES:,} bytes; --configs takes a JSON file")
-        entries = json.loads(content.decode(), object_pairs_hook=partial(_object, path))
+        entries = json.loads(path.read_bytes().decode())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; --configs takes a JSON file") from error
     except (ValueError, RecursionError) as error:
@@ -163,13 +157,6 @@ def read_configs(path: Path) -> tuple[TrialParams, ...]:
     if not isinstance(entries, list):
         raise DataError(f'{path} must hold a list like [{{"depth": 2, "width": 64, "lr": 0.001, "batch_size": 4}}]')
     return tuple(_config(path, place, entry) for place, entry in enumerate(entries, start=1))
-
-
-def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise DataError(f"{path}: a configuration must name each value once, found {shown(twice[0])} twice")
-    return dict(pairs)
 
 
 def _config(path: Path, place: int, entry: object) -> TrialParams:

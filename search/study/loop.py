@@ -24,7 +24,6 @@ from search.study.config import StudyConfig
 from search.study.journal import OptunaJournal
 from search.study.sampler import Proposer
 from search.system.signals import StopFlag
-from search.system.spawn import spawn_errors
 
 FAILURES_IN_A_ROW = 10
 
@@ -130,8 +129,7 @@ class StudyLoop:
             engine=self.config.choice.engine,
             device=self.config.choice.device,
         )
-        with spawn_errors():
-            future = self.executor.submit(run_trial, task, self.splits, self.stop.array)
+        future = self.executor.submit(run_trial, task, self.splits, self.stop.array)
         self._futures[future] = number
         self.seconds.sampling += time.perf_counter() - started
         self._collect(block=False)

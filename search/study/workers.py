@@ -11,7 +11,6 @@ from insects.errors import DeviceError, StudyError
 from insects.params import TrialParams
 from insects.splits import Splits
 from search.study.config import StudyConfig
-from search.system.spawn import spawn_errors
 from search.system.terminal import say
 
 COMPILE_SECONDS = 3.0  # loading compiled code takes less
@@ -54,24 +53,18 @@ def trials_at_once(workers: int | None, config: StudyConfig, splits: Splits) -> 
 
 
 def start_compiling() -> None:
-    """Load the compiled engine in a thread, or compile it on its first use; the first trial waits for it.
-
-    Raises:
-        StoreError: The system starts no further thread.
-    """
+    """Load the compiled engine in a thread, or compile it on its first use; the first trial waits for it."""
     from insects.training import compiled
 
     engine = threading.Thread(target=compiled.warm_up, daemon=True)
-    with spawn_errors():
-        engine.start()
+    engine.start()
 
     def explain() -> None:
         engine.join(COMPILE_SECONDS)
         if engine.is_alive():
             say("Compiling the training engine for this processor: some seconds, once a machine")
 
-    with spawn_errors():
-        threading.Thread(target=explain, daemon=True).start()
+    threading.Thread(target=explain, daemon=True).start()
 
 
 def check_compiler() -> None:

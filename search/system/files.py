@@ -17,15 +17,8 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def resolved(path: Path) -> Path:
-    """Return the absolute path, with links followed as far as they lead.
-
-    Raises:
-        StoreError: The working directory, which a relative path starts from, was deleted.
-    """
-    try:
-        return Path(os.path.realpath(path))  # `Path.resolve` raises at circular links
-    except FileNotFoundError as error:
-        raise StoreError(f"cannot find {path}: the working directory is gone; change to one that is there") from error
+    """Return the absolute path, with links followed as far as they lead."""
+    return Path(os.path.realpath(path))  # `Path.resolve` raises at circular links
 
 
 def exists(path: Path, option: str = "--store") -> bool:

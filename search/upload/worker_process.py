@@ -25,7 +25,6 @@ from concurrent.futures import Future, wait
 from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 
 from insects.errors import InsectsError, StoreError
-from search.system.spawn import spawn_errors
 
 NICENESS = 5  # training comes first
 
@@ -46,7 +45,7 @@ class WorkerProcess(Generic[_Worker]):
         arguments: The arguments of its constructor, ready for JSON.
 
     Raises:
-        StoreError: The process cannot be started.
+        StoreError: There is no room for temporary files.
     """
 
     def __init__(self, worker: type[_Worker], *arguments: str) -> None:
@@ -56,19 +55,12 @@ class WorkerProcess(Generic[_Worker]):
             raise StoreError(
                 f"temporary files cannot be written ({error}): make room, or set TMPDIR to a folder that has some"
             ) from error
-        try:
-            with spawn_errors():
-                self._process = self._start(worker)
-        except StoreError:
-            self._errors.close()
-            raise
+        self._process = self._start(worker)
         self._waiting: deque[_Call] = deque()
         self._ended = False
-        self._misread = ""
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
-        with spawn_errors():
-            self._reader.start()
+        self._reader.start()
         self._send(json.dumps(arguments))  # not on the command line: every user can read a password there
 
     def _start(self, worker: type[_Worker]) -> subprocess.Popen[str]:
@@ -140,13 +132,14 @@ class WorkerProcess(Generic[_Worker]):
     def _read(self) -> None:
         try:
             self._read_answers()
-        except Exception:  # reported to the callers, who would wait for ever
-            self._misread = traceback.format_exc()
+        except BaseException:  # a bug, which the thread prints: the callers must not wait for ever
             self._process.kill()
-        self._process.wait()
-        with self._lock:
-            self._ended = True
-            self._fail_waiting()
+            raise
+        finally:
+            self._process.wait()
+            with self._lock:
+                self._ended = True
+                self._fail_waiting()
 
     def _read_answers(self) -> None:
         stdout = self._process.stdout
@@ -172,10 +165,8 @@ class WorkerProcess(Generic[_Worker]):
     def _fail_waiting(self) -> None:
         code = self._process.poll() or 0
         for call in self._waiting:
-            if self._misread:
-                call.future.set_exception(WorkerError(self._misread))
-            elif code < 0:  # not a bug: somebody, or a system without memory, killed it
-                name = _signal_name(-code)
+            if code < 0:  # not a bug: somebody, or a system without memory, killed it
+                name = signal.Signals(-code).name
                 call.future.set_exception(InsectsError(f"a process that uploads to MLflow was ended by {name}"))
             else:
                 call.future.set_exception(WorkerError(f"the process ended: {self._last_words()}"))
@@ -212,13 +203,6 @@ def _decoded(result: Any, method: Callable[..., Any]) -> Any:
     kinds = (declared, *typing.get_args(declared))
     kind = next((kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)), None)
     return result if kind is None or result is None else kind(**result)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have no name
-        return f"signal {number}"
 
 
 def serve(worker: object, requests: TextIO, answers: TextIO) -> None:

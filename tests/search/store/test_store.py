@@ -135,16 +135,6 @@ def test_store_behind_a_dangling_link_is_at_its_target(tmp_path: Path) -> None:
     assert Store.at(tmp_path / "link").path == tmp_path / "target"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_deleted_working_directory_is_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "gone").mkdir()
-    monkeypatch.chdir(tmp_path / "gone")
-    (tmp_path / "gone").rmdir()
-    done = invoke(monkeypatch, *COMMANDS[name])
-    assert done.stderr == "Error: cannot find mlruns: the working directory is gone; change to one that is there\n"
-    assert done.exit_code == 1
-
-
 @pytest.mark.parametrize(
     "uri",
     [

@@ -287,17 +287,6 @@ def test_result_is_not_set_aside_when_memory_is_short(folder: StudyFolder, monke
     assert folder.numbers() == [0]
 
 
-def test_result_whose_damaged_size_exceeds_the_memory_is_set_aside(folder: StudyFolder) -> None:
-    folder.save(a_result(0))
-    before, after = b"(3, 4), }", b"(3000000000, 4000000), }"
-    padded = before + b" " * (len(after) - len(before))
-    content = folder.file(0).read_bytes()
-    assert content.count(padded) == 1
-    folder.file(0).write_bytes(content.replace(padded, after))
-    assert folder.load(0) is None
-    assert folder.numbers() == []
-
-
 def test_damaged_result_that_cannot_be_set_aside_is_an_error_that_names_it(folder: StudyFolder) -> None:
     (folder.path / "0000.npz.damaged" / "in the way").mkdir(parents=True)
     folder.file(0).write_bytes(b"no archive")

@@ -207,7 +207,6 @@ BAD_CONFIGS = {
     '[{"depth": 1}]': "entry 1: needs exactly depth, width, lr and batch_size, found 'depth'",
     '[{"a\\u001b[31m\\n": 1}]': r"lr and batch_size, found 'a\x1b[31m\n'",
     "[{}]": "lr and batch_size, found nothing",
-    '[{"depth": 1, "width": 1, "lr": 1, "batch_size": 1, "lr": 2}]': "must name each value once, found 'lr' twice",
     f'[{{"depth": {10**21}, "width": 1, "lr": 1, "batch_size": 1}}]': "entry 1: depth must be at most 1000, found 1000",
     '[{"depth": 1, "width": 1000001, "lr": 1, "batch_size": 1}]': "width must be at most 1000000, found 1000001",
     '[{"depth": 0, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number of at least 1",
@@ -237,8 +236,6 @@ def test_file_of_configurations_that_cannot_be_read_is_an_error(tmp_path: Path) 
         read_configs(tmp_path / "none.json")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
         read_configs(tmp_path)
-    with pytest.raises(DataError, match=r"/dev/zero must have at most 67,108,864 bytes"):
-        read_configs(Path("/dev/zero"))
     (tmp_path / "latin.json").write_bytes(b'["\xe9"]')
     with pytest.raises(DataError, match="is not JSON"):
         read_configs(tmp_path / "latin.json")
