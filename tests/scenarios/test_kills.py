@@ -1,7 +1,9 @@
-"""A search that is killed at any instant and started again ends equal to one that never was."""
+"""A search that is killed at any instant and started again equals one that was never killed."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +12,27 @@ import pytest
 
 from tests.support import kills
 
+# Module, function, before or after its call, which call; see `tests/support/faults/sitecustomize.py`.
 INSTANTS = {
-    "import": "search.commands.search:load_data:before:1",
-    "ask": "search.study.sampler:Proposer.ask:before:6",
-    "between the params of one ask": "optuna.trial:Trial.suggest_float:before:5",
-    "stop decision": "search.study.pruner:PercentilePruner.thresholds:after:9",
-    "train": "insects.trial:run_trial:before:7",
-    "trained but not on disk": "search.store.study_folder:StudyFolder.save:before:5",
-    "result file in place": "search.store.study_folder:StudyFolder.save:after:8",
-    "before telling": "search.study.journal:OptunaJournal.tell:before:4",
-    "told": "search.study.journal:OptunaJournal.tell:after:6",
-    "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create_run:after:3",
-    "model logged": "search.registry.logged_models:TrialModels.log:after:1",
+    "data read": "search.commands.search:load_data:before:1",
+    "trial proposed": "search.study.sampler:Proposer.ask:before:6",
+    "between the parameters of a proposal": "optuna.trial:Trial.suggest_float:before:5",
+    "pruning thresholds taken": "search.study.pruner:PercentilePruner.prune_above:after:9",
+    "trial trained": "insects.trial:run_trial:before:7",
+    "result not on the disk": "search.store.study_folder:StudyFolder.save:before:5",
+    "result on the disk": "search.store.study_folder:StudyFolder.save:after:8",
+    "result not in the journal": "search.study.journal:OptunaJournal.add:before:4",
+    "result in the journal": "search.study.journal:OptunaJournal.add:after:6",
+    "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:3",
+    "model logged": "search.registry.logged_models:log_model:after:1",
     "version created": "search.registry.versions:_create_version:after:1",
-    "search's run closed": "search.tracking.trial_runs:TrialRunLogger.finish:after:1",
+    "search's run finished": "search.tracking.trial_runs:TrialRunLogger.finish:after:1",
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a search that was never killed prints, and the contents of its store."""
     store = tmp_path_factory.mktemp("undisturbed")
     answer = kills.run_to_the_end(store)
     return answer, kills.contents(store)
@@ -36,26 +40,29 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
 
 @pytest.mark.parametrize("instant", INSTANTS)
 def test_search_killed_at_a_named_instant_ends_equal(
-    instant: str, undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+    instant: str,
+    undisturbed: tuple[dict[str, Any], dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert kills.run_into_fault(tmp_path, INSTANTS[instant]), "the instant was not reached"
-    answer = kills.run_to_the_end(tmp_path)
+    answer = kills.complete(monkeypatch, tmp_path)
     assert answer["study_digest"] == undisturbed[0]["study_digest"]
     assert kills.contents(tmp_path) == undisturbed[1]
 
 
 def test_search_killed_again_and_again_ends_equal(
-    undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+    undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = np.random.default_rng(7)
-    for seconds in generator.uniform(0.5, undisturbed[0]["seconds"]["total"], 5):
+    for seconds in generator.uniform(0.5, undisturbed[0]["seconds"]["total"], 4):
         kills.kill_after(tmp_path, float(seconds), everything=bool(generator.integers(2)))
-    answer = kills.run_to_the_end(tmp_path)
+    answer = kills.complete(monkeypatch, tmp_path)
     assert answer["study_digest"] == undisturbed[0]["study_digest"]
     assert kills.contents(tmp_path) == undisturbed[1]
 
 
-def test_undisturbed_search_is_whole(undisturbed: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_undisturbed_search_is_complete_in_mlflow(undisturbed: tuple[dict[str, Any], dict[str, Any]]) -> None:
     answer, contents = undisturbed
     assert {trial["state"] for trial in answer["trials"]} == {"complete", "pruned"}
     assert [run["name"] for run in contents["mlflow"]] == [
@@ -69,7 +76,7 @@ def test_undisturbed_search_is_whole(undisturbed: tuple[dict[str, Any], dict[str
 
 
 @pytest.mark.slow
-def test_study_killed_at_random_instants_equals_one_that_never_was(tmp_path: Path) -> None:
+def test_search_killed_at_random_instants_ends_equal(tmp_path: Path) -> None:
     """`python -m benchmarks.chaos` runs this with many rounds."""
     rounds = int(os.environ.get("KILL_ROUNDS", "0"))
     if rounds == 0:
