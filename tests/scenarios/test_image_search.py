@@ -1,4 +1,4 @@
-"""Searching on image files, end to end, on the drawn set."""
+"""Searches on image files, on the demo set."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from insects.images.reading import read_pixels
 from insects.mlp import Floats
 from search.registry import export
 from search.store.study_folder import StudyFolder
-from search.study import image_data
-from search.study.data import DataRequest, ImageRequest
+from search.study import data
+from search.study.data import DataRequest, ImageRequest, load_data
 from tests.support.commands import digests, invoke
 from tests.support.image_search import TINY, Searched
 
 FIGURES = {"sample_images.png", "mistakes.png", "boundary_atlas.png", "optimization_history.png"}
 
 
-def test_specimens_stay_whole_and_the_user_is_told(searched: Searched) -> None:
+def test_specimens_stay_whole_and_the_search_says_so(searched: Searched) -> None:
     assert "48 groups stay whole: 36 in training (216 images" in searched.stderr
     record = searched.folder.images()
     assert record is not None
@@ -38,10 +38,10 @@ def test_specimens_stay_whole_and_the_user_is_told(searched: Searched) -> None:
     assert record.counts == [72, 72, 72, 72]
 
 
-def test_identity_names_the_recipe_and_its_run_carries_the_figures(searched: Searched) -> None:
-    identity = searched.folder.fingerprint
-    assert identity["data"]["images"] == {"size": 16, "backbone": None, "weights": None}
-    assert "torchvision" not in identity["libraries"]
+def test_fingerprint_holds_the_recipe_and_the_search_run_has_the_figures(searched: Searched) -> None:
+    fingerprint = searched.folder.fingerprint
+    assert fingerprint["data"]["images"] == {"size": 16, "backbone": None, "weights": None}
+    assert "torchvision" not in fingerprint["libraries"]
     (folder,) = searched.artifacts("search")
     assert FIGURES | {"test_images.csv"} <= set(digests(folder))
     assert "test_rows.npz" not in digests(folder)
@@ -60,33 +60,33 @@ def test_input_example_is_of_the_stated_size_but_never_large(searched: Searched)
     assert usual.shape == (8, 3, 16, 16)
     names = [name for name, _ in record.test[:8]]
     assert (usual == read_pixels(searched.demo / "images", names, 16)[0]).all()
-    # MLflow writes it out as text, twice: 8 images of 1024 by 1024 would be 240 MB.
+    # MLflow writes the example as text, twice: 8 images of 1024 by 1024 would be 240 MB.
     assert export._image_example(replace(record, size=1024)).shape == (8, 3, 224, 224)
 
 
 def test_kept_names_are_those_of_the_kept_rows(searched: Searched) -> None:
-    """By them the figures show the images that the model gets wrong, and the evaluation finds its files."""
-    record, data = searched.folder.images(), searched.folder.data()
+    """The figures find the images that the model gets wrong by these names, and the evaluation its files."""
+    record, kept = searched.folder.images(), searched.folder.data()
     assert record is not None
 
     def features(names: list[str]) -> Floats:
         return read_pixels(searched.demo / "images", names, 16)[0].reshape(len(names), -1).astype(np.float32)
 
-    np.testing.assert_array_equal(data.held_out.x, features([name for name, _ in record.test]))
-    standardized = (features(record.valid) - data.sample.mean) / data.sample.std
-    np.testing.assert_allclose(data.sample.valid_x, standardized, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(kept.test.x, features([name for name, _ in record.test]))
+    standardized = (features(record.valid) - kept.sample.mean) / kept.sample.std
+    np.testing.assert_allclose(kept.sample.valid_x, standardized, rtol=1e-5, atol=1e-5)
     species = {row["filename"]: row["species"] for row in searched.annotations()}
-    labels = [data.sample.classes[code] for code in data.sample.valid_y]
+    labels = [kept.sample.classes[code] for code in kept.sample.valid_y]
     assert labels == [species[name] for name in record.valid]
 
 
 def test_split_seed_draws_other_specimens(searched: Searched) -> None:
     files = (searched.demo / "insects.csv", searched.demo / "images")
-    asked = ImageRequest(*files, "sample", "filename", FeatureRecipe(16), skip_bad=False)
+    images = ImageRequest(*files, "sample", "filename", FeatureRecipe(16), skip_bad=False)
 
     def held_out(split_seed: int) -> list[tuple[str, str]]:
-        request = DataRequest(None, "species", None, None, 0.1, split_seed)
-        loaded = image_data.load_image_data(request, asked, searched.store / "images")
+        request = DataRequest(None, "species", None, None, 0.1, split_seed, images)
+        loaded = load_data(request, searched.store / "images")
         assert loaded.images is not None
         return loaded.images.test
 
@@ -109,7 +109,7 @@ def test_second_search_decodes_nothing_and_knows_the_same_study(
     assert json.loads(again.stdout)["study"] == searched.answer["study"]
 
 
-def test_own_table_without_groups_is_warned_of_and_bad_files_are_named_or_left_out(
+def test_search_on_own_images_warns_without_groups_and_names_or_skips_bad_files(
     searched: Searched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(searched.demo / "images", tmp_path / "photos"))
@@ -121,53 +121,31 @@ def test_own_table_without_groups_is_warned_of_and_bad_files_are_named_or_left_o
     mine = ("--images", str(table), "--image-dir", str(folder), *columns, *TINY, *searched.place)
     refused = invoke(monkeypatch, "search", *mine, "--model-name", "mine")
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr.startswith(f"Error: {table}, line 7: image '{rows[5]['filename']}' is no image")
+    bad = f"{table}, line 7: image '{rows[5]['filename']}' is not an image in an accepted format ("
+    assert refused.stderr.startswith(f"Error: {bad}")
+    assert refused.stderr.endswith("; save it in one, or leave it out; or leave bad images out (--skip-bad-images)\n")
     done = invoke(monkeypatch, "search", *mine, "--model-name", "mine", "--skip-bad-images", "--trials", "1")
     assert done.exit_code == 0, done.stderr
-    assert f"Bad images left out: 1; the first: {table}, line 7" in done.stderr
+    assert f"Bad images left out: 1; the first: {bad}" in done.stderr
     assert "File names look like frames of the same specimen" in done.stderr
 
 
-MISTAKES = {
-    ("--image-size", "16"): "--image-size is about images: add --images.",
-    ("--images", "x.csv"): "add --image-dir.",
-    ("--images", "demo", "--train", "x.csv"): "--train is about a table",
-    ("--images", "demo", "--features", "a,b"): "--features is about a table",
-    ("--images", "demo", "--test", "x.csv"): "--test is about a table",
-    ("--images", "demo", "--group", "sample"): "--images demo has its own folder, species and specimens",
-    (
-        "--images",
-        "demo",
-        "--target",
-        "species",
-    ): "--images demo has its own folder, species and specimens",
-}
-
-
-@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
-def test_options_that_do_not_go_together_are_refused(
-    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    done = invoke(monkeypatch, "search", *arguments, "--store", str(tmp_path))
-    assert done.exit_code == 2
-    assert MISTAKES[arguments] in done.stderr
-
-
-def test_demo_that_was_not_drawn_to_its_end_is_drawn_anew(tmp_path: Path) -> None:
-    csv_path, images = image_data._demo(tmp_path)
+def test_incomplete_demo_set_is_drawn_anew(searched: Searched, tmp_path: Path) -> None:
+    shutil.copytree(searched.demo, tmp_path / "demo")
+    csv_path, images = tmp_path / "demo" / "insects.csv", tmp_path / "demo" / "images"
     csv_path.unlink()
     next(images.iterdir()).write_bytes(b"half")
-    assert image_data._demo(tmp_path) == (csv_path, images)
-    assert read_pixels(images, sorted(path.name for path in images.iterdir()), 8)[1] == {}
+    assert data._demo(tmp_path / "demo") == (csv_path, images)
+    assert digests(tmp_path / "demo") == digests(searched.demo)
 
 
-def test_store_that_cannot_hold_the_drawn_set_is_told(tmp_path: Path) -> None:
+def test_demo_set_that_cannot_be_drawn_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot draw images into .*; choose another --store"):
-        image_data._demo(tmp_path / "file")
+        data._demo(tmp_path / "file")
 
 
-def test_search_on_a_backbone_registers_one_program_and_holds_it_to_its_weights(
+def test_search_on_a_backbone_registers_one_program_and_refuses_other_weights(
     searched: Searched, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from torchvision import models
@@ -178,26 +156,14 @@ def test_search_on_a_backbone_registers_one_program_and_holds_it_to_its_weights(
     torch.save(network.state_dict(), weights)
     files = ("--images", str(searched.demo / "insects.csv"), "--image-dir", str(searched.demo / "images"))
     backbone = ("--backbone", "resnet18", "--weights", str(weights), "--group", "sample")
-    asked = (
-        "search",
-        *files,
-        *backbone,
-        *TINY,
-        "--image-size",
-        "32",
-        "--trials",
-        "1",
-        "--study",
-        "b",
-        "--store",
-        str(store),
-    )
+    size = ("--image-size", "32", "--trials", "1")
+    asked = ("search", *files, *backbone, *TINY, *size, "--study", "b", "--store", str(store))
     done = invoke(monkeypatch, *asked, "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["upload_error"] is None
-    identity = StudyFolder(store / "trials" / "b").fingerprint
-    assert identity["data"]["images"]["weights"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert "torchvision" in identity["libraries"]
+    fingerprint = StudyFolder(store / "trials" / "b").fingerprint
+    assert fingerprint["data"]["images"]["weights"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert "torchvision" in fingerprint["libraries"]
     evaluated = invoke(monkeypatch, "evaluate", "--best", "--store", str(store), "--json")
     assert evaluated.exit_code == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["total"] == 24

@@ -1,4 +1,4 @@
-"""A small search on the drawn set, and what it has left."""
+"""A small search on the demo set, and its results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ TINY = ("--trials", "2", "--epochs", "8", "--width", "8:16", "--depth", "1", "--
 
 
 class Searched:
-    """A store with one study on the drawn set."""
+    """A store with one study on the demo set.
+
+    Args:
+        store: The store.
+        answer: The object that the search printed.
+        stderr: Its messages.
+    """
 
     def __init__(self, store: Path, answer: dict[str, Any], stderr: str) -> None:
         self.store, self.answer, self.stderr = store, answer, stderr
@@ -26,7 +32,7 @@ class Searched:
         self.place = ("--store", str(store))
 
     def artifacts(self, role: str) -> list[Path]:
-        """Folders of the files of the runs of a role."""
+        """The artifact folders of the runs of a role."""
         client = client_of(self.store)
         experiment = client.get_experiment_by_name(self.answer["study"])
         assert experiment is not None
@@ -38,7 +44,7 @@ class Searched:
             return list(csv.DictReader(file))
 
     def logits(self, files: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """Of the best trial by numpy, on files of the demo."""
+        """The best trial's logits by numpy, on files of the demo set."""
         result, sample = self.folder.load(self.answer["best"]["number"]), self.folder.data().sample
         assert result is not None
         x_NF = read_pixels(self.demo / "images", files, 16)[0].reshape(len(files), -1).astype(np.float32)

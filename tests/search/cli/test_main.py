@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from insects.trial import TrialResult
 from search.cli import options
+from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
 from tests.support.commands import SMALL, Finished, RefusingProcess, command, contents, invoke, searching
 from tests.support.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
@@ -213,16 +215,33 @@ def test_table_and_store_may_have_any_name(tmp_path: Path, monkeypatch: pytest.M
     assert {path.name for path in tmp_path.iterdir()} == {"my table #1%20?.csv", "a store #1 é"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_command_keeps_finished_trials(number: signal.Signals, code: int, store: Path) -> None:
-    arguments = [*SMALL, "--trials", "100000", "--study", "mine", "--store", str(store), "--json"]
-    with searching(*arguments) as process:
-        process.send_signal(number)
+INTERRUPTED = "Interrupted: finished trials are kept; the same command goes on from there."
+
+
+def test_ctrl_c_ends_the_installed_command_and_keeps_finished_trials(store: Path) -> None:
+    with searching(*MINE, "--trials", "100000", "--store", str(store), "--json") as process:
+        process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate()
-    assert (process.returncode, stdout) == (code, "")
-    assert stderr.endswith("Interrupted: finished trials are kept; the same command goes on from there.\n")
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.endswith(f"{INTERRUPTED}\n")
     assert (store / "trials" / "mine" / "0000.npz").exists()
     assert not list((store / "trials" / "mine").glob(".*"))
+
+
+def test_sigterm_keeps_finished_trials(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = StudyFolder.save
+
+    def save_and_terminate(folder: StudyFolder, result: TrialResult) -> None:
+        save(folder, result)
+        if result.number == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StudyFolder, "save", save_and_terminate)
+    done = invoke(monkeypatch, "search", *MINE, "--trials", "100000", "--store", str(store), "--json")
+    assert (done.exit_code, done.stdout) == (143, "")
+    assert done.stderr.splitlines()[-1] == INTERRUPTED
+    assert (store / "trials" / "mine" / "0000.npz").exists()
+    assert contents(store, "mine")["runs"]["search mine"][0]["status"] == "KILLED"
 
 
 def test_search_that_stops_at_ten_failures_uploads_their_tracebacks(
