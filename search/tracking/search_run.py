@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _DIGEST_LENGTH = 36  # MLflow's limit
 _PAGE = 1000
+_NOTE = "Best of"
 
 
 def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, experiment_id: str) -> str:
@@ -85,7 +86,8 @@ def compare_trials(
     """
     results = folder.results_without_weights()
     with mlflow_errors(client.tracking_uri):
-        compared = client.get_run(run_id).data.tags.get(COMPARED_TRIALS_TAG)
+        tags = client.get_run(run_id).data.tags
+    compared = tags.get(COMPARED_TRIALS_TAG)
     if not results or compared == study_digest(results):
         return
     started = time.perf_counter()
@@ -100,8 +102,9 @@ def compare_trials(
                 # The step grows from one best trial to the next, so that MLflow shows the latest figures.
                 values = run_values.best_metrics(best, run_values.ended(best), len(results))
                 client.log_batch(run_id, metrics=values)
-                note = f"Best of {len(results)} trials on {folder.source}: {run_values.trial_summary(best)}"
-                client.set_tag(run_id, NOTE_TAG, note)
+                if tags.get(NOTE_TAG, _NOTE).startswith(_NOTE):  # else a person has written another description
+                    note = f"{_NOTE} {len(results)} trials on {folder.source}: {run_values.trial_summary(best)}"
+                    client.set_tag(run_id, NOTE_TAG, note)
             client.log_artifacts(run_id, str(local))
             client.set_tag(run_id, COMPARED_TRIALS_TAG, study_digest(results))
     seconds["figures"] += drawn - started

@@ -114,6 +114,25 @@ def test_comparing_again_does_nothing(store: Path, study: StudyFolder, client: M
     assert contents(store, "s") == once
 
 
+def test_description_follows_the_best_trial_until_a_person_edits_it(
+    store: Path, study: StudyFolder, client: MlflowClient, drawn: list[str]
+) -> None:
+    def note() -> str:
+        return str(client.get_run(run_id).data.tags["mlflow.note.content"])
+
+    logger_of(own(store), "s").log_missing()
+    run_id = search_run_id(client)
+    compare(client, run_id, study)
+    assert note().startswith("Best of 1 trials on built-in insects_train.csv: trial 0: ")
+    add_trial(study, 1, 0.5)
+    compare(client, run_id, study)
+    assert note().startswith("Best of 2 trials on built-in insects_train.csv: trial 1: ")
+    client.set_tag(run_id, "mlflow.note.content", "the one for the paper")
+    add_trial(study, 2, 0.25)
+    compare(client, run_id, study)
+    assert note() == "the one for the paper"
+
+
 def test_study_without_a_trial_is_not_compared(store: Path, study: StudyFolder, client: MlflowClient) -> None:
     study.file(0).unlink()
     logger_of(own(store), "s").compare()
