@@ -1,9 +1,8 @@
-"""An MLflow server that is away, or whose answers are lost, never stops, fails or doubles anything."""
+"""An MLflow server that is stopped, or whose answers are lost: the search ends well, nothing is lost or doubled."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,7 @@ import pytest
 from tests.support import kills
 from tests.support.servers import LosingProxy, Server
 
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("undisturbed-server")
-    with Server(folder / "server") as server:
-        answer = kills.run_to_the_end(folder / "store", "--tracking-uri", server.uri)
-        assert answer["upload_error"] is None
-        return kills.contents(folder / "store", server.uri)
+Undisturbed = tuple[dict[str, Any], dict[str, Any]]
 
 
 @pytest.fixture
@@ -31,30 +23,22 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def sync(store: Path, uri: str) -> str:
-    """What `insects-search --sync` says."""
-    command = [str(Path(sys.executable).with_name("insects-search")), "--sync", "--store", str(store)]
-    done = subprocess.run([*command, "--tracking-uri", uri], capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_search_without_its_server_ends_well_and_sync_delivers_all(
-    undisturbed: dict[str, Any], server: Server, tmp_path: Path
+def test_search_without_its_server_ends_well_and_sync_uploads_all(
+    undisturbed: Undisturbed, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = kills.run_to_the_end(tmp_path / "store", "--tracking-uri", server.uri)
     assert len(answer["trials"]) == 12
     assert answer["model"] is None
     assert "does not answer" in answer["upload_error"]
     server.start()
-    assert sync(tmp_path / "store", server.uri) == f"Study {kills.STUDY}: all is in MLflow\n"
-    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
-    assert sync(tmp_path / "store", server.uri) == f"Study {kills.STUDY}: all is in MLflow\n"
-    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+    kills.sync(monkeypatch, tmp_path / "store", server.uri)
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed[1]
+    kills.sync(monkeypatch, tmp_path / "store", server.uri)
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed[1]
 
 
 def test_server_that_stops_during_the_search_loses_and_doubles_nothing(
-    undisturbed: dict[str, Any], server: Server, tmp_path: Path
+    undisturbed: Undisturbed, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.start()
     search = subprocess.Popen(
@@ -65,21 +49,23 @@ def test_server_that_stops_during_the_search_loses_and_doubles_nothing(
     _, errors = search.communicate(timeout=300)
     assert search.returncode == 0, errors
     server.start()
-    sync(tmp_path / "store", server.uri)
-    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+    kills.sync(monkeypatch, tmp_path / "store", server.uri)
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed[1]
 
 
-def test_lost_answers_make_nothing_twice(undisturbed: dict[str, Any], server: Server, tmp_path: Path) -> None:
+def test_lost_answers_make_nothing_twice(
+    undisturbed: Undisturbed, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.start()
     paths = (b"experiments/create", b"runs/create", b"runs/log-batch", b"logged-models ", b"model-versions/create")
     proxy = LosingProxy(server, paths)
     try:
         kills.run_to_the_end(tmp_path / "store", "--tracking-uri", proxy.uri)
-        sync(tmp_path / "store", proxy.uri)
+        kills.sync(monkeypatch, tmp_path / "store", proxy.uri)
     finally:
         proxy.close()
     assert {b"experiments/create", b"runs/create", b"runs/log-batch", b"model-versions/create"} <= set(proxy.lost)
-    assert kills.contents(tmp_path / "store", server.uri) == undisturbed
+    assert kills.contents(tmp_path / "store", server.uri) == undisturbed[1]
 
 
 def _wait_for_runs(server: Server, count: int, search: subprocess.Popen[bytes]) -> None:

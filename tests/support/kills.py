@@ -46,12 +46,18 @@ def run_to_the_end(store: Path, *more: str) -> dict[str, Any]:
     return answer
 
 
-def complete(monkeypatch: pytest.MonkeyPatch, store: Path) -> dict[str, Any]:
+def complete(monkeypatch: pytest.MonkeyPatch, store: Path, *more: str) -> dict[str, Any]:
     """Run the search to its end in this process, which costs a fifth, and return the JSON object that it prints."""
-    done = invoke(monkeypatch, "search", *SEARCH, "--store", str(store), "--json")
+    done = invoke(monkeypatch, "search", *SEARCH, "--store", str(store), "--json", *more)
     assert done.exit_code == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # MLflow prints links to a server's pages before
     return answer
+
+
+def sync(monkeypatch: pytest.MonkeyPatch, store: Path, tracking_uri: str) -> None:
+    """Upload what MLflow does not have, in this process."""
+    done = invoke(monkeypatch, "search", "--sync", "--store", str(store), "--tracking-uri", tracking_uri)
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, f"Study {STUDY}: all is in MLflow"), done.stderr
 
 
 def run_into_fault(store: Path, fault: str) -> bool:
@@ -149,7 +155,8 @@ def _registry(uri: str) -> list[Any]:
     models = client.search_registered_models()
     versions = [client.get_model_version(v.name, v.version) for v in client.search_model_versions()]
     tags = [{k: t for k, t in v.tags.items() if _is_equal_in_all_stores(k)} for v in versions]
-    return [[dict(model.aliases) for model in models], [v.version for v in versions], tags]
+    aliases = [{alias: str(version) for alias, version in model.aliases.items()} for model in models]
+    return [aliases, [str(v.version) for v in versions], tags]
 
 
 def _is_equal_in_all_stores(tag: str) -> bool:
