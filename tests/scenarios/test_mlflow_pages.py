@@ -1,4 +1,4 @@
-"""MLflow's pages on a study of 50 trials, as a person sees them: a real `mlflow ui` in a real Chromium."""
+"""MLflow's pages of a study of 50 trials, served by `insects-ui` and read in Chromium."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import kills
-from tests.support.commands import BIN, Finished, command, own
+from tests.support.commands import BIN, Finished, client_of, command
 from tests.support.servers import HOST, free_port, unavailable
 
 if TYPE_CHECKING:
@@ -31,14 +31,20 @@ PARAMETERS = ["depth", "width", "lr", "batch_size"]
 
 @dataclass(frozen=True)
 class Pages:
-    """link: what `insects-ui` printed. answer: the search's JSON object. runs: ids of the trials' runs, by number."""
+    """MLflow's pages of a study.
+
+    Attributes:
+        link: What `insects-ui` printed.
+        answer: The search's JSON object.
+        runs: The ids of the trials' runs, by number.
+    """
 
     link: str
     answer: dict[str, Any]
     runs: list[str]
 
     def at(self, path: str) -> str:
-        """The address of another page."""
+        """Return the address of another page."""
         return f"{self.link.partition('#')[0]}#{path}"
 
     @property
@@ -49,21 +55,26 @@ class Pages:
 
 @dataclass(frozen=True)
 class Process:
-    """One that runs. parent, group: ids."""
+    """A running process.
+
+    Attributes:
+        parent: The id of its parent.
+        group: The id of its process group.
+    """
 
     parent: int
     group: int
 
 
 def processes() -> list[Process]:
-    """All that run on this machine; those that have ended and are only to be waited for do not."""
+    """Return the running processes of this machine, without zombies."""
     listed = subprocess.run(["ps", "-eo", "ppid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in listed.splitlines()]
     return [Process(int(parent), int(group)) for parent, group, state in rows if not state.startswith("Z")]
 
 
 def command_lines(group: int) -> list[str]:
-    """Of the processes of a group, as every user may see them."""
+    """Return the command lines of a process group, which every user can read."""
     listed = subprocess.run(["ps", "-eo", "pgid=,args=", "-ww"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(maxsplit=1) for line in listed.splitlines()]
     return [row[1] for row in rows if row[0] == str(group)]
@@ -85,7 +96,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         link = shown.stdout.readline().strip()
         assert link, shown.communicate()[1]
         experiment = link.partition("/experiments/")[2].partition("/")[0]
-        found = own(store).client().search_runs([experiment], "tags.`insects.role` = 'trial'", max_results=1000)
+        found = client_of(store).search_runs([experiment], "tags.`insects.role` = 'trial'", max_results=1000)
         numbered = {int(run.data.tags["insects.trial"]): str(run.info.run_id) for run in found}
         yield Pages(link, json.loads(done.stdout), [numbered[number] for number in range(50)])
         shown.send_signal(signal.SIGINT)
@@ -155,7 +166,7 @@ def test_trial_shows_its_parameters_curves_and_plots(pages: Pages, browser_page:
         assert image.evaluate("image => image.naturalWidth") == 700
 
 
-def test_search_shows_its_comparison(pages: Pages, browser_page: Page) -> None:
+def test_page_of_the_search_shows_its_comparison(pages: Pages, browser_page: Page) -> None:
     browser_page.goto(pages.at(f"/experiments/{pages.experiment}/runs"))
     browser_page.get_by_role("link", name="search pages").first.click()
     browser_page.get_by_role("heading", name="search pages").wait_for()
@@ -200,7 +211,7 @@ def test_signal_ends_mlflows_processes_too(number: signal.Signals, finished: Fin
         assert probe.connect_ex((HOST, port)) == errno.ECONNREFUSED
 
 
-def test_hangup_that_is_ignored_ends_nothing(finished: Finished) -> None:
+def test_ignored_hangup_does_not_end_the_pages(finished: Finished) -> None:
     shown = subprocess.Popen(
         ["nohup", BIN / "insects-ui", "--store", str(finished.store)],
         stdout=subprocess.PIPE,
@@ -242,7 +253,7 @@ def test_taken_port_is_one_line(finished: Finished) -> None:
     assert done.stderr == f"Error: port {port} cannot be served: Address already in use; choose another --port\n"
 
 
-def test_server_is_pointed_to() -> None:
+def test_ui_of_a_server_refers_to_its_own_pages() -> None:
     done = command("insects-ui", "--tracking-uri", "http://127.0.0.1:9")
     assert done.stderr == "Error: http://127.0.0.1:9 serves its pages itself: open it in a browser\n"
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Searches whose streams are closed, whose workers are killed, or whose MLflow does not answer."""
+"""Searches whose output cannot be printed, whose workers are killed, or whose MLflow does not answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import errno
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
-from tests.support.commands import BIN, SMALL, command, contents, invoke, searching
+from tests.support.commands import SMALL, client_of, command, contents, invoke, searching
 from tests.support.studies import UNTRAINABLE, as_dict
 
 SHORT = (*SMALL, "--trials", "2", "--study", "s")
@@ -37,18 +36,6 @@ def test_search_that_stops_without_mlflow_says_that_uploads_wait(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: 10 trials in a row failed, the last (trial 9) with: ")
     assert ". Not all is in MLflow yet: MLflow at http://127.0.0.1:9 does not answer" in last
-
-
-def test_reader_that_leaves_does_not_end_the_search(tmp_path: Path, store: Path) -> None:
-    configs = tmp_path / "configs.json"
-    configs.write_text(json.dumps([as_dict(UNTRAINABLE)] * 2))  # without a model, which takes most of the time
-    line = f"{BIN / 'insects-search'} {' '.join(SHORT)} --configs {configs} --store {store} 2>&1 | head -n 1"
-    shown = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
-    assert shown.stdout.startswith("Study s: ")
-    assert shown.stdout.count("\n") == 1
-    runs = contents(store, "s")["runs"]
-    assert len(runs) == 3
-    assert runs["search s"][0]["status"] == "FINISHED"
 
 
 def test_full_disk_under_stdout_is_one_line_and_loses_no_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +79,16 @@ def test_password_in_a_tracking_uri_is_not_printed(tmp_path: Path, monkeypatch: 
     assert "S3cret" not in done.output
 
 
-def test_table_of_any_name_is_searched_in_any_locale(store: Path) -> None:
-    table = store.parent / "é.csv"
-    table.write_text("labels,ä\n" + "".join(f"{'ab'[row % 2]},{row}\n" for row in range(60)), encoding="utf-8")
-    search = ("insects-search", *SHORT, "--train", str(table), "--store", str(store), "--json")
-    done = command(*search, cwd=store.parent, **ASCII_ONLY)
+def test_table_of_any_name_is_described_and_logged_in_any_locale(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "é.csv").write_text("labels,ä\na,1\nb,2\n", encoding="utf-8")
+    where = ("--out", "out", "--log", "--store", str(store))
+    done = command("insects-describe", "--train", "é.csv", *where, cwd=tmp_path, **ASCII_ONLY)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["upload_error"] is None
+    assert "2 rows, 1 feature, 2 classes\n" in done.stdout
+    description = json.loads((tmp_path / "out" / "description.json").read_text(encoding="utf-8"))
+    assert list(description["columns"]) == ["ä"]
+    client = client_of(store)
+    experiment = client.get_experiment_by_name("insects-describe")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"

@@ -21,8 +21,8 @@ TRIALS = [str(number) for number in range(12)]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path / "server") as server:
+def server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
+    with Server(tmp_path / "server", empty_database) as server:
         yield server
 
 

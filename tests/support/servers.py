@@ -1,9 +1,10 @@
-"""A real MLflow server on loopback, and a way to lose one of its answers."""
+"""A real MLflow server on this machine, and a proxy that loses some of its answers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,31 +26,38 @@ START_SECONDS = 120
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip the test that needs what is not here; fail it where all services have to be."""
+    """Skip a test whose service is missing; with REQUIRE_SERVICES=1 fail it."""
     if os.environ.get("REQUIRE_SERVICES") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Return a port that is not in use."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 class Server:
-    """`mlflow server` on a folder; it can be stopped and started again at the same port."""
+    """`mlflow server`, which can be stopped and started again at the same port.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: Where its database and its files are.
+        empty_database: A database to begin with, since the server's own takes seconds to create.
+    """
+
+    def __init__(self, folder: Path, empty_database: Path) -> None:
+        self._folder, self._empty_database = folder, empty_database
         self.port = free_port()
         self.uri = f"http://{HOST}:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
-        self._folder.mkdir(exist_ok=True)
+        """Start the server and wait until it answers."""
+        if not self._folder.exists():
+            self._folder.mkdir()
+            shutil.copy(self._empty_database, self._folder / "server.db")
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}"]
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
@@ -79,7 +87,7 @@ class Server:
         raise AssertionError("mlflow server did not start")
 
     def stop(self) -> None:
-        """At once, as by a power cut."""
+        """End the server at once, as by a power cut."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -95,7 +103,16 @@ class Server:
 
 
 class LosingProxy:
-    """Forwards connections to a server, but loses the answer to the first request for each of `paths`."""
+    """Forwards connections to a server, but loses the answer to the first request for each path.
+
+    Args:
+        server: The server.
+        paths: Parts of the first lines of requests.
+
+    Attributes:
+        uri: The tracking URI.
+        lost: The paths whose answer was lost.
+    """
 
     def __init__(self, server: Server, paths: tuple[bytes, ...]) -> None:
         self._target = (HOST, server.port)
@@ -118,7 +135,7 @@ class LosingProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        """One request at a time on a connection: read it whole, pass it on, pass the answer back or drop it."""
+        """Forward the requests of a connection, one at a time and each as a whole, and their answers."""
         with client, socket.create_connection(self._target) as server:
             while request := _message(client):
                 path = next((p for p in self._paths if request.split(b"\r\n", 1)[0].find(p) >= 0), None)
@@ -134,7 +151,7 @@ class LosingProxy:
 
 
 def _message(connection: socket.socket) -> bytes:
-    """One HTTP message with its body."""
+    """Read one HTTP message with its body; empty at the end of the connection."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(65536)

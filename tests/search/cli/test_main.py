@@ -1,4 +1,4 @@
-"""The commands of a search: what they print, how a study goes on, how a search ends."""
+"""`insects-search`: what it prints, how a study goes on, how a search ends, mistakes in its input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from insects.trial import TrialResult
-from search.cli import options
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
 from tests.support.commands import SMALL, Finished, RefusingProcess, command, contents, invoke, searching
@@ -66,14 +65,6 @@ def test_terminal_without_a_character_shows_a_question_mark(name: str) -> None:
     shown = command(name, "--help", PYTHONIOENCODING="latin-1")  # it has no "…"
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "--features A,B,?" in shown.stdout
-
-
-def test_choices_that_the_options_spell_out_are_those_of_their_sources() -> None:
-    from insects.devices import DEVICES
-    from insects.training import ENGINES
-    from search.study.sampler import SAMPLERS
-
-    assert (options.SAMPLERS, options.ENGINES, options.DEVICES) == (SAMPLERS, ENGINES, DEVICES)
 
 
 def test_json_is_one_object_with_the_documented_keys(finished: Finished) -> None:
@@ -191,12 +182,12 @@ def test_study_that_is_being_searched_is_refused_with_the_holder_of_its_lock(
 
 
 def test_timeout_keeps_finished_trials_and_says_how_to_go_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = (*MINE, "--store", str(store), "--timeout", "1e-9")
+    arguments = (*MINE, "--trials", "2", "--store", str(store), "--timeout", "1e-9")
     done = invoke(monkeypatch, "search", *arguments)
     assert done.exit_code == 0
-    assert "Out of time after 0 of 6 trials: the same command goes on." in done.stdout
+    assert "Out of time after 0 of 2 trials: the same command goes on." in done.stdout
     assert "No trial ended with a finite loss: no model." in done.stdout
-    assert len(search_json(monkeypatch, *arguments, "--timeout", "600")["trials"]) == 6
+    assert len(search_json(monkeypatch, *arguments, "--timeout", "600")["trials"]) == 2
 
 
 def test_table_and_store_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,3 +290,92 @@ def test_study_in_another_store_has_the_same_name_and_is_not_trained_again(
     assert (tmp_path / "store", answer["study"]) == (untracked, finished.answer["study"])
     assert answer["trials"] == finished.answer["trials"]  # with the seconds that each took
     assert not [line for line in done.stderr.splitlines() if line.startswith("trial ")]
+
+
+BAD_INPUT = {
+    "file missing": ("--train none.csv", "there is no file 'none.csv'; check the path"),
+    "file is a folder": ("--train .", "'.' is a folder; give the CSV file in it"),
+    "no label column": (
+        "--train t.csv --target species",
+        "t.csv has no label column 'species', its columns are 'labels', 'a', 'b'; choose one of them (--target)",
+    ),
+    "no such feature": (
+        "--train t.csv --features a,c",
+        "t.csv has no input column 'c', its columns are 'labels', 'a', 'b'; choose one of them (--features)",
+    ),
+    "feature is text": (
+        "--train text.csv",
+        "text.csv, line 32, column 'a': a feature must be a number, found 'many'; correct it, or choose other input "
+        "columns (--features)",
+    ),
+    "one class": (
+        "--train one.csv",
+        "one.csv: a search needs at least two classes, found only 'x'; choose another label column (--target)",
+    ),
+    "too few rows": (
+        "--train few.csv",
+        "few.csv: a class needs at least 3 rows to be split into training, validation and test, class 'y' has 1; add "
+        "rows or leave the class out",
+    ),
+    "test file missing": ("--train t.csv --test none.csv", "there is no file 'none.csv'; check the path"),
+    "test file of other columns": (
+        "--train t.csv --test one_column.csv",
+        "one_column.csv has no input column 'b', its columns are 'labels', 'a'; choose one of them (--features)",
+    ),
+    "configs missing": (
+        "--configs none.json",
+        "cannot read none.json: No such file or directory; --configs takes a JSON file",
+    ),
+    "configs no list": (
+        "--configs bad.json",
+        'bad.json must hold a list like [{{"depth": 2, "width": 64, "lr": 0.001, "batch_size": 4}}]',
+    ),
+    "device cuda": (
+        "--device cuda",
+        "device cuda is not available here (found: cpu); choose one of these, or auto (--device)",
+    ),
+    "compiled on mps": (
+        "--device mps --engine compiled",
+        "the compiled engine trains on the cpu only, found device mps; choose the torch engine (--engine)",
+    ),
+    "store with an escape in its path": (
+        "--store a%20b",
+        "the path of a store must hold neither % nor ?, found {folder}/a%20b: choose another --store",
+    ),
+    "store in a file": ("--store t.csv/in", "cannot read {folder}/t.csv/in: Not a directory; choose another --store"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_INPUT)
+def test_bad_input_is_one_line_and_exit_1(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{label},{value},{value * 2}" for label in "xy" for value in range(20)]
+    Path("t.csv").write_text("\n".join(["labels,a,b", *rows]))
+    Path("text.csv").write_text("\n".join(["labels,a,b", *rows[:30], "y,many,3"]))
+    Path("one.csv").write_text("\n".join(["labels,a,b", *rows[:20]]))
+    Path("few.csv").write_text("\n".join(["labels,a,b", *rows[:21]]))
+    Path("one_column.csv").write_text("labels,a\nx,1\n")
+    Path("bad.json").write_text('{"depth": 1}')
+    line, message = BAD_INPUT[kind]
+    done = invoke(monkeypatch, "search", *SMALL, *line.split(), workers=RefusingProcess)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == f"Error: {message.format(folder=tmp_path)}\n"
+    assert not Path("mlruns").exists()
+
+
+def test_bad_input_of_the_installed_command_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    done = command("insects-search", "--train", "none.csv", cwd=tmp_path)
+    expected = (1, "", "Error: there is no file 'none.csv'; check the path\n")
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+def test_read_only_store_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("search.system.files.Path.mkdir", refused)
+    done = invoke(monkeypatch, "search", *SMALL, "--store", str(tmp_path / "store"), workers=RefusingProcess)
+    monkeypatch.undo()
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: cannot create {tmp_path / 'store' / 'trials'}")
+    assert done.stderr.endswith("Permission denied; choose another --store\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from search.store.study_folder import StudyFolder
-from tests.support.commands import Finished, RefusingProcess, invoke, own
+from tests.support.commands import BIN, Finished, RefusingProcess, invoke, own
 from tests.support.studies import optuna_trials
 
 
@@ -82,6 +83,17 @@ def test_search_with_nothing_left_knows_that_the_model_was_deleted_in_mlflow(
     done = search_again(monkeypatch, finished, uploaded)
     best = finished.answer["best"]["number"]
     assert f"The model of trial {best} was deleted in MLflow and is not registered again.\n" in done.stdout
+
+
+def test_reader_that_leaves_does_not_end_the_search(finished: Finished, uploaded: StudyFolder) -> None:
+    record = uploaded.upload_record()
+    (uploaded.path / "uploaded.json").unlink()
+    words = [str(BIN / "insects-search"), *finished.arguments, "--store", str(store_of(uploaded))]
+    line = f"{shlex.join(words)} 2>&1 | head -n 1"
+    shown = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
+    assert shown.stdout.startswith(f"Study {uploaded.name}: ")
+    assert shown.stdout.count("\n") == 1
+    assert uploaded.upload_record() == record
 
 
 def other_result(folder: StudyFolder) -> None:
