@@ -100,7 +100,7 @@ def evaluate(store: Path, tracking_uri: str | None, as_json: bool, **values: Any
 @click.command(cls=Command)
 @options.options(options.OF_DESCRIBE)
 def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None, **values: Any) -> None:
-    """Say what a table or a set of images holds before searching on it: classes, figures, what is missing.
+    """Describe a table or a set of images before a search: classes, statistics, missing values, figures.
 
     \b
     Examples:

@@ -112,7 +112,7 @@ split_seed = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="The splits follow the data and this alone, never --seed.",
+    help="Seed of the splits, which do not depend on --seed.",
 )
 model_name = click.option(
     "--model-name", type=StudyName(), default="insects-mlp", show_default=True, help="The registered model."
@@ -131,14 +131,18 @@ configs = click.option(
     "--configs", type=PATH, metavar="JSON", help="Train exactly these configurations before any sampled one."
 )
 sampler = click.option(
-    "--sampler", type=click.Choice(SAMPLERS), default="tpe", show_default=True, help="What proposes configurations."
+    "--sampler",
+    type=click.Choice(SAMPLERS),
+    default="tpe",
+    show_default=True,
+    help="Sampler that proposes configurations.",
 )
 pruner = click.option(
     "--pruner",
     type=Pruner(),
     default="none",
     show_default=True,
-    help="Stop trials that are worse than this share of the others.",
+    help="Stop trials whose loss is above this percentile of the others.",
 )
 window = click.option(
     "--window",
@@ -153,7 +157,7 @@ seed = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Everything random but the splits derives from it.",
+    help="Seed of weights, batch orders and proposals.",
 )
 study = click.option(
     "--study", type=StudyName(), help="Same name, same study.  [default: a hash of all that changes a result]"
@@ -177,9 +181,11 @@ device = click.option(
     type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
-    help="Where trials are trained; auto says which and why.",
+    help="Device to train on; auto chooses one and says why.",
 )
-engine = click.option("--engine", type=click.Choice(ENGINES), help="compiled (cpu) or torch.  [default: by device]")
+engine = click.option(
+    "--engine", type=click.Choice(ENGINES), help="Engine to train with; compiled needs the cpu.  [default: by device]"
+)
 sync = click.option("--sync", is_flag=True, help="Upload to MLflow what is not there yet; search nothing.")
 workers = click.option(
     "--workers",
@@ -191,7 +197,7 @@ timeout = click.option(
     "--timeout",
     type=FiniteRange(0, min_open=True),
     metavar="SECONDS",
-    help="Stop asking for trials after this long.",
+    help="Begin no new trial after this time.",
 )
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there."
