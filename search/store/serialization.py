@@ -143,7 +143,7 @@ def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return dict(json.loads(arrays.pop("meta").tobytes())), arrays
-    except MemoryError:
+    except MemoryError:  # the file is not to blame
         raise
     except Exception as error:  # zipfile and numpy raise a dozen types for bytes that are not an archive
         raise CorruptFileError(f"it is damaged ({' '.join(str(error).split())})") from error
