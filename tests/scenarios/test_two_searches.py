@@ -54,7 +54,7 @@ def assert_both_complete(stores: tuple[Path, Path], server: Server, expected: di
     found = kills.contents(stores[0], server.uri)
     assert found["mlflow"] == [run for run in expected["mlflow"] for _ in stores]
     assert [kills.contents(store, server.uri)["optuna"] for store in stores] == [expected["optuna"]] * 2
-    client = MlflowClient(server.uri)
+    client = MlflowClient(server.uri, registry_uri=server.uri)
     assert trials_by_store(client) == {f"{socket.gethostname()}:{store}": TRIALS for store in stores}
     aliases, versions, tags = found["registry"]
     assert sorted(versions) == ["1", "2"]
