@@ -1,6 +1,7 @@
 """A checked table and its split into training, validation and test rows.
 
-Shapes: N rows (V in validation), F features, C classes.
+Shapes: N rows (V in validation), K coded columns, F network inputs, C classes. A table of numbers has one input for
+each column.
 """
 
 from __future__ import annotations
@@ -8,21 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.encoder import Encoder, standard_encoder
 from insects.errors import DataError
 from insects.mlp import Floats, Shape
-from insects.text import listed, shown
+from insects.text import counted, listed, shown
 
 Labels = NDArray[np.int32]
 Hashes = NDArray[np.uint64]
-
-_NUMBERS_AT_ONCE = 1 << 20
-"""Numbers converted to float64 at a time: 8 MB."""
 
 _VALIDATION = np.uint64(0x76616C6964)  # "valid" in ASCII: makes the validation draw independent of the test draw
 
@@ -32,9 +32,9 @@ class Table:
     """Labelled rows that passed every check.
 
     Attributes:
-        features: F distinct column names.
+        features: K distinct column names.
         classes: C distinct class names, sorted, as numbers if all of them are whole numbers.
-        x: `(N, F)` float32, C-contiguous, finite, unstandardized.
+        x: `(N, K)` float32, C-contiguous coded rows (see `insects.encoder`): NaN where a cell is missing, else finite.
         y: `(N,)` int32, class numbers in `[0, C)`.
         source: Name of the file, for messages.
     """
@@ -45,25 +45,19 @@ class Table:
     y: Labels
     source: str
 
-    @property
-    def shape(self) -> Shape:
-        """Number of features and of classes."""
-        return Shape(len(self.features), len(self.classes))
-
 
 @dataclass(frozen=True)
 class Splits:
-    """Training and validation rows, standardized by the mean and standard deviation of the training rows.
+    """Training and validation rows as inputs of a network, made by an encoder that was fitted on the training rows.
 
     Attributes:
-        features: F column names.
+        features: K names of the coded columns.
         classes: C class names.
         train_x: `(N, F)` float32, C-contiguous.
         train_y: `(N,)` int32, class numbers in `[0, C)`.
         valid_x: `(V, F)` float32, C-contiguous.
         valid_y: `(V,)` int32.
-        mean: `(F,)` float32; `x = (unstandardized - mean) / std`.
-        std: `(F,)` float32, with ddof 0; 1 for a constant column.
+        encoder: What made the inputs.
         digest: Hex SHA-256 of all of this.
     """
 
@@ -73,14 +67,28 @@ class Splits:
     train_y: Labels
     valid_x: Floats
     valid_y: Labels
-    mean: Floats
-    std: Floats
+    encoder: Encoder
     digest: str
 
     @property
     def shape(self) -> Shape:
-        """Number of features and of classes."""
-        return Shape(len(self.features), len(self.classes))
+        """Number of inputs and of classes."""
+        return Shape(self.encoder.inputs, len(self.classes))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Positions of the rows of each part, in the order in which they are used.
+
+    Attributes:
+        train: Training rows.
+        valid: Validation rows.
+        test: Test rows; empty if they come from another table.
+    """
+
+    train: NDArray[np.intp]
+    valid: NDArray[np.intp]
+    test: NDArray[np.intp]
 
 
 def split(
@@ -91,12 +99,7 @@ def split(
     valid_fraction: float = 0.2,
     seed: int = 0,
 ) -> tuple[Splits, Table]:
-    """Draw the test rows (unless `test` is given), then the validation rows; train on the rest.
-
-    Rows are hashed by their content and `seed`, and within a class those with the lowest hashes are drawn. So the order
-    of the rows in the file changes nothing, and equal rows of a class stay in one part (unless the class has fewer
-    distinct rows than there are parts). A part gets `round(fraction * rows)` rows, divided among the classes by largest
-    remainder. Every class has at least one row in every part.
+    """Divide a table of numbers without gaps into parts by `draw_parts`, and standardize it.
 
     Args:
         table: The table to split.
@@ -110,7 +113,7 @@ def split(
 
     Raises:
         DataError: A fraction is out of bounds, a class has too few rows, or a column overflows float32.
-        ValueError: `test` has other features or classes; `insects.tables.labelled.read_rows_like` prevents that.
+        ValueError: `test` has other features or classes.
 
     Examples:
         >>> from insects.spiral import builtin_tables
@@ -118,45 +121,99 @@ def split(
         >>> len(splits.train_y), len(splits.valid_y), len(test.y)
         (864, 216, 120)
     """
-    check_fractions("rows", test_fraction, valid_fraction)
     if test is not None and (test.features, test.classes) != (table.features, table.classes):
         raise ValueError("the test table must have the features and classes of the table that is split")
-    needed = 3 if test is None else 2
-    _check_class_sizes(table, needed)
+    parts = draw_parts(
+        row_hashes([table.x[:, column] for column in range(table.x.shape[1])], len(table.y), seed),
+        table.y,
+        table.classes,
+        table.source,
+        test_fraction=test_fraction if test is None else None,
+        valid_fraction=valid_fraction,
+    )
+    return standardized_splits(table, parts.train, parts.valid), test or held_out(table, parts)
 
-    hash_N = _row_hashes(table.x, seed)
-    order_N = np.lexsort((table.y, hash_N))
-    hash_N, y_N = hash_N[order_N], table.y[order_N]
-    if test is None:
+
+def draw_parts(
+    hash_N: Hashes,
+    y_N: Labels,
+    classes: tuple[str, ...],
+    source: str,
+    *,
+    test_fraction: float | None = 0.1,
+    valid_fraction: float = 0.2,
+) -> Parts:
+    """Draw the test rows, then the validation rows; train on the rest.
+
+    Within a class the rows with the lowest hashes are drawn. So the order of the rows in the file changes nothing, and
+    equal rows of a class stay in one part (unless the class has fewer distinct rows than there are parts). A part gets
+    `round(fraction * rows)` rows, divided among the classes by largest remainder. Every class has at least one row in
+    every part.
+
+    Args:
+        hash_N: `(N,)`, hash of each row's content; see `row_hashes`.
+        y_N: `(N,)` class numbers.
+        classes: C class names.
+        source: Name of the table, for messages.
+        test_fraction: Share of the rows to draw as test rows, in (0, 1); None: draw none.
+        valid_fraction: Share of the remaining rows to draw as validation rows, in (0, 1).
+
+    Returns:
+        The parts, each in order of the hashes.
+
+    Raises:
+        DataError: A fraction is out of bounds, or a class has too few rows.
+    """
+    check_fractions("rows", 0.5 if test_fraction is None else test_fraction, valid_fraction)
+    needed = 2 if test_fraction is None else 3
+    check_class_sizes(y_N, classes, source, needed)
+
+    order_N = np.lexsort((y_N, hash_N))
+    hash_N, y_N = hash_N[order_N], y_N[order_N]
+    test = np.empty(0, np.intp)
+    if test_fraction is not None:
         test_N = _draw(hash_N, y_N, test_fraction, parts=needed)
-        test = replace(table, x=table.x[order_N[test_N]], y=y_N[test_N], source=f"held-out rows of {table.source}")
+        test = order_N[test_N]
         order_N, hash_N, y_N = order_N[~test_N], hash_N[~test_N], y_N[~test_N]
     # The remaining rows all have high hashes. Mixing once more makes the second draw independent of the first.
     valid_N = _draw(_mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
-    return standardized_splits(table, train=order_N[~valid_N], valid=order_N[valid_N]), test
+    return Parts(order_N[~valid_N], order_N[valid_N], test)
+
+
+def held_out(table: Table, parts: Parts) -> Table:
+    """The test rows of a table."""
+    return replace(table, x=table.x[parts.test], y=table.y[parts.test], source=f"held-out rows of {table.source}")
 
 
 def standardized_splits(table: Table, train: NDArray[np.intp], valid: NDArray[np.intp]) -> Splits:
+    """Splits of a table of numbers without gaps, standardized by its training rows; see `encoded_splits`."""
+    return encoded_splits(table, train, valid, standard_encoder(table.features, table.x[train]))
+
+
+def encoded_splits(table: Table, train: NDArray[np.intp], valid: NDArray[np.intp], encoder: Encoder) -> Splits:
     """Splits of a table from the positions of their rows.
 
     Args:
         table: The table.
         train: Positions of the training rows, in the order to keep.
         valid: Positions of the validation rows, in the order to keep.
+        encoder: Makes the inputs of the network.
 
     Returns:
-        The splits, standardized by the training rows.
+        The splits.
 
     Raises:
         DataError: A column overflows float32.
     """
-    train_x, valid_x = table.x[train], table.x[valid]
-    mean, std = moments(train_x)
+    train_x, valid_x = encoder.transform(table.x[train]), encoder.transform(table.x[valid])
     for x in (train_x, valid_x):
-        _standardize(x, mean, std, table)
+        _check_finite(x, encoder, table.source)
     train_y, valid_y = table.y[train], table.y[valid]
-    digest = digest_of((table.features, table.classes), (train_x, train_y, valid_x, valid_y, mean, std))
-    return Splits(table.features, table.classes, train_x, train_y, valid_x, valid_y, mean, std, digest)
+    names: tuple[tuple[str, ...], ...] = (table.features, table.classes)
+    if not encoder.is_plain:
+        names += ((json.dumps(encoder.as_dict(), sort_keys=True),),)
+    digest = digest_of(names, (train_x, train_y, valid_x, valid_y, encoder.mean, encoder.std))
+    return Splits(table.features, table.classes, train_x, train_y, valid_x, valid_y, encoder, digest)
 
 
 def check_fractions(unit: str, test_fraction: float, valid_fraction: float) -> None:
@@ -185,20 +242,33 @@ def table_digest(table: Table) -> str:
     return digest_of((table.features, table.classes), (table.x, table.y))
 
 
-def _check_class_sizes(table: Table, needed: int) -> None:
-    counts = np.bincount(table.y, minlength=len(table.classes))
-    if len(table.classes) < 2:
+def check_class_sizes(y_N: Labels, classes: tuple[str, ...], source: str, needed: int) -> None:
+    """Check that there are two classes, and enough rows of each to be in every part.
+
+    Args:
+        y_N: `(N,)` class numbers.
+        classes: C class names.
+        source: Name of the table, for messages.
+        needed: Number of parts.
+
+    Raises:
+        DataError: There are not.
+    """
+    counts = np.bincount(y_N, minlength=len(classes))
+    if len(classes) < 2:
         raise DataError(
-            f"{table.source}: a search needs at least two classes, found only {listed(table.classes)}; "
-            "choose another label column",
+            f"{source}: a search needs at least two classes, found only {listed(classes)}; choose another label column",
             parameter="target",
         )
-    if counts.min() < needed:
-        few = int(counts.argmin())
+    rare = np.flatnonzero(counts < needed)
+    if len(rare):
         parts = "training, validation and test" if needed == 3 else "training and validation"
+        found = ", ".join(f"{shown(classes[code])} has {counts[code]}" for code in rare[:5])
+        found += f" and {len(rare) - 5} more classes have fewer" if len(rare) > 5 else ""
         raise DataError(
-            f"{table.source}: a class needs at least {needed} rows to be split into {parts}, "
-            f"class {shown(table.classes[few])} has {counts[few]}; add rows or leave the class out"
+            f"{source}: a class needs at least {needed} rows to be split into {parts}, {found}; add rows, or leave out "
+            f"{counted(len(rare), 'class')} with {counted(int(counts[rare].sum()), 'row')}",
+            parameter="drop_rare_classes",
         )
 
 
@@ -245,13 +315,37 @@ def _lowest(hash_N: Hashes, quota: int, parts: int) -> NDArray[np.intp]:
     return np.flatnonzero(np.isin(np.repeat(np.arange(len(starts)), sizes), taken))
 
 
-def _row_hashes(x_NF: Floats, seed: int) -> Hashes:
-    """A 64-bit hash of each row: the float32 bits of every column, mixed into a state that begins with the seed."""
-    state_N = _mix(np.full(len(x_NF), seed % 2**64, dtype=np.uint64))
-    for column in range(x_NF.shape[1]):
-        value_N = x_NF[:, column] + np.float32(0)  # turns -0.0, which has other bits, into 0.0
-        state_N = _mix(state_N ^ value_N.view(np.uint32))
+def row_hashes(columns: Iterable[NDArray[Any]], rows: int, seed: int) -> Hashes:
+    """A 64-bit hash of each row.
+
+    Args:
+        columns: Arrays `(N,)`: float32 numbers, whose bits count, or uint64 hashes of other content.
+        rows: Number of rows, N.
+        seed: Seed that the hashes begin with.
+
+    Returns:
+        `(N,)` hashes.
+    """
+    state_N = _mix(np.full(rows, seed % 2**64, dtype=np.uint64))
+    for column in columns:
+        if column.dtype == np.float32:
+            value_N = column + np.float32(0)  # turns -0.0, which has other bits, into 0.0
+            value_N[np.isnan(value_N)] = np.nan  # one of the many bit patterns of NaN
+            column = value_N.view(np.uint32)
+        state_N = _mix(state_N ^ column)
     return state_N
+
+
+def row_keys(x_NK: Floats) -> Hashes:
+    """A key of each coded row, by which it is recognized: equal for equal rows.
+
+    Args:
+        x_NK: `(N, K)` float32, coded rows.
+
+    Returns:
+        `(N,)` keys.
+    """
+    return row_hashes((x_NK[:, column] for column in range(x_NK.shape[1])), len(x_NK), seed=0)
 
 
 def _mix(state_N: Hashes) -> Hashes:
@@ -264,39 +358,13 @@ def _mix(state_N: Hashes) -> Hashes:
     return mixed_N
 
 
-def moments(x_NF: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (ddof 0) of each column.
-
-    Args:
-        x_NF: `(N, F)` float32 rows.
-
-    Returns:
-        Both `(F,)`, computed in float64 and rounded to float32; the standard deviation of a constant column is 1.
-    """
-    mean_F, std_F = np.empty((2, x_NF.shape[1]), dtype=np.float32)
-    step = max(1, _NUMBERS_AT_ONCE // len(x_NF))
-    for start in range(0, x_NF.shape[1], step):
-        block = slice(start, start + step)
-        # NumPy's order of summation depends on the memory layout. With each column contiguous, the moments of a column
-        # do not depend on the other columns.
-        value_FN = np.ascontiguousarray(x_NF[:, block].T, np.float64)
-        constant_F = value_FN.min(axis=1) == value_FN.max(axis=1)  # rounding of the mean would give a tiny std
-        mean_F[block] = np.where(constant_F, value_FN[:, 0], value_FN.mean(axis=1))
-        std_F[block] = np.where(constant_F, 0, value_FN.std(axis=1))
-    std_F[std_F == 0] = 1
-    return mean_F, std_F
-
-
-def _standardize(x_NF: Floats, mean_F: Floats, std_F: Floats, table: Table) -> None:
-    """Standardize rows in place."""
-    with np.errstate(over="ignore"):  # checked below
-        x_NF -= mean_F
-        x_NF /= std_F
+def _check_finite(x_NF: Floats, encoder: Encoder, source: str) -> None:
     if not np.isfinite(x_NF).all():
-        column = int(np.argmin(np.isfinite(x_NF).all(axis=0)))
+        place = int(np.argmin(np.isfinite(x_NF).all(axis=0)))
         raise DataError(
-            f"{table.source}: column {shown(table.features[column])} must fit into float32 when standardized, but its "
-            f"values lie too far apart (mean {mean_F[column]:g}, standard deviation {std_F[column]:g}); rescale it"
+            f"{source}: column {shown(encoder.input_names[place])} must fit into float32 when standardized, but its "
+            f"values lie too far apart (mean {encoder.mean[place]:g}, standard deviation {encoder.std[place]:g}); "
+            "rescale it"
         )
 
 

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from insects.encoder import Encoder
 from insects.mlp import Floats
 from insects.plots.heading import Heading
-from insects.plots.plane import Plane, Predict, plane_for, raw, sample, sample_index, standardized
+from insects.plots.plane import Plane, Predict, Projection, plane_for, raw, sample, sample_index
 from insects.plots.style import (
     INK,
     MUTED,
@@ -31,7 +32,6 @@ from insects.plots.style import (
     png,
     write_heading,
 )
-from insects.splits import moments
 
 POINTS = 2000
 """Most rows of a kind (training, validation, test) that are drawn; of more, a sample from a fixed seed."""
@@ -172,10 +172,10 @@ class Overlay:
 
 @default_settings()
 def evaluation_boundary(
-    features: tuple[str, ...],
+    encoder: Encoder,
     classes: tuple[str, ...],
     predict_raw: Predict,
-    x_NF: Floats,
+    raw_NK: Floats,
     y_N: NDArray[np.integer],
     title: str = "test rows",
     unit: str = "row",
@@ -183,26 +183,25 @@ def evaluation_boundary(
     """The model's decision with the test rows on it, the wrong ones ringed and counted in the title.
 
     Args:
-        features: Feature names.
+        encoder: What made the network's inputs.
         classes: Class names.
-        predict_raw: Unstandardized rows `(N, F)` to logits `(N, C)`.
-        x_NF: `(N, F)` float32, unstandardized test rows.
+        predict_raw: Coded rows `(N, K)` to logits `(N, C)`.
+        raw_NK: `(N, K)` float32, coded test rows.
         y_N: `(N,)` classes in `[0, C)`.
         title: The first words of the title.
         unit: What a row is to the user: the texts say `test image` for `image`.
     """
-    mean_F, std_F = moments(x_NF)
-    standardized_NF = standardized(x_NF, mean_F, std_F)
-    plane = plane_for(features, standardized_NF, mean_F, std_F, len(classes), of=f"the test {unit}s")
+    x_NF = encoder.transform(raw_NK)
+    plane = plane_for(encoder, x_NF, len(classes), of=f"the test {unit}s")
     canvas = BoundaryCanvas(plane, classes)
     rows, columns = canvas.box
     colours = plane.paint(
-        lambda x: predict_raw(raw(x, mean_F, std_F)), columns.stop - columns.start, rows.stop - rows.start
+        lambda x: predict_raw(raw(x, encoder.mean, encoder.std)), columns.stop - columns.start, rows.stop - rows.start
     )
     canvas.axes.imshow(colours, extent=(*plane.xlim, *plane.ylim), aspect="auto", interpolation="nearest", zorder=0)
 
-    wrong_N = np.argmax(predict_raw(x_NF), axis=1) != y_N
-    points_N2 = plane.points(standardized_NF)
+    wrong_N = np.argmax(predict_raw(raw_NK), axis=1) != y_N
+    points_N2 = plane.points(x_NF)
     right = np.flatnonzero(~wrong_N)
     shown = np.concatenate([right[sample_index(len(right), POINTS)], np.flatnonzero(wrong_N)])
     size = dot_size(len(shown))
@@ -210,7 +209,9 @@ def evaluation_boundary(
     canvas.wrong.set_data(*points_N2[wrong_N].T)
     canvas.legend([_dot(f"test {unit}", size)])
     kind = (
-        plane.kind if len(features) <= 2 else f"PCA of {len(features):,} features; {plane.kind}, wrong ones are ringed"
+        f"PCA of {len(encoder.names):,} features; {plane.kind}, wrong ones are ringed"
+        if isinstance(plane, Projection)
+        else plane.kind
     )
     write_heading(canvas.figure, f"{title}: {int(wrong_N.sum())} of {len(wrong_N)} wrong", kind)
     return canvas.figure

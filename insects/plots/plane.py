@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.encoder import Encoder
 from insects.mlp import Floats
 from insects.plots.painter import PALEST, STRONGEST, Painter, finer, stretched
 from insects.plots.principal import principal_plane, row_blocks
@@ -67,24 +68,20 @@ class Plane(Protocol):
         """
 
 
-def plane_for(
-    features: tuple[str, ...], x_NF: Floats, mean_F: Floats, std_F: Floats, classes: int, of: str = ""
-) -> Plane:
-    """The plane for data with so many features: as they are up to two, projected beyond.
+def plane_for(encoder: Encoder, x_NF: Floats, classes: int, of: str = "") -> Plane:
+    """The plane for data with so many features: as they are up to two numbers, projected beyond.
 
     Args:
-        features: Feature names.
-        x_NF: `(N, F)` float32, standardized rows, which decide the limits.
-        mean_F: What was subtracted from the features.
-        std_F: What they were then divided by.
+        encoder: What made the network's inputs.
+        x_NF: `(N, F)` float32, inputs of the rows that decide the limits.
         classes: Number of classes.
         of: What the principal components are of, for the names of the axes; by default the number of features.
     """
-    if len(features) == 1:
-        return OneFeature(features[0], x_NF, mean_F, std_F, classes)
-    if len(features) == 2:
-        return TwoFeatures(features, x_NF, mean_F, std_F, classes)
-    return Projection(x_NF, classes, of or f"{len(features):,} features")
+    if encoder.is_plain and encoder.inputs == 1:
+        return OneFeature(encoder.names[0], x_NF, encoder.mean, encoder.std, classes)
+    if encoder.is_plain and encoder.inputs == 2:
+        return TwoFeatures(encoder.names, x_NF, encoder.mean, encoder.std, classes)
+    return Projection(x_NF, classes, of or f"{len(encoder.names):,} features")
 
 
 def standardized(raw_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:

@@ -11,6 +11,7 @@ from matplotlib.patches import StepPatch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from insects.encoder import Encoder, number_columns
 from insects.plots.boundary import POINTS, dot_size
 from insects.plots.plane import LARGEST, plane_for, robust_limits, sample_index
 from insects.plots.style import (
@@ -79,7 +80,8 @@ def _scatter(
     if len(names) == 2:
         shown = shown[np.isfinite(x_NF[shown]).all(axis=1)]
     flat = (mean_F.astype(np.float32), std_F.astype(np.float32))
-    plane = plane_for(names, standardized_NF[shown], *flat, len(table.classes))
+    encoder = Encoder(number_columns(names), flat[0], (), (), None, *flat)
+    plane = plane_for(encoder, standardized_NF[shown], len(table.classes))
 
     figure = new_figure()
     axes = figure.add_axes((_LEFT, _BOTTOM, _WIDTH, _HEIGHT))

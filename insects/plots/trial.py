@@ -28,7 +28,7 @@ class TrialFigures:
     @default_settings()
     def __init__(self, splits: Splits, unit: str = "row") -> None:
         drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
-        self.plane = plane_for(splits.features, drawn, splits.mean, splits.std, len(splits.classes))
+        self.plane = plane_for(splits.encoder, drawn, len(splits.classes))
         self._curves = LossCurves(unit)
         self._boundary = TrialBoundary(
             self.plane, splits.classes, (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y), unit

@@ -1,178 +1,294 @@
-"""Reading a labelled table for training or evaluation, and the rules that a CSV file must follow.
+"""Tables to learn from and to evaluate on: choosing columns, reading labels, and saying in one line what was left out.
 
-A file is UTF-8 text with a header line and comma-separated cells. One column holds the label: any text (`NA` is a valid
-name) or whole numbers (`2`, `02` and `2.0` are the same class if all labels are whole numbers). The features are the
-chosen columns, or all others. They are finite decimal numbers, not `1_000`, `0x10`, `1,5` or `True`.
+Shapes: N rows, K coded columns, C classes.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insects.errors import DataError
-from insects.splits import Table
-from insects.tables.csv_reader import Columns, checked_name, open_csv, read_header, read_rows
-from insects.text import listed, shown
+from insects.splits import Labels, Table
+from insects.tables import cells
+from insects.tables.columns import Columns, find_identifiers
+from insects.tables.frames import Frame, read_frame
+from insects.tables.names import are_whole_numbers, canonical, checked_name, ordered_classes
+from insects.tables.text_files import TableFormat
+from insects.text import counted, listed, shown
 
-_WHOLE_NUMBER = re.compile(r"([+-]?\d+)(\.0*)?", re.ASCII)
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FEW_CLASSES = 20
+_ROWS_OF_A_CLASS = 10  # in the middle class, where there are more than a few classes of whole numbers
 
 
-def read_table(path: str | os.PathLike[str], target: str = "labels", features: Sequence[str] | None = None) -> Table:
-    """Read a table to train on.
+@dataclass(frozen=True)
+class ColumnChoice:
+    """Which columns of a table are used, and as what.
 
-    Args:
-        path: The CSV file.
-        target: Name of the label column.
-        features: Names of the input columns, in this order; None: all other columns, in the order of the file.
-
-    Returns:
-        The table.
-
-    Raises:
-        DataError: The file does not follow the rules above. The message names file, line and column.
+    Attributes:
+        target: The label column.
+        features: The input columns, in this order; None: all others.
+        categorical: Input columns that are categories, whatever they hold.
+        numeric: Input columns that are numbers, whatever they hold.
+        drop: Columns that are not used.
+        group: The column of what several rows belong to, a patient for example; None: every row stands for itself.
     """
-    source = source_name(path)
-    codes: dict[str, int] = {}
-    with open_csv(path) as file:
-        names, line = read_header(file, source)
-        columns = choose_columns(source, names, target, features)
-        x, y = read_rows(file, line, columns, lambda label: codes.setdefault(checked_name(label), len(codes)))
-    if len(codes) > max(20, len(y) / 2):
-        raise DataError(
-            f"{source}: a label column must hold few classes with many rows each, column {shown(target)} has "
-            f"{len(codes)} different values in {len(y)} rows; choose another label column",
-            parameter="target",
-        )
-    classes, order = ordered_classes(list(codes))
-    return Table(tuple(names[position] for position in columns.features), classes, x, order[y], source)
+
+    target: str = "labels"
+    features: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    group: str | None = None
 
 
-def read_rows_like(
-    path: str | os.PathLike[str], features: Sequence[str], classes: Sequence[str], target: str = "labels"
-) -> Table:
-    """Read rows to evaluate a model on.
+@dataclass(frozen=True)
+class LabelledFrame:
+    """The rows of a table that have a label.
 
-    The columns of the file may be in any order. Columns that the model does not use are not read.
-
-    Args:
-        path: The CSV file.
-        features: The model's input columns, in its order.
-        classes: The model's class names, in its order.
-        target: Name of the label column.
-
-    Returns:
-        The table, with the features and classes of the model.
-
-    Raises:
-        DataError: As for `read_table`; also if a feature is missing, or the model was not trained on a label.
-    """
-    source = source_name(path)
-    known = {name: code for code, name in enumerate(classes)}
-    are_numbers = _are_whole_numbers(classes)
-
-    def code(label: str) -> int:
-        name = checked_name(label)
-        name = _canonical(name) if are_numbers and _are_whole_numbers([name]) else name
-        if name not in known:
-            raise ValueError(
-                f"a label must be one of the classes trained on ({listed(classes)}), found {shown(name)}; "
-                "correct it or leave the row out"
-            )
-        return known[name]
-
-    with open_csv(path) as file:
-        names, line = read_header(file, source)
-        columns = choose_columns(source, names, target, features)
-        x, y = read_rows(file, line, columns, code)
-    return Table(tuple(features), tuple(classes), x, y, source)
-
-
-def choose_columns(source: str, names: tuple[str, ...], target: str, features: Sequence[str] | None) -> Columns:
-    """Find the label and feature columns of a file.
-
-    Args:
+    Attributes:
+        frame: `(N, columns)`, the input columns.
+        classes: C class names, sorted, as numbers if all of them are whole numbers.
+        y: `(N,)` int32, class numbers in `[0, C)`.
+        groups: `(N,)`, number of the group of each row; None: there are no groups.
         source: Name of the file, for messages.
-        names: All column names of the file.
-        target: Name of the label column.
-        features: Names of the input columns, in this order; None: all other columns.
+        decimal: The decimal mark in texts.
+        identifiers: Name and reason of each column that names rows and is no input.
+        notes: Remarks for the user.
+    """
+
+    frame: pd.DataFrame
+    classes: tuple[str, ...]
+    y: Labels
+    groups: NDArray[np.intp] | None
+    source: str
+    decimal: str
+    identifiers: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def read_labelled(
+    path: Path,
+    choice: ColumnChoice,
+    table_format: TableFormat | None = None,
+    fewest_rows: int | None = None,
+) -> LabelledFrame:
+    """Read a table to learn from.
+
+    Args:
+        path: The file; `-` is standard input.
+        choice: The columns.
+        table_format: How a text file is read; None: by looking.
+        fewest_rows: Leave out classes with fewer rows than this; None: keep them.
 
     Returns:
-        The columns to read.
+        The rows with a label.
 
     Raises:
-        DataError: A column does not exist, is chosen twice, or is both label and input.
+        DataError: The file is no table, a column does not exist, or the label column holds no classes.
     """
-    if target not in names:
-        raise _no_such_column(source, names, "label", target)
-    if features is None:
-        features = [name for name in names if name != target]
-        if "" in features:
-            raise DataError(
-                f"{source}: an input column must have a name, column {names.index('') + 1} has none; "
-                "name it in the header, or choose the input columns",
-                parameter="features",
+    texts = {choice.target, *choice.categorical, *((choice.group,) if choice.group else ())}
+    table = read_frame(path, table_format or TableFormat(), texts, choice.target)
+    names = _input_names(table, choice)
+    labels = _read_labels(table, choice.target)
+    classes, order = ordered_classes(labels.texts)
+    y_N = np.append(order, np.int32(-1))[labels.code]
+    _check_are_classes(classes, y_N, table.source, choice.target)
+    notes = list(table.notes)
+    kept_N = y_N >= 0
+    if not kept_N.all():
+        notes.append(f"{counted(int((~kept_N).sum()), 'row')} without a label left out")
+    if fewest_rows is not None:
+        rare = np.flatnonzero(np.bincount(y_N[kept_N], minlength=len(classes)) < fewest_rows)
+        if len(rare):
+            is_rare_N = np.isin(y_N, rare)
+            notes.append(
+                f"{counted(len(rare), 'rare class')} left out, {counted(int(is_rare_N.sum()), 'row')}: "
+                f"{listed([classes[code] for code in rare], limit=5)}"
             )
-    position = {name: index for index, name in enumerate(names)}
-    for name in features:
-        if name not in position or not name:
-            raise _no_such_column(source, names, "input", name)
-    if target in features:
-        raise DataError(
-            f"{source}: the label column {shown(target)} must not be an input too; take it out of the input columns",
-            parameter="features",
-        )
-    if len(set(features)) < len(features):
-        raise DataError(f"{source}: an input column must be named once, found {listed(features)}", parameter="features")
-    if not features:
-        raise DataError(f"{source}: there must be an input column beside the labels, found {shown(target)} only")
-    return Columns(source, names, position[target], tuple(position[name] for name in features))
-
-
-def _no_such_column(source: str, names: tuple[str, ...], role: str, name: str) -> DataError:
-    if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
-        return DataError(f"{source}: cells must be separated by commas, the header is {shown(names[0])}; export it so")
-    near = difflib.get_close_matches(name, names, n=1)
-    advice = f"did you mean {shown(near[0])}?" if near else "choose one of them"
-    return DataError(
-        f"{source} has no {role} column {shown(name)}, its columns are {listed(names)}; {advice}",
-        parameter={"label": "target", "input": "features"}[role],
+            kept_N &= ~is_rare_N
+            present, y_of_kept = np.unique(y_N[kept_N], return_inverse=True)
+            classes = tuple(classes[code] for code in present)
+            y_N[kept_N] = y_of_kept
+    frame = table.cells[names]
+    frame = frame if kept_N.all() else frame[kept_N].reset_index(drop=True)
+    identifiers: dict[str, str] = {}
+    if choice.features is None:
+        identifiers = find_identifiers(frame, (*choice.categorical, *choice.numeric), table.decimal)
+    return LabelledFrame(
+        frame=frame.drop(columns=list(identifiers)),
+        classes=classes,
+        y=np.ascontiguousarray(y_N[kept_N]),
+        groups=None if choice.group is None else _groups(table.cells[choice.group])[kept_N],
+        source=table.source,
+        decimal=table.decimal,
+        identifiers=tuple(identifiers.items()),
+        notes=tuple(notes),
     )
 
 
-def ordered_classes(labels: list[str]) -> tuple[tuple[str, ...], np.ndarray[tuple[int], np.dtype[np.int32]]]:
-    """Sort class names: as numbers if all of them are whole numbers, else as text.
+def read_rows_like(
+    path: Path,
+    columns: Columns,
+    classes: tuple[str, ...],
+    target: str,
+    table_format: TableFormat | None = None,
+) -> tuple[Table, tuple[str, ...]]:
+    """Read labelled rows to evaluate a model on. The columns of the file may be in any order, among others.
 
     Args:
-        labels: Distinct labels in the order of their appearance.
+        path: The file; `-` is standard input.
+        columns: The model's columns.
+        classes: The model's class names, in its order.
+        target: The label column.
+        table_format: How a text file is read; None: by looking.
 
     Returns:
-        The class names, and for each label the number of its class.
+        The rows that have a label, and remarks for the user.
 
-    Examples:
-        >>> ordered_classes(["10", "9", "09"])
-        (('9', '10'), array([1, 0, 0], dtype=int32))
+    Raises:
+        DataError: The file is no table, a column is missing, or the model was not trained on a label.
     """
-    are_numbers = _are_whole_numbers(labels)
-    names = [_canonical(label) for label in labels] if are_numbers else labels
-    classes = sorted(set(names), key=int if are_numbers else None)
-    number = {name: code for code, name in enumerate(classes)}
-    return tuple(classes), np.array([number[name] for name in names], dtype=np.int32)
+    texts = {target, *(column.name for column in columns.columns if column.kind == "category")}
+    table = read_frame(path, table_format or TableFormat(), texts, target)
+    if target not in table.cells.columns:
+        raise no_such_column(table, "label", target)
+    labels = _read_labels(table, target)
+    known = {name: code for code, name in enumerate(classes)}
+    are_numbers = are_whole_numbers(classes)
+    names = [canonical(text) if are_numbers and are_whole_numbers([text]) else text for text in labels.texts]
+    strange = [place for place, name in enumerate(names) if name not in known]
+    if strange:
+        row = int(np.flatnonzero(np.isin(labels.code, strange))[0])
+        raise DataError(
+            f"{table.where(row)}, column {shown(target)}: a label must be one of the classes trained on "
+            f"({listed(classes)}), found {listed([labels.texts[place] for place in strange], limit=5)}; correct it or "
+            "leave the row out"
+        )
+    y_N = np.array([*(known[name] for name in names), -1], np.int32)[labels.code]
+    kept_N = y_N >= 0
+    x_NK = columns.code(table.cells, table.source, table.decimal)
+    notes = list(table.notes)
+    if not kept_N.all():
+        notes.append(f"{counted(int((~kept_N).sum()), 'row')} without a label left out")
+        x_NK, y_N = np.ascontiguousarray(x_NK[kept_N]), y_N[kept_N]
+    coded = tuple(column.name for column in columns.coded)
+    return Table(coded, classes, x_NK, y_N, table.source), tuple(notes)
 
 
-def _are_whole_numbers(labels: Sequence[str]) -> bool:
-    return all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
+def no_such_column(table: Frame, role: str, name: str, parameter: str = "target") -> DataError:
+    """The error for a column that a table does not have.
+
+    Args:
+        table: The table.
+        role: What the column was to be: label, input, group.
+        name: The name asked for.
+        parameter: The parameter that asked for it.
+    """
+    names = [str(name) for name in table.cells.columns]
+    near = difflib.get_close_matches(name, names, n=1)
+    advice = f"did you mean {shown(near[0])}?" if near else "choose one of them"
+    return DataError(
+        f"{table.source} has no {role} column {shown(name)}, its columns are {listed(names)}; {advice}",
+        parameter=parameter,
+    )
 
 
-def _canonical(label: str) -> str:
-    """`+07.0` -> `7`."""
-    return str(int(label.partition(".")[0]))
+def _input_names(table: Frame, choice: ColumnChoice) -> list[str]:
+    """The input columns, all of them checked to exist."""
+    names = [str(name) for name in table.cells.columns]
+    wanted = {
+        "target": ("label", (choice.target,)),
+        "group": ("group", (choice.group,) if choice.group else ()),
+        "features": ("input", choice.features or ()),
+        "categorical": ("categorical", choice.categorical),
+        "numeric": ("numeric", choice.numeric),
+        "drop": ("dropped", choice.drop),
+    }
+    for parameter, (role, columns) in wanted.items():
+        for name in columns:
+            if name not in names or not name:
+                raise no_such_column(table, role, name, parameter)
+    if choice.features is not None and choice.target in choice.features:
+        raise DataError(
+            f"{table.source}: the label column {shown(choice.target)} must not be an input too; take it out of the "
+            "input columns",
+            parameter="features",
+        )
+    both = set(choice.categorical) & set(choice.numeric)
+    if both:
+        raise DataError(
+            f"{table.source}: a column is numeric or categorical, found {listed(sorted(both))} as both; choose one",
+            parameter="numeric",
+        )
+    unused = {choice.target, choice.group, *choice.drop}
+    inputs = [name for name in choice.features or names if name not in unused]
+    if not inputs:
+        raise DataError(
+            f"{table.source}: there must be an input column beside the labels, found {shown(choice.target)} only"
+        )
+    return inputs
 
 
-def source_name(path: str | os.PathLike[str]) -> str:
-    """Name of a file in messages, with control characters escaped."""
-    return shown(os.fspath(path), limit=200)[1:-1]
+def _read_labels(table: Frame, target: str) -> cells.Texts:
+    """The labels of all rows; at least one row has one, and all have valid names."""
+    labels = cells.texts(table.cells[target], cells.MISSING_LABELS)
+    if not labels.known:
+        raise DataError(
+            f"{table.source}: no row has a label in column {shown(target)}; choose another", parameter="target"
+        )
+    for place, text in enumerate(labels.texts):
+        try:
+            checked_name(text)
+        except ValueError as reason:
+            row = int(np.flatnonzero(labels.code == place)[0])
+            raise DataError(f"{table.where(row)}, column {shown(target)}: the label {reason}") from None
+    return labels
+
+
+def _check_are_classes(classes: Sequence[str], y_N: Labels, source: str, target: str) -> None:
+    """Check that the label column holds classes: a quantity has many different numbers with few rows each."""
+    different = len(classes)
+    known = int(np.count_nonzero(y_N >= 0))
+    if different <= _FEW_CLASSES:
+        return
+    values = np.array([_float(name) for name in classes])
+    if not np.isnan(values).any():
+        is_whole = bool((values == np.round(values)).all())
+        middle = float(np.median(np.bincount(y_N[y_N >= 0])))
+        if not is_whole or middle < _ROWS_OF_A_CLASS:
+            raise DataError(
+                f"{source}: column {shown(target)} is a quantity, with {different:,} different numbers from "
+                f"{values.min():g} to {values.max():g}; only classes can be learnt here: choose another label column, or "
+                "cut the numbers into a few ranges",
+                parameter="target",
+            )
+    if different > max(_FEW_CLASSES, known / 2):
+        raise DataError(
+            f"{source}: a label column must hold few classes with many rows each, column {shown(target)} has "
+            f"{different:,} different values in {known:,} rows; choose another label column",
+            parameter="target",
+        )
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _groups(values: pd.Series) -> NDArray[np.intp]:
+    """The number of each row's group. A row whose group is missing is one of its own."""
+    found = cells.texts(values)
+    alone_N = found.code < 0
+    return np.where(alone_N, len(found.texts) + np.cumsum(alone_N), found.code)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.encoder import standard_encoder
 from insects.mlp import Floats, Shape
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
@@ -105,8 +106,8 @@ def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps
 def warm_up() -> None:
     """Load the kernel, or compile it on its first use on this machine; safe in any thread, while others train."""
     params, shape, recipe = TrialParams(depth=1, width=1, lr=0.1, batch_size=2), Shape(1, 2), Recipe(epochs=1)
-    x, y, one = np.array([[0], [1]], np.float32), np.array([0, 1], np.int32), np.ones(1, np.float32)
-    splits = Splits(("x",), ("a", "b"), x, y, x, y, one, one, "")
+    x, y = np.array([[0], [1]], np.float32), np.array([0, 1], np.int32)
+    splits = Splits(("x",), ("a", "b"), x, y, x, y, standard_encoder(["x"], x), "")
     advance(init(params, recipe, shape, 0, 0), splits, 1, np.full(1, np.inf), np.zeros(1, np.uint8))
 
 

@@ -86,11 +86,12 @@ def evaluate(store: Path, tracking_uri: str | None, as_json: bool, **values: Any
     request = requests.evaluation_request(values)
     from search.cli import output
     from search.commands.evaluate import run_evaluation
-    from search.registry.alias import best_uri
+    from search.registry.alias import best_uri, last_model
     from search.store.store import Store
 
-    uri = values["model"] or best_uri(values["model_name"])
-    evaluation = run_evaluation(Store.at(store, tracking_uri), uri, request)
+    place = Store.at(store, tracking_uri)
+    uri = values["model"] or best_uri(values["model_name"] or last_model(place))
+    evaluation = run_evaluation(place, uri, request)
     if as_json:
         show(json.dumps(output.evaluation_json(evaluation), allow_nan=False))
     else:

@@ -9,11 +9,23 @@ from typing import Any, TypeVar
 import click
 
 from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
-from search.cli.param_types import Bounds, Choices, FilePath, FiniteRange, Names, NonEmptyText, Pruner, StudyName
+from search.cli.param_types import (
+    Bounds,
+    Choices,
+    EncodingName,
+    FilePath,
+    FiniteRange,
+    Names,
+    NonEmptyText,
+    Pruner,
+    Separator,
+    StudyName,
+)
 
 # Written out, since importing them would make `--help` wait for numpy. A test compares them with their sources.
 SAMPLERS = ("tpe", "random", "gp", "qmc")
 ENGINES = ("compiled", "torch")
+SCALINGS = ("standard", "quantile", "robust", "ple")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 DEMO = Path("demo")
@@ -49,8 +61,9 @@ schedule = click.option(
 train = click.option(
     "--train",
     type=PATH,
-    metavar="CSV",
-    help="Training table; validation rows are taken from it.  [default: the built-in insects table]",
+    metavar="FILE",
+    help="Training table: CSV, Parquet, Feather, JSON, Excel, or - for stdin; validation rows are taken from it.  "
+    "[default: the built-in insects table]",
 )
 target = click.option(
     "--target",
@@ -59,8 +72,36 @@ target = click.option(
     help="Label column, text or whole numbers.  [default: labels; species with --images]",
 )
 features = click.option("--features", type=Names(), help="Input columns.  [default: every column but the target]")
+categorical = click.option(
+    "--categorical", type=Names(), help="Columns that are categories, whatever they hold.  [default: by looking]"
+)
+numeric = click.option(
+    "--numeric", type=Names(), help="Columns that are numbers, whatever they hold.  [default: by looking]"
+)
+drop = click.option("--drop", type=Names(), help="Columns that are not used.  [default: by looking]")
+separator = click.option(
+    "--separator", type=Separator(), help="What separates the cells of a text file, or tab.  [default: by looking]"
+)
+decimal = click.option(
+    "--decimal", type=click.Choice((".", ",")), help="Decimal mark of a text file.  [default: by looking]"
+)
+encoding = click.option(
+    "--encoding",
+    type=EncodingName(),
+    help="Encoding of a text file.  [default: UTF-8, else Windows-1252]",
+)
+scaling = click.option(
+    "--scaling",
+    type=click.Choice(SCALINGS),
+    default="standard",
+    show_default=True,
+    help="What is done to numbers before the network: standardize, quantiles to normal, robust, piecewise linear.",
+)
+drop_rare_classes = click.option(
+    "--drop-rare-classes", is_flag=True, help="Leave out classes with too few rows to be in every part."
+)
 test = click.option(
-    "--test", type=PATH, metavar="CSV", help="Held-out rows for insects-evaluate; never part of the search."
+    "--test", type=PATH, metavar="FILE", help="Held-out rows for insects-evaluate; never part of the search."
 )
 images = click.option(
     "--images",
@@ -73,7 +114,8 @@ group = click.option(
     "--group",
     type=TEXT,
     metavar="COL",
-    help="Column of what several images show, a specimen: it is never split.  [default: none]",
+    help="Column of what several rows or images belong to, a patient or a specimen: it is never split.  "
+    "[default: none]",
 )
 filename = click.option(
     "--filename",
@@ -115,7 +157,7 @@ split_seed = click.option(
     help="Seed of the splits, which do not depend on --seed.",
 )
 model_name = click.option(
-    "--model-name", type=StudyName(), default="insects-mlp", show_default=True, help="The registered model."
+    "--model-name", type=StudyName(), help="The registered model.  [default: named after the table, insects-mlp]"
 )
 depth = click.option("--depth", type=Bounds(int, MOST_LAYERS), default="1:4", show_default=True, help="Hidden layers.")
 width = click.option(
@@ -160,7 +202,9 @@ seed = click.option(
     help="Seed of weights, batch orders and proposals.",
 )
 study = click.option(
-    "--study", type=StudyName(), help="Same name, same study.  [default: a hash of all that changes a result]"
+    "--study",
+    type=StudyName(),
+    help="Same name, same study.  [default: the table's name and a hash of all that changes a result]",
 )
 store = click.option(
     "--store",
@@ -202,14 +246,23 @@ timeout = click.option(
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there."
 )
-best = click.option("--best", is_flag=True, help="Evaluate the registered model with the alias best.")
-model = click.option(
-    "--model", type=TEXT, metavar="URI", help="Evaluate this model, for example models:/insects-mlp/3."
+best = click.option(
+    "--best", is_flag=True, help="Take the registered model with the alias best, of the last search unless named."
+)
+best_name = click.option(
+    "--model-name", type=StudyName(), help="The registered model of --best.  [default: that of the last search]"
+)
+model = click.option("--model", type=TEXT, metavar="URI", help="Take this model, for example models:/insects-mlp/3.")
+model_target = click.option(
+    "--target",
+    type=TEXT,
+    metavar="COL",
+    help="Label column of your own file.  [default: the model's; species of images]",
 )
 evaluated_rows = click.option(
     "--test",
     type=PATH,
-    metavar="CSV",
+    metavar="FILE",
     help="Labelled rows.  [default: the held-out rows of the model's own search]",
 )
 evaluated_images = click.option(
@@ -224,18 +277,20 @@ port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="
 shown_study = click.option("--study", type=StudyName(), help="The study to show.  [default: the one begun last]")
 
 _STORE = (store, tracking_uri)
+_COLUMNS = (categorical, numeric, drop)
+_FORMAT = (separator, decimal, encoding)
 
 OF_SEARCH = (
-    trials, epochs, schedule, train, target, features, test,
+    trials, epochs, schedule, train, target, features, *_COLUMNS, *_FORMAT, scaling, drop_rare_classes, test,
     images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size,
     configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
 )  # fmt: skip
 OF_EVALUATE = (
-    best, model, model_name, evaluated_rows, target,
+    best, model, best_name, evaluated_rows, model_target, *_FORMAT,
     evaluated_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
 )  # fmt: skip
-OF_DESCRIBE = (train, target, features, images, image_dir, group, filename, out, log, *_STORE)
+OF_DESCRIBE = (train, target, features, *_COLUMNS, *_FORMAT, images, image_dir, group, filename, out, log, *_STORE)
 OF_UI = (shown_study, port, *_STORE)
 
 

@@ -65,8 +65,7 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
         lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]
     lines += ["", "Next:"]
     if outcome.model:
-        named = "" if outcome.model.name == "insects-mlp" else f" --model-name {outcome.model.name}"
-        lines.append(f"  insects-evaluate --best{named}{store_options}")
+        lines.append(f"  insects-evaluate --best{store_options}")
     lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_options}")
     return "\n".join(lines)
 

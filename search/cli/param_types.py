@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,33 @@ class Names(_ParamType):
         if not all(names) or len(set(names)) < len(names):
             self.fail(f"{value!r} must hold distinct column names like feature1,feature2", param, ctx)
         return names
+
+
+class Separator(_ParamType):
+    """One character, or `tab`."""
+
+    name = "CHAR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the character."""
+        character = {"tab": "\t", "\\t": "\t"}.get(value, value)
+        if len(character) != 1 or character in '"\r\n':
+            self.fail(f"{value!r} is not one character such as ';', or tab", param, ctx)
+        return character
+
+
+class EncodingName(_ParamType):
+    """The name of a text encoding that Python knows."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name."""
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            self.fail(f"{value!r} is not an encoding such as utf-8, cp1252 or utf-16", param, ctx)
+        return value
 
 
 class Pruner(_ParamType):

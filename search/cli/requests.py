@@ -15,6 +15,7 @@ from search.cli.options import DEMO
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from insects.tables.text_files import TableFormat
     from search.commands.describe import DescribeRequest
     from search.commands.evaluation_data import EvaluationRequest
     from search.commands.search import SearchRequest
@@ -26,8 +27,10 @@ Options = Mapping[str, Any]
 """The values of a command's options, by the names of its parameters."""
 
 _OF_SYNC = ("sync", "study", "store", "tracking_uri", "as_json")
-_OF_IMAGES = ("image_dir", "group", "filename", "image_size", "backbone", "weights", "skip_bad_images")
-_OF_TABLES = ("train", "features", "test")
+_OF_IMAGES = ("image_dir", "filename", "image_size", "backbone", "weights", "skip_bad_images")
+_FORMAT = ("separator", "decimal", "encoding")
+_OF_OWN_TABLE = ("features", "categorical", "numeric", "drop", "drop_rare_classes")
+_OF_TABLES = ("train", *_OF_OWN_TABLE, *_FORMAT, "test")
 
 
 def search_request(options: Options) -> SearchRequest:
@@ -47,7 +50,7 @@ def search_request(options: Options) -> SearchRequest:
 
     target = options["target"] or (TABLE_TARGET if images is None else IMAGE_TARGET)
     groups = {
-        "data": _build(DataRequest, {**options, "images": images, "target": target}),
+        "data": _build(DataRequest, {**_column_options(options), "images": images, "target": target}),
         "space": _build(SearchSpace, options),
         "recipe": _build(Recipe, options),
         "pruner": PercentilePruner(*options["pruner"]),
@@ -88,9 +91,12 @@ def evaluation_request(options: Options) -> EvaluationRequest:
         raise click.UsageError("--target is about a file of your own: add --test or --images.")
     if options["filename"] and not images:
         raise click.UsageError("--filename is about a file of your own: add --images.")
+    of_text = [_option(name) for name in _FORMAT if options[name]]
+    if of_text and not test:
+        raise click.UsageError(f"{of_text[0]} is about a table of your own: add --test.")
     from search.commands.evaluation_data import EvaluationRequest
 
-    return _build(EvaluationRequest, options)
+    return _build(EvaluationRequest, _column_options(options))
 
 
 def describe_request(options: Options) -> DescribeRequest:
@@ -100,15 +106,25 @@ def describe_request(options: Options) -> DescribeRequest:
         click.UsageError: Options contradict each other, or one would be ignored.
     """
     images = _image_request(options)
-    for name in ("features", "target"):
+    for name in ("features", "target", "categorical", "numeric", "drop", "group", *_FORMAT):
         if options[name] and images is None and options["train"] is None:
-            raise click.UsageError(f"--{name} is about your own table: add --train.")
+            raise click.UsageError(f"{_option(name)} is about your own table: add --train.")
     cached = images is not None  # images are cached in the store
     if not options["log"] and (options["tracking_uri"] or (is_given("store") and not cached)):
         raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
     from search.commands.describe import DescribeRequest
 
-    return _build(DescribeRequest, {**options, "images": images})
+    return _build(DescribeRequest, {**_column_options(options), "images": images})
+
+
+def table_format(options: Options) -> TableFormat | None:
+    """Return how a text file is read, as far as options say so; None: by looking at it."""
+    values = {name: options[name] for name in _FORMAT}
+    if not any(values.values()):
+        return None
+    from insects.tables.text_files import TableFormat
+
+    return TableFormat(**values)
 
 
 def is_given(name: str) -> bool:
@@ -119,15 +135,18 @@ def is_given(name: str) -> bool:
 def _image_request(options: Options) -> ImageRequest | None:
     """Return the images asked for; None if a table is."""
     csv: Path | None = options["images"]
-    values = {name: options.get(name) for name in _OF_IMAGES}  # insects-describe has some of them
+    values = {name: options.get(name) for name in (*_OF_IMAGES, "group")}  # insects-describe has some of them
     given = [name for name in _OF_IMAGES if values[name]]
     if csv is None:
         if given:
             raise click.UsageError(f"{_option(given[0])} is about images: add --images.")
         return None
-    for name in _OF_TABLES:
-        if options.get(name) is not None:
-            raise click.UsageError(f"--{name} is about a table, and --images takes the place of one: leave one out.")
+    of_tables = [name for name in _OF_TABLES if options.get(name)]
+    of_tables += ["scaling"] if "scaling" in options and is_given("scaling") else []
+    if of_tables:
+        raise click.UsageError(
+            f"{_option(of_tables[0])} is about a table, and --images takes the place of one: leave one out."
+        )
     own = [name for name in ("image_dir", "group", "filename", "target") if options.get(name)]
     if csv == DEMO and own:
         raise click.UsageError(f"--images demo has its own folder, species and specimens: leave out {_option(own[0])}.")
@@ -147,15 +166,25 @@ def _image_request(options: Options) -> ImageRequest | None:
     )
 
 
+def _column_options(options: Options) -> dict[str, Any]:
+    """Return the options with those of columns as a request has them: no columns in place of None."""
+    none = {name: options[name] or () for name in ("categorical", "numeric", "drop") if name in options}
+    return {**options, **none, "table_format": table_format(options)}
+
+
 def _check_table(options: Options) -> None:
     fraction_is_given = is_given("test_fraction")
     if fraction_is_given and options["test"] is not None:
         raise click.UsageError("--test-fraction holds rows of the table out, and --test gives them: leave one out.")
     if options["train"] is None:
-        given = {"--features": options["features"], "--test-fraction": fraction_is_given}
-        given["--target"] = options["target"] and options["test"] is None
-        for option in (option for option, value in given.items() if value):
-            raise click.UsageError(f"{option} is about your own table: add --train.")
+        given = [name for name in (*_OF_OWN_TABLE, "group") if options[name]]
+        given += ["test_fraction"] if fraction_is_given else []
+        if options["test"] is None:
+            given += [name for name in ("target", *_FORMAT) if options[name]]
+        if given:
+            raise click.UsageError(f"{_option(given[0])} is about your own table: add --train.")
+    if str(options["train"]) == str(options["test"]) == "-":
+        raise click.UsageError("--train and --test cannot both be standard input.")
 
 
 def _build(request: type[_Request], values: Options) -> _Request:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from insects.images.describe import ImageDescription
     from insects.images.features import ImageSet
+    from insects.tables.text_files import TableFormat
 
 EXPERIMENT = "insects-describe"
 _DIGEST_LENGTH = 36  # MLflow's limit
@@ -38,12 +39,20 @@ class DescribeRequest:
         train: The table's file; None: the built-in table.
         target: The label column; None: `labels`, or `species` of images.
         features: The input columns; None: all others.
+        categorical: Input columns that are categories, whatever they hold.
+        numeric: Input columns that are numbers, whatever they hold.
+        drop: Columns that are not used.
+        table_format: How a text file is read.
         images: The images, in place of a table.
     """
 
     train: Path | None
     target: str | None
     features: tuple[str, ...] | None
+    categorical: tuple[str, ...]
+    numeric: tuple[str, ...]
+    drop: tuple[str, ...]
+    table_format: TableFormat | None
     images: ImageRequest | None
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.encoder import standard_encoder
 from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations, read_annotations
 from insects.images.features import check_faults
@@ -26,8 +27,9 @@ from insects.mlp import Floats
 from insects.splits import Labels, Table, table_digest
 from search.registry.load import LoadedModel
 from search.store.store import Store
-from search.study.data import IMAGE_TARGET, TABLE_TARGET
+from search.study.data import IMAGE_TARGET
 from search.system.files import temporary_folder
+from search.system.terminal import say
 from search.tracking.client import mlflow_errors
 from search.tracking.held_out import GROUP, LABEL, TEST_IMAGES, TEST_ROWS, load_digests, load_table
 from search.tracking.tags import IMAGE_FOLDER_TAG, IMAGE_SOURCE_TAG
@@ -35,6 +37,8 @@ from search.tracking.tags import IMAGE_FOLDER_TAG, IMAGE_SOURCE_TAG
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
+
+    from insects.tables.text_files import TableFormat
 
 ROWS_AT_ONCE = 10_000
 
@@ -45,7 +49,8 @@ class EvaluationRequest:
 
     Attributes:
         test: A table.
-        target: The label column of the table or the annotations.
+        target: The label column of the table or the annotations; None: the model's own.
+        table_format: How a text file is read.
         images: The annotations of images.
         image_dir: The folder that the file names are in.
         filename: The column of the file names.
@@ -54,6 +59,7 @@ class EvaluationRequest:
 
     test: Path | None = None
     target: str | None = None
+    table_format: TableFormat | None = None
     images: Path | None = None
     image_dir: Path | None = None
     filename: str | None = None
@@ -113,7 +119,12 @@ def read_evaluation_data(
             return EvaluationTable(load_table(path))
     from insects.tables.labelled import read_rows_like
 
-    return EvaluationTable(read_rows_like(request.test, model.features, model.classes, request.target or TABLE_TARGET))
+    assert model.table is not None, "a model takes images or a table"
+    target = request.target or model.table.target
+    table, notes = read_rows_like(request.test, model.table.columns, model.classes, target, request.table_format)
+    for note in notes:
+        say(note[0].upper() + note[1:])
+    return EvaluationTable(table)
 
 
 @dataclass(frozen=True)
@@ -141,8 +152,9 @@ class EvaluationTable:
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundary
 
+        assert model.table is not None
         figure = evaluation_boundary(
-            model.features,
+            model.table.encoder,
             model.classes,
             lambda x_NF: _predict(model, x_NF),
             self.table.x,
@@ -210,13 +222,13 @@ class EvaluationImages:
         from insects.plots import evaluation_boundary
 
         x_NF = self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
-        values = tuple(f"value {number}" for number in range(x_NF.shape[1]))
+        encoder = standard_encoder([f"value {number}" for number in range(x_NF.shape[1])], x_NF)
 
         def from_plane(x_GF: Floats) -> Floats:
             pixels = x_GF.round().clip(0, 255).astype(np.uint8)
             return _predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
 
-        return evaluation_boundary(values, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image")
+        return evaluation_boundary(encoder, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image")
 
 
 @contextmanager

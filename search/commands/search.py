@@ -18,7 +18,7 @@ from insects.training import Engine
 from insects.trial import TrialResult, best_of
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
-from search.store.study_folder import StudyFolder
+from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import (
     StudyConfig,
     check_fingerprint,
@@ -28,7 +28,7 @@ from search.study.config import (
     study_digest,
     version_differences,
 )
-from search.study.data import DataRequest, SearchData, load_data
+from search.study.data import DataRequest, load_data
 from search.study.journal import OptunaJournal
 from search.study.loop import LoopSeconds, StudyLoop, asked_before
 from search.study.pruner import PercentilePruner
@@ -59,7 +59,7 @@ class SearchRequest:
         engine: The engine; None: by device.
         trials: Trials that the study has in all when the search ends.
         study: The study's name; None: made from the fingerprint.
-        model_name: The registered model.
+        model_name: The registered model; None: named after the data.
         workers: Trials trained side by side; None: one a core.
         timeout: Seconds after which no new trial is asked.
     """
@@ -76,9 +76,14 @@ class SearchRequest:
     engine: Engine | None
     trials: int
     study: str | None
-    model_name: str
+    model_name: str | None
     workers: int | None
     timeout: float | None
+
+    @property
+    def registered_name(self) -> str:
+        """The name of the registered model."""
+        return self.model_name or f"{self.data.stem}-mlp"
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             results = training.run()
             watch.lap("loop")
             best = best_of(results)
-            model = uploader.finish(best, request.model_name, flag.check)
+            model = uploader.finish(best, request.registered_name, flag.check)
         except Interrupted:
             uploader.interrupt()
             raise
@@ -164,7 +169,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     )
 
 
-def _config(request: SearchRequest, data: SearchData) -> StudyConfig:
+def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
     choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
     if choice.engine == "compiled":
         check_compiler()
@@ -181,11 +186,11 @@ def _config(request: SearchRequest, data: SearchData) -> StudyConfig:
 
 
 def _open_study(
-    stack: ExitStack, request: SearchRequest, store: Store, config: StudyConfig, data: SearchData
+    stack: ExitStack, request: SearchRequest, store: Store, config: StudyConfig, data: StoredData
 ) -> StudyFolder:
     """Return the study's folder, new or that of an earlier run, locked until `stack` is closed."""
-    fingerprint = config.fingerprint(data.splits, data.test, data.images)
-    folder = store.study(request.study or default_name(fingerprint))
+    fingerprint = config.fingerprint(data)
+    folder = store.study(request.study or default_name(request.data.stem, fingerprint))
     folder.make()
     try:
         stack.enter_context(hold(folder.path / "lock"))
@@ -195,10 +200,11 @@ def _open_study(
         ) from error
     if folder.exists():
         check_fingerprint(folder.name, folder.fingerprint, fingerprint)
-        folder.rename_model(request.model_name)
+        folder.rename_model(request.registered_name)
     else:
         _report_upgrade(store, fingerprint)
-        folder.begin(fingerprint, data.source, request.model_name, data.splits, data.test, data.images)
+        folder.begin(fingerprint, request.registered_name, data)
+    store.record_search(folder.name)
     return folder
 
 
@@ -220,7 +226,7 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     if not all(exists(path) for path in made_again):
         return False
     digest = study_digest(folder.results_without_weights())
-    return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.model_name, digest)
+    return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.registered_name, digest)
 
 
 def _outcome_of_record(
@@ -228,7 +234,7 @@ def _outcome_of_record(
 ) -> SearchOutcome:
     """Return the outcome of a search that has nothing to do."""
     results, record = folder.results_without_weights(), folder.upload_record()
-    model, name = None, request.model_name
+    model, name = None, request.registered_name
     if record is not None and record.version is not None:
         note = f"version {record.version} was registered before"
         model = RegisteredModel(name, record.version, "", f"models:/{name}/{record.version}", note)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from search.store.store import Store
 from search.tracking.tags import DATA_TAG, LOSS_TAG
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ class RegisteredModel:
     alias: str
     uri: str
     note: str
+
+
+def last_model(store: Store) -> str:
+    """Return the name of the registered model of the study that was searched last in a store.
+
+    Args:
+        store: The store. One that was never searched has the built-in table's model, as a server may.
+    """
+    last = store.last_study()
+    return "insects-mlp" if last is None else last.model_name
 
 
 def best_uri(model_name: str) -> str:

@@ -1,4 +1,4 @@
-"""A finished trial as the exported program that is registered: unstandardized rows or raw images in, logits out."""
+"""A finished trial as the exported program that is registered: coded rows or raw images in, logits out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from insects.errors import StoreError
-from insects.model import StandardizedMLP, build_module
+from insects.model import RowMLP, build_module
 from insects.trial import TrialResult
+from search.registry.model_table import ModelTable
 from search.store.image_manifest import ImageManifest
 from search.store.study_folder import StudyFolder
 
@@ -31,7 +32,7 @@ class Program:
         module: The network with the preparation of its input.
         signature: The types of input and output.
         example: At least two of its inputs.
-        metadata: What a caller needs to use it: features, classes, image size.
+        metadata: What a caller needs to use it: classes, and the columns of the table or the size of the images.
     """
 
     module: torch.nn.Module
@@ -59,21 +60,24 @@ def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     """
     data, images = folder.data(), folder.images()
     sample = data.sample
-    mlp = build_module(result.weights, result.params, sample.shape, sample.mean, sample.std)
+    mlp = build_module(result.weights, result.params, sample.shape, sample.encoder)
     classes = list(sample.classes)
     if images is not None:
         example = _image_example(images)
-        metadata = {"features": [], "classes": classes, "images": {"size": images.size, "backbone": images.backbone}}
+        metadata = {"classes": classes, "images": {"size": images.size, "backbone": images.backbone}}
         return Program(_image_module(images, mlp), _image_signature(len(classes)), example, metadata)
     from mlflow.models import infer_signature
 
+    manifest = folder.table()
+    assert manifest is not None, "a study is on images or on a table"
     example = _at_least_two(data.test.x[:_EXAMPLES])
     with torch.no_grad():
         signature = infer_signature(example, mlp(torch.from_numpy(example)).numpy())
-    return Program(mlp, signature, example, {"features": list(sample.features), "classes": classes})
+    table = ModelTable.of_study(manifest, sample.encoder)
+    return Program(mlp, signature, example, {"classes": classes, "table": table.as_metadata()})
 
 
-def _image_module(images: ImageManifest, mlp: StandardizedMLP) -> torch.nn.Module:
+def _image_module(images: ImageManifest, mlp: RowMLP) -> torch.nn.Module:
     from insects.images.backbone import load_backbone, weights_digest
     from insects.model import ImageFeatures, ImageMLP
 

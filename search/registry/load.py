@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from insects.errors import InsectsError, StoreError
 from search.registry.alias import ABSENT
+from search.registry.model_table import ModelTable
 from search.store.store import Store
 from search.tracking.client import mlflow_errors
 from search.tracking.tags import SEARCH_RUN_TAG
@@ -30,10 +31,10 @@ class LoadedModel:
         name: The registered model.
         version: The version's number.
         model_id: The id of the logged model.
-        features: Names of the input columns, in order.
         classes: Names of the classes, in order.
-        images: None; or `size` and `backbone` of a module that takes images in place of rows.
-        module: Takes float32 rows `(N, F)`, unstandardized, or uint8 images `(N, 3, H, W)`; returns logits `(N, C)`.
+        table: How rows of a table become those that the module takes; None: it takes images.
+        images: `size` and `backbone` of a module that takes images; None: it takes rows.
+        module: Takes float32 coded rows `(N, K)`, or uint8 images `(N, 3, H, W)`; returns logits `(N, C)`.
         run: The id of its trial's run.
         search_run: The id of its search's run.
     """
@@ -41,8 +42,8 @@ class LoadedModel:
     name: str
     version: str
     model_id: str
-    features: tuple[str, ...]
     classes: tuple[str, ...]
+    table: ModelTable | None
     images: dict[str, Any] | None
     module: Any
     run: str
@@ -69,7 +70,7 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
     with mlflow_errors(store.tracking_uri), _file_errors(uri):
         info = get_model_info(f"models:/{version.name}/{version.version}")
         flavor, metadata = info.flavors.get("pytorch"), info.metadata or {}
-        if flavor is None or not {"features", "classes"} <= metadata.keys():
+        if flavor is None or "classes" not in metadata or not metadata.keys() & {"table", "images"}:
             raise StoreError(f"{uri} is not a model of insects-search: choose another --model")
         local = Path(mlflow.artifacts.download_artifacts(info.model_uri))
         check_program(uri, local, flavor)
@@ -78,8 +79,8 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
         name=version.name,
         version=str(version.version),
         model_id=str(info.model_id or ""),  # MLflow does not return it for a version read from a database
-        features=tuple(metadata["features"]),
         classes=tuple(metadata["classes"]),
+        table=ModelTable.from_metadata(metadata) if "table" in metadata else None,
         images=metadata.get("images"),
         module=module,
         run=str(version.run_id),

@@ -96,9 +96,9 @@ def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
 
     sample, sizes = data.sample, study.fingerprint["data"]
     total = sizes["train_rows"] + sizes["valid_rows"]
-    kept = min(1.0, _DESCRIBED / (sample.train_x.size + sample.valid_x.size))
+    kept = min(1.0, _DESCRIBED / (data.train_raw.size + data.valid_raw.size))
     train, valid = (slice(math.ceil(kept * len(y))) for y in (sample.train_y, sample.valid_y))
-    x = np.concatenate([sample.train_x[train], sample.valid_x[valid]]) * sample.std + sample.mean
+    x = np.concatenate([data.train_raw[train], data.valid_raw[valid]])
     y = np.concatenate([sample.train_y[train], sample.valid_y[valid]])
     part = "" if len(y) == total else f", {len(y):,} of {total:,}"
     source = f"{study.source}: training and validation rows{part}"

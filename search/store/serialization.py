@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from insects.mlp import Shape
+from insects.encoder import Encoder
+from insects.mlp import Floats
 from insects.params import ParamsError, TrialParams
 from insects.splits import Splits, Table
 from insects.training import METRICS
@@ -29,10 +30,14 @@ class StudyData:
 
     Attributes:
         sample: The splits, each cut to its first `SAMPLE_ROWS` rows.
-        test: All test rows, unstandardized.
+        train_raw: The coded rows that `sample.train_x` was made from.
+        valid_raw: The coded rows that `sample.valid_x` was made from.
+        test: All test rows, coded.
     """
 
     sample: Splits
+    train_raw: Floats
+    valid_raw: Floats
     test: Table
 
 
@@ -75,17 +80,28 @@ def unpack_result(content: bytes, number: int) -> TrialResult:
     return result
 
 
-def pack_data(splits: Splits, test: Table) -> bytes:
-    """Serialize what a study keeps of its data: see `StudyData`."""
-    meta = {"features": splits.features, "classes": splits.classes, "digest": splits.digest, "source": test.source}
+def pack_data(splits: Splits, train_raw: Floats, valid_raw: Floats, test: Table) -> bytes:
+    """Serialize what a study keeps of its data.
+
+    Args:
+        splits: The splits, of which the labels and the encoder are kept.
+        train_raw: The coded training rows, at least the first `SAMPLE_ROWS`.
+        valid_raw: The coded validation rows, at least the first `SAMPLE_ROWS`.
+        test: The test rows.
+    """
+    meta = {
+        "features": splits.features,
+        "classes": splits.classes,
+        "encoder": splits.encoder.as_dict(),
+        "digest": splits.digest,
+        "source": test.source,
+    }
     return _pack(
         meta,
-        train_x=splits.train_x[:SAMPLE_ROWS],
+        train_raw=train_raw[:SAMPLE_ROWS],
         train_y=splits.train_y[:SAMPLE_ROWS],
-        valid_x=splits.valid_x[:SAMPLE_ROWS],
+        valid_raw=valid_raw[:SAMPLE_ROWS],
         valid_y=splits.valid_y[:SAMPLE_ROWS],
-        mean=splits.mean,
-        std=splits.std,
         test_x=test.x,
         test_y=test.y,
     )
@@ -100,23 +116,30 @@ def unpack_data(content: bytes) -> StudyData:
     meta, arrays = _unpack(content)
     try:
         features, classes = tuple(meta["features"]), tuple(meta["classes"])
-        test = Table(features, classes, arrays.pop("test_x"), arrays.pop("test_y"), meta["source"])
-        sample = Splits(features=features, classes=classes, digest=meta["digest"], **arrays)
-    except (KeyError, TypeError) as error:
+        encoder = Encoder.from_dict(meta["encoder"])
+        parts = {name: (arrays[f"{name}_raw"], arrays[f"{name}_y"]) for name in ("train", "valid")}
+        parts["test"] = (arrays["test_x"], arrays["test_y"])
+        digest, source = meta["digest"], meta["source"]
+    except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"it is damaged ({error!r})") from error
-    _check(all(isinstance(text, str) for text in (*features, *classes, sample.digest, test.source)), "names")
-    for name in ("mean", "std"):
-        _check_array(name, getattr(sample, name), np.float32, (len(features),))
-    parts = {"train": (sample.train_x, sample.train_y), "valid": (sample.valid_x, sample.valid_y)}
-    for name, (x, y) in {**parts, "test": (test.x, test.y)}.items():
-        _check_rows(name, x, y, sample.shape)
-    return StudyData(sample, test)
-
-
-def _check_rows(name: str, x: Any, y: Any, shape: Shape) -> None:
-    _check_array(f"{name}_y", y, np.int32, (None,))
-    _check_array(f"{name}_x", x, np.float32, (len(y), shape.features))
-    _check(bool(((y >= 0) & (y < shape.classes)).all()), f"{name}_y holds other classes")
+    _check(all(isinstance(text, str) for text in (*features, *classes, digest, source)), "names")
+    _check(len(encoder.columns) == len(features), "encoder")
+    for name, (x, y) in parts.items():
+        _check_array(f"{name}_y", y, np.int32, (None,))
+        _check_array(f"{name}_x", x, np.float32, (len(y), len(features)))
+        _check(bool(((y >= 0) & (y < len(classes))).all()), f"{name}_y holds other classes")
+    (train_raw, train_y), (valid_raw, valid_y) = parts["train"], parts["valid"]
+    sample = Splits(
+        features=features,
+        classes=classes,
+        train_x=encoder.transform(train_raw),
+        train_y=train_y,
+        valid_x=encoder.transform(valid_raw),
+        valid_y=valid_y,
+        encoder=encoder,
+        digest=digest,
+    )
+    return StudyData(sample, train_raw, valid_raw, Table(features, classes, *parts["test"], source))
 
 
 def _check_array(name: str, array: Any, dtype: type, shape: tuple[int | None, ...]) -> None:

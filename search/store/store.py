@@ -9,6 +9,7 @@ from pathlib import Path
 from insects.errors import StoreError
 from search.store.study_folder import StudyFolder
 from search.store.tracking_uri import SERVERS, check_uri, database_file, is_in_memory, without_password
+from search.system import files
 from search.system.files import exists, listing, resolved
 
 
@@ -72,6 +73,24 @@ class Store:
         """
         folders = [StudyFolder(path) for path in listing(self.path / "trials", folders=True)]
         return [folder for folder in folders if folder.exists()]
+
+    def record_search(self, study: str) -> None:
+        """Remember which study was searched last."""
+        files.write(self._last_search, study.encode())
+
+    def last_study(self) -> StudyFolder | None:
+        """Return the study that was searched last; None if none is known."""
+        try:
+            folder = self.study(self._last_search.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cannot read {self._last_search}: {error}; name the model with --model-name") from error
+        return folder if folder.exists() else None
+
+    @property
+    def _last_search(self) -> Path:
+        return self.path / "last_search"
 
     def artifact_location(self, experiment: str) -> str | None:
         """Return where a new experiment keeps its files; None lets a server decide."""

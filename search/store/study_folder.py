@@ -2,7 +2,9 @@
 
     STUDY/study.json      what the study is: fingerprint, source of the data, model name, id
     STUDY/data.npz        a sample of the splits, and all test rows
+    STUDY/table.json      the columns, in a study on a table
     STUDY/images.json     the image files, in a study on images
+    STUDY/seen.npy        a 64-bit key of each training and validation row
     STUDY/0007.npz        a finished trial
     STUDY/uploaded.json   the last upload of the whole study
 
@@ -11,21 +13,24 @@ Every file is complete or absent, and none holds a pickle.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from insects.errors import StoreError
-from insects.splits import Splits, Table
+from insects.mlp import Floats
+from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
 from search.store.schema import Schema, check_schema
 from search.store.serialization import CorruptFileError, StudyData, pack_data, pack_result, unpack_data, unpack_result
+from search.store.table_manifest import TableManifest
 from search.system import files
 
 # The parts of a fingerprint that are read; all others are only compared.
@@ -37,6 +42,7 @@ _FINGERPRINT: Schema = {
     "engine": str,
 }
 _STUDY: Schema = {"id": str, "fingerprint": _FINGERPRINT, "source": str, "model_name": str}
+_TABLE: Schema = {"target": str, "columns": [dict], "dropped": [[str, str]], "notes": [str]}
 _IMAGES: Schema = {
     "size": int,
     "backbone": str | None,
@@ -49,6 +55,8 @@ _IMAGES: Schema = {
     "test": [[str, str]],
     "description": {"text": str, "content": dict},
 }
+
+_Manifest = TypeVar("_Manifest", TableManifest, ImageManifest)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,29 @@ class UploadRecord:
     trials: str
     model_name: str
     version: str | None
+
+
+@dataclass(frozen=True)
+class StoredData:
+    """What a study keeps of its data when it begins.
+
+    Attributes:
+        source: The name of the data.
+        splits: The data that its trials are trained on.
+        train_raw: The coded rows that `splits.train_x` was made from.
+        valid_raw: The coded rows that `splits.valid_x` was made from.
+        test: The test rows.
+        seen: Keys of the training and validation rows.
+        manifest: The table, or the image files that the rows were made from.
+    """
+
+    source: str
+    splits: Splits
+    train_raw: Floats
+    valid_raw: Floats
+    test: Table
+    seen: Hashes
+    manifest: TableManifest | ImageManifest
 
 
 class StudyFolder:
@@ -90,32 +121,21 @@ class StudyFolder:
         """Make the folder, without a study in it."""
         files.make_folder(self.path)
 
-    def begin(
-        self,
-        fingerprint: dict[str, Any],
-        source: str,
-        model_name: str,
-        splits: Splits,
-        test: Table,
-        images: ImageManifest | None = None,
-    ) -> None:
+    def begin(self, fingerprint: dict[str, Any], model_name: str, data: StoredData) -> None:
         """Write a new study.
 
         Args:
             fingerprint: Everything that its results depend on.
-            source: The name of the data.
             model_name: The registered model that the best trial becomes a version of.
-            splits: The data that its trials are trained on.
-            test: The test rows.
-            images: The image files that the rows were made from.
+            data: What it keeps of its data.
         """
-        files.write(self.path / "data.npz", pack_data(splits, test))
-        if images is not None:
-            files.write(self.path / "images.json", json.dumps(asdict(images)).encode())
+        files.write(self.path / "data.npz", pack_data(data.splits, data.train_raw, data.valid_raw, data.test))
+        files.write(self.path / "seen.npy", _npy(data.seen))
+        name = "table.json" if isinstance(data.manifest, TableManifest) else "images.json"
+        files.write(self.path / name, json.dumps(asdict(data.manifest)).encode())
         # Last: a folder that has this file is complete.
-        self._write_study(
-            {"id": secrets.token_hex(8), "fingerprint": fingerprint, "source": source, "model_name": model_name}
-        )
+        study = {"id": secrets.token_hex(8), "fingerprint": fingerprint, "source": data.source}
+        self._write_study({**study, "model_name": model_name})
 
     def rename_model(self, model_name: str) -> None:
         """Change the registered model that the best trial becomes a version of."""
@@ -151,15 +171,22 @@ class StudyFolder:
         except (OSError, CorruptFileError) as error:
             raise _cannot_read(path, error) from error
 
+    def table(self) -> TableManifest | None:
+        """Read what is known of the table; None in a study on images."""
+        return None if self._is_of_images else self._read_manifest("table.json", _TABLE, TableManifest)
+
     def images(self) -> ImageManifest | None:
         """Read the image files that the rows were made from; None in a study on a table."""
-        if "images" not in self.fingerprint["data"]:
-            return None
-        content = self._read_json("images.json", _IMAGES)
+        return self._read_manifest("images.json", _IMAGES, ImageManifest) if self._is_of_images else None
+
+    def seen(self) -> Hashes:
+        """Read the keys of the training and validation rows; see `insects.seen.row_keys`."""
+        path = self.path / "seen.npy"
         try:
-            return ImageManifest(**content)
-        except TypeError as error:  # a key that was not written
-            raise _cannot_read(self.path / "images.json", error) from error
+            keys: Hashes = np.load(path, allow_pickle=False)
+            return keys
+        except (OSError, ValueError) as error:
+            raise _cannot_read(path, error) from error
 
     def numbers(self) -> list[int]:
         """Return the numbers of the finished trials, ascending."""
@@ -206,6 +233,17 @@ class StudyFolder:
         except (OSError, ValueError, TypeError):  # the search looks it up in MLflow then
             return None
 
+    @property
+    def _is_of_images(self) -> bool:
+        return "images" in self.fingerprint["data"]
+
+    def _read_manifest(self, name: str, schema: Schema, manifest: type[_Manifest]) -> _Manifest:
+        content = self._read_json(name, schema)
+        try:
+            return manifest(**content)
+        except TypeError as error:  # a key that was not written
+            raise _cannot_read(self.path / name, error) from error
+
     def _study(self) -> dict[str, Any]:
         return self._read_json("study.json", _STUDY)
 
@@ -220,6 +258,12 @@ class StudyFolder:
             return dict(content)
         except (OSError, ValueError, RecursionError, TypeError) as error:
             raise _cannot_read(path, error) from error
+
+
+def _npy(array: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def without_weights(result: TrialResult) -> TrialResult:

@@ -16,11 +16,12 @@ import numpy as np
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.params import ParamsError, Recipe, TrialParams
-from insects.splits import Splits, Table, table_digest
+from insects.splits import table_digest
 from insects.text import listed
 from insects.training.host import host
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
+from search.store.study_folder import StoredData
 from search.study.pruner import PercentilePruner
 from search.study.sampler import SamplerName
 from search.study.space import SearchSpace
@@ -56,14 +57,13 @@ class StudyConfig:
     configs: tuple[TrialParams, ...]
     choice: Choice
 
-    def fingerprint(self, splits: Splits, test: Table, images: ImageManifest | None = None) -> dict[str, Any]:
+    def fingerprint(self, stored: StoredData) -> dict[str, Any]:
         """Return everything that the study's results depend on, ready for JSON.
 
         Args:
-            splits: The data that its trials are trained on.
-            test: The test rows.
-            images: The image files that the rows were made from.
+            stored: The data.
         """
+        splits, test, manifest = stored.splits, stored.test, stored.manifest
         data: dict[str, Any] = {
             "digest": splits.digest,
             "train_rows": len(splits.train_y),
@@ -72,9 +72,14 @@ class StudyConfig:
             "test_digest": table_digest(test),
         }
         libraries = _LIBRARIES
-        if images is not None:
-            data["images"] = images.fingerprint
-            libraries += ("torchvision",) if images.backbone else ()
+        if isinstance(manifest, ImageManifest):
+            data["images"] = manifest.fingerprint
+            libraries += ("torchvision",) if manifest.backbone else ()
+        else:
+            # The label column is not part of it: it changes no result, and a study keeps the one that it began with.
+            encoder = json.dumps([manifest.columns, splits.encoder.as_dict()], sort_keys=True)
+            data["scaling"] = splits.encoder.scaling.name if splits.encoder.scaling else "standard"
+            data["encoder"] = hashlib.sha256(encoder.encode()).hexdigest()
         return {
             "data": data,
             "space": asdict(self.space),
@@ -98,9 +103,14 @@ def fingerprint_digest(fingerprint: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
-def default_name(fingerprint: dict[str, Any]) -> str:
-    """Return the name of a study that the user gave none: the same for the same fingerprint."""
-    return f"insects-{fingerprint_digest(fingerprint)[:8]}"
+def default_name(stem: str, fingerprint: dict[str, Any]) -> str:
+    """Return the name of a study that the user gave none.
+
+    Args:
+        stem: The name of the data.
+        fingerprint: Everything that the study's results depend on.
+    """
+    return f"{stem}-{fingerprint_digest(fingerprint)[:8]}"
 
 
 def check_fingerprint(name: str, before: dict[str, Any], now: dict[str, Any]) -> None:

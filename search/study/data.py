@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from insects.encoder import fit_encoder
 from insects.errors import StoreError
 from insects.spiral import builtin_tables
-from insects.splits import Splits, Table, split
+from insects.splits import Parts, Splits, Table, draw_parts, encoded_splits, row_hashes, row_keys
+from insects.tables.columns import Columns
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import SAMPLE_ROWS
+from search.store.study_folder import StoredData
+from search.store.table_manifest import TableManifest
 from search.system.terminal import ReadingProgress, say
 
 if TYPE_CHECKING:
     from insects.images.describe import ImageDescription
     from insects.images.features import FeatureRecipe, ImageSet
     from insects.images.splits import ImageSplits
+    from insects.tables.text_files import TableFormat
 
 TABLE_TARGET, IMAGE_TARGET = "labels", "species"
 """The label columns where none is named."""
@@ -55,6 +61,13 @@ class DataRequest:
         train: The table's file; None: the built-in table.
         target: The label column.
         features: The input columns; None: all others.
+        categorical: Input columns that are categories, whatever they hold.
+        numeric: Input columns that are numbers, whatever they hold.
+        drop: Columns that are not used.
+        group: The column of what several rows belong to, which is never split; None: each row stands for itself.
+        table_format: How a text file is read.
+        drop_rare_classes: Leave out classes with too few rows to be in every part.
+        scaling: What the encoder does to numbers.
         test: The file of the test rows; None: a share of the table, or the built-in test table.
         test_fraction: That share.
         split_seed: The seed of the splits.
@@ -62,32 +75,29 @@ class DataRequest:
     """
 
     train: Path | None
-    target: str
-    features: tuple[str, ...] | None
-    test: Path | None
-    test_fraction: float
-    split_seed: int
+    target: str = TABLE_TARGET
+    features: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    group: str | None = None
+    table_format: TableFormat | None = None
+    drop_rare_classes: bool = False
+    scaling: str = "standard"
+    test: Path | None = None
+    test_fraction: float = 0.1
+    split_seed: int = 0
     images: ImageRequest | None = None
 
+    @property
+    def stem(self) -> str:
+        """The first part of the name that study and model get if the user gives none."""
+        from insects.tables.names import stem
 
-@dataclass(frozen=True)
-class SearchData:
-    """The data of a search.
-
-    Attributes:
-        splits: The rows that trials are trained and judged on.
-        test: The test rows, which the search never uses.
-        source: The name of the data.
-        images: The image files that the rows were made from.
-    """
-
-    splits: Splits
-    test: Table
-    source: str
-    images: ImageManifest | None = None
+        return "insects" if self.train is None else stem(self.train)
 
 
-def load_data(request: DataRequest, cache: Path) -> SearchData:
+def load_data(request: DataRequest, cache: Path) -> StoredData:
     """Read and split the data of a search.
 
     Args:
@@ -100,19 +110,62 @@ def load_data(request: DataRequest, cache: Path) -> SearchData:
     """
     if request.images is not None:
         return _load_images(request, request.images, cache)
-    test: Table | None = None
-    if request.train is None:
-        train, test = builtin_tables()
-    else:
-        from insects.tables.labelled import read_table
+    return _load_builtin(request) if request.train is None else _load_table(request, request.train)
 
-        train = read_table(request.train, request.target, request.features)
+
+def _load_builtin(request: DataRequest) -> StoredData:
+    table, test = builtin_tables()
+    columns = Columns.of_numbers(table.features)
     if request.test is not None:
         from insects.tables.labelled import read_rows_like
 
-        test = read_rows_like(request.test, train.features, train.classes, request.target)
-    splits, test = split(train, test=test, test_fraction=request.test_fraction, seed=request.split_seed)
-    return SearchData(splits, test, train.source)
+        test, notes = read_rows_like(request.test, columns, table.classes, request.target, request.table_format)
+        _say(notes)
+    parts = draw_parts(
+        row_hashes(table.x.T, len(table.y), request.split_seed),
+        table.y,
+        table.classes,
+        table.source,
+        test_fraction=None,
+    )
+    encoder = fit_encoder(columns.coded, table.x[parts.train], table.y[parts.train], request.scaling)
+    splits = encoded_splits(table, parts.train, parts.valid, encoder)
+    manifest = TableManifest(TABLE_TARGET, columns.as_dict(), [], [])
+    return _stored(table, parts, splits, test, manifest)
+
+
+def _load_table(request: DataRequest, path: Path) -> StoredData:
+    from insects.tables.labelled import ColumnChoice, read_labelled, read_rows_like
+    from insects.tables.prepare import prepare_table
+
+    choice = ColumnChoice(
+        request.target, request.features, request.categorical, request.numeric, request.drop, request.group
+    )
+    parts = 3 if request.test is None else 2
+    labelled = read_labelled(path, choice, request.table_format, parts if request.drop_rare_classes else None)
+    fraction = request.test_fraction if request.test is None else None
+    prepared = prepare_table(labelled, choice, test_fraction=fraction, seed=request.split_seed, scaling=request.scaling)
+    _say(prepared.notes)
+    test = prepared.test
+    if request.test is not None:
+        classes = labelled.classes
+        test, notes = read_rows_like(request.test, prepared.columns, classes, request.target, request.table_format)
+        _say(notes)
+    assert test is not None, "without a file of test rows they were drawn"
+    dropped = [list(pair) for pair in prepared.dropped]
+    manifest = TableManifest(request.target, prepared.columns.as_dict(), dropped, list(prepared.notes))
+    return _stored(prepared.table, prepared.parts, prepared.splits, test, manifest)
+
+
+def _stored(table: Table, parts: Parts, splits: Splits, test: Table, manifest: TableManifest) -> StoredData:
+    seen = row_keys(table.x[np.concatenate([parts.train, parts.valid])])
+    train_raw, valid_raw = (table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
+    return StoredData(table.source, splits, train_raw, valid_raw, test, np.unique(seen), manifest)
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(note[0].upper() + note[1:])
 
 
 def image_columns(request: ImageRequest, target: str) -> tuple[str, str | None]:
@@ -151,7 +204,7 @@ def read_image_set(request: ImageRequest, target: str, cache: Path, skip_bad: bo
         return load_images(annotations, request.recipe, cache, skip_bad_images=skip_bad, on_image=progress.show)
 
 
-def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> SearchData:
+def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> StoredData:
     from insects.images.describe import describe_images
     from insects.images.splits import split_images
 
@@ -159,11 +212,22 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sea
     if found.skipped:
         say(f"Bad images left out: {len(found.skipped)}; the first: {found.skipped[0]}")
     parts = split_images(found, test_fraction=request.test_fraction, seed=request.split_seed)
-    for note in parts.notes:
-        say(note[0].upper() + note[1:])
+    _say(parts.notes)
     description = describe_images(found, *image_columns(images, request.target))
     manifest = _manifest(found, parts, images.recipe, description)
-    return SearchData(parts.splits, parts.test_table, found.table.source, manifest)
+    train_raw, valid_raw = (found.table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
+    keys = [image_key(found.digests[row]) for row in (*parts.train, *parts.valid)]
+    seen = np.unique(np.array(keys, np.uint64))
+    return StoredData(found.table.source, parts.splits, train_raw, valid_raw, parts.test_table, seen, manifest)
+
+
+def image_key(digest: str) -> int:
+    """The key by which an image is recognized, as `insects.splits.row_keys` for rows.
+
+    Args:
+        digest: Hex SHA-256 of the file.
+    """
+    return int(digest[:16], 16)
 
 
 def _demo(folder: Path) -> tuple[Path, Path]:

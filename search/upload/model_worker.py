@@ -31,12 +31,14 @@ class ModelWorker:
         import numpy as np
         import torch
 
+        from insects.encoder import standard_encoder
         from insects.mlp import Shape, parameter_count
         from insects.model import build_module
         from insects.params import TrialParams
 
-        params, shape, one = TrialParams(depth=1, width=1, lr=1.0, batch_size=1), Shape(1, 2), np.ones(1, np.float32)
-        module = build_module(np.zeros(parameter_count(params, shape), np.float32), params, shape, one, one).eval()
+        params, shape = TrialParams(depth=1, width=1, lr=1.0, batch_size=1), Shape(1, 2)
+        encoder = standard_encoder(["x"], np.zeros((1, 1), np.float32))
+        module = build_module(np.zeros(parameter_count(params, shape), np.float32), params, shape, encoder)
         rows = ({0: torch.export.Dim.AUTO},)
         torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
 
