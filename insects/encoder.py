@@ -125,10 +125,8 @@ class Encoder:
         Returns:
             `(N, F)` float32, C-contiguous. Numbers that lie too far apart for float32 become infinite.
         """
-        if self.is_plain and not np.isnan(raw_NK).any():
-            x_NF = raw_NK.copy()
-        else:
-            x_NF = self._unstandardized(raw_NK)
+        is_plain = self.is_plain and not np.isnan(raw_NK).any()
+        x_NF = raw_NK.copy() if is_plain else self._unstandardized(raw_NK)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite: the caller decides what it means
             x_NF -= self.mean
             x_NF /= self.std

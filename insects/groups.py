@@ -27,9 +27,9 @@ def draw_group_parts(
 ) -> Parts:
     """Draw the groups of the test rows, then those of the validation rows; train on the rest.
 
-    Groups are taken in the order of a hash of their rows. A group is taken if it brings the rows of each class nearer to
-    the requested share. Unlike in `insects.images.splits`, a group may have rows of several classes, and there may be
-    many groups.
+    Groups are taken in the order of a hash of their rows. A group is taken if it brings the rows of each class nearer
+    to the requested share. Unlike in `insects.images.splits`, a group may have rows of several classes, and there may
+    be many groups.
 
     Args:
         group_N: `(N,)`, number of the group of each row.

@@ -1,7 +1,7 @@
 """The registered models as `torch.nn.Module`: coded rows or images of any size in, logits out.
 
-Shapes: N rows or images, S image size, K coded columns, V of them numbers, F inputs or features, C classes, P parameters,
-H height, W width.
+Shapes: N rows or images, S image size, K coded columns, V of them numbers, F inputs or features, C classes,
+P parameters, H height, W width.
 """
 
 from __future__ import annotations

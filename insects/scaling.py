@@ -50,7 +50,7 @@ class Scaling(Protocol):
 class Robust:
     """Distance from the median in quartile ranges, smoothly clipped to ±3.
 
-    `z = a (x - median)`, then `z / sqrt(1 + (z / 3)**2)` (Holzmüller, Grinsztajn and Steinwart, 2024, arXiv:2407.04491).
+    `z = a (x - median)`, then `z / sqrt(1 + (z / 3)**2)` (Holzmüller et al., 2024, arXiv:2407.04491).
 
     Attributes:
         centre: `(V,)` float32, medians.

@@ -19,9 +19,9 @@ from typing import TextIO
 import numpy as np
 
 from insects.errors import DataError
+from insects.images.csv_header import open_csv, read_header
 from insects.splits import Labels
-from insects.tables.csv_reader import checked_name, open_csv, read_header
-from insects.tables.labelled import ordered_classes, source_name
+from insects.tables.names import checked_name, ordered_classes, source_name
 from insects.text import listed, shown
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")  # the beginning of an absolute path, on Windows too

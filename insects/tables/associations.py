@@ -63,6 +63,29 @@ def anova_f(x_NF: Array, y_N: NDArray[np.integer], classes: int) -> Array:
     return np.where((groups_F > 1) & (square_F > 0), f_F, np.nan)
 
 
+def cramers_v(code_N: NDArray[np.integer], y_N: NDArray[np.integer], levels: int, classes: int) -> float:
+    """Cramér's V between a category and the classes: 0 if they are independent, 1 if one tells the other.
+
+    Args:
+        code_N: `(N,)` levels; rows below 0 have none and do not count.
+        y_N: `(N,)` class numbers; rows below 0 do not count.
+        levels: Number of levels.
+        classes: Number of classes.
+
+    Returns:
+        `sqrt(chi2 / (n (min(levels, classes) - 1)))` over the levels and classes that occur; NaN if only one does.
+    """
+    counts = np.zeros((levels, classes))
+    known = (code_N >= 0) & (y_N >= 0)
+    np.add.at(counts, (code_N[known], y_N[known]), 1)
+    counts = counts[counts.any(axis=1)][:, counts.any(axis=0)]
+    smaller = min(counts.shape) - 1
+    if smaller < 1:
+        return float("nan")
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+    return float(np.sqrt(((counts - expected) ** 2 / expected).sum() / counts.sum() / smaller))
+
+
 def most_telling(f_F: Array, count: int) -> NDArray[np.intp]:
     """Indices of the columns that separate the classes best.
 

@@ -1,8 +1,8 @@
 """The kinds of columns, decided once on training rows, and rows coded by them.
 
 A coded row (see `insects.encoder`) has for a `number` column its number, for a `category` column the number of its
-level, and for a `date` column four numbers or three: days since the earliest training row, month, weekday and, where there
-is one, the hour.
+level, and for a `date` column four numbers or three: days since the earliest training row, month, weekday and, where
+there is one, the hour.
 
 Shapes: N rows, K coded columns.
 """

@@ -6,14 +6,15 @@ Shapes: N rows, F features, S statistics of a column.
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.tables.associations import anova_f, correlations, most_telling
-from insects.tables.raw import RawTable
+from insects.tables.associations import anova_f, correlations, cramers_v, most_telling
+from insects.tables.raw import Category, RawTable
 from insects.text import aligned, and_more, counted, share, shortened
 
 Array = NDArray[np.float64]
@@ -33,6 +34,23 @@ _NAME, _CLASSES, _COLUMNS, _LISTED = 20, 20, 12, 10
 
 
 @dataclass(frozen=True)
+class CategoryRow:
+    """The description of a category column.
+
+    Attributes:
+        name: Its name.
+        levels: Name and number of rows of each level, the most frequent first.
+        missing: Rows without a level.
+        cramers_v: How well the levels tell the classes apart; see `insects.tables.associations.cramers_v`.
+    """
+
+    name: str
+    levels: tuple[tuple[str, int], ...]
+    missing: int
+    cramers_v: float
+
+
+@dataclass(frozen=True)
 class Description:
     """The description of a table.
 
@@ -47,6 +65,9 @@ class Description:
         statistics: `(S, columns)` float64, rows `STATISTICS`.
         correlations: Pearson's correlations of the first `CORRELATED` features; NaN where a column is constant.
         anova_f: `(F,)`, F of a one-way analysis of variance of each feature.
+        categories: The category columns.
+        dropped: Name and reason of each column that a search does not use.
+        notes: Remarks for the user.
     """
 
     source: str
@@ -59,6 +80,9 @@ class Description:
     statistics: Array
     correlations: Array
     anova_f: Array
+    categories: tuple[CategoryRow, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The description as a dictionary that `json.dumps` accepts, with None for NaN and infinity."""
@@ -77,14 +101,26 @@ class Description:
                 "matrix": [_finite(row) for row in self.correlations],
             },
             "anova_f": dict(zip(self.features, _finite(self.anova_f), strict=True)),
+            "categories": {
+                row.name: {
+                    "levels": dict(row.levels),
+                    "missing": row.missing,
+                    "cramers_v": row.cramers_v if math.isfinite(row.cramers_v) else None,
+                }
+                for row in self.categories
+            },
+            "dropped": dict(self.dropped),
+            "notes": list(self.notes),
         }
 
     def text(self) -> str:
         """The description as plain text, in lines of at most `WIDTH` characters; long lists end with "… and 5 more"."""
-        counts = ((self.rows, "row"), (len(self.features), "feature"), (len(self.classes), "class"))
+        features = len(self.features) + len(self.categories)
+        counts = ((self.rows, "row"), (features, "feature"), (len(self.classes), "class"))
         head = ", ".join(counted(count, what) for count, what in counts)
-        parts = [[self.source, head], self._class_lines(), *self._statistics_blocks(), self._cell_lines()]
-        parts += [self._correlation_lines(), self._anova_lines()]
+        parts = [[self.source, head], self._class_lines(), *self._statistics_blocks(), self._category_lines()]
+        parts += [self._cell_lines(), self._correlation_lines(), self._anova_lines(), self._dropped_lines()]
+        parts.append([line for note in self.notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")])
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     def _class_lines(self) -> list[str]:
@@ -99,6 +135,8 @@ class Description:
         shown = np.any(self.statistics, axis=1)  # NaN is true
         used = [row for row in range(len(STATISTICS)) if row == 0 or row >= _COUNTS or shown[row]]
         heads = ["", *(STATISTICS[row] for row in used)]
+        if not self.columns:
+            return []
         blocks: list[list[str]] = []
         lines = heads
         for name, statistics in zip(self.columns[:_COLUMNS], self.statistics.T, strict=False):
@@ -111,9 +149,26 @@ class Description:
         blocks[-1] = blocks[-1] + and_more(len(self.columns) - _COLUMNS, "columns")
         return blocks
 
+    def _category_lines(self) -> list[str]:
+        if not self.categories:
+            return []
+        rows = [("category", "levels", "missing", "most frequent", "Cramér's V")]
+        for row in self.categories[:_COLUMNS]:
+            name, count = row.levels[0] if row.levels else ("", 0)
+            most = f"{shortened(name)} {share(count, self.rows)}" if row.levels else "–"
+            v = f"{row.cramers_v:.2f}" if math.isfinite(row.cramers_v) else "–"
+            rows.append((shortened(row.name, _NAME), f"{len(row.levels):,}", f"{row.missing:,}", most, v))
+        return aligned(rows) + and_more(len(self.categories) - _COLUMNS, "categories")
+
+    def _dropped_lines(self) -> list[str]:
+        if not self.dropped:
+            return []
+        rows = [f"  {shortened(name or '(no name)')}: {reason}" for name, reason in self.dropped[:_LISTED]]
+        return ["columns that a search does not use", *rows, *and_more(len(self.dropped) - _LISTED, "columns")]
+
     def _cell_lines(self) -> list[str]:
         lines = []
-        for row, what in ((1, "missing values"), (2, "non-numeric cells")):
+        for row, what in ((1, "missing values"), (2, "non-numeric cells")) if self.columns else ():
             counts = self.statistics[row]
             order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
             total = f"{int(counts.sum()):,} in {counted(len(order), 'column')}" if len(order) else "none"
@@ -149,7 +204,9 @@ def describe(table: RawTable) -> Description:
 
     Examples:
         >>> from insects.spiral import builtin_tables
-        >>> description = describe(RawTable.from_table(builtin_tables()[0]))
+        >>> from insects.encoder import number_columns
+        >>> table = builtin_tables()[0]
+        >>> description = describe(RawTable.from_table(table, number_columns(table.features)))
         >>> description.rows, description.features
         (1200, ('feature1', 'feature2'))
     """
@@ -174,11 +231,28 @@ def describe(table: RawTable) -> Description:
         statistics=_statistics(x, missing, other),
         correlations=correlations(table.x[:, :CORRELATED]),
         anova_f=anova_f(table.x, table.y, len(table.classes)),
+        categories=tuple(_category_row(category, table) for category in table.categories),
+        dropped=table.dropped,
+        notes=table.notes,
+    )
+
+
+def _category_row(category: Category, table: RawTable) -> CategoryRow:
+    counts = np.bincount(category.code[category.code >= 0], minlength=len(category.levels))
+    order = np.argsort(-counts, kind="stable")
+    return CategoryRow(
+        name=category.name,
+        levels=tuple((category.levels[level], int(counts[level])) for level in order),
+        missing=int(np.count_nonzero(category.code < 0)),
+        cramers_v=cramers_v(category.code, table.y, len(category.levels), len(table.classes)),
     )
 
 
 def _statistics(x_NF: Array, missing_F: NDArray[np.int64], other_F: NDArray[np.int64]) -> Array:
     import pandas as pd
+
+    if not x_NF.shape[1]:
+        return np.empty((len(STATISTICS), 0))
 
     frame = pd.DataFrame(x_NF)
     quartiles = frame.quantile([0.25, 0.5, 0.75]).to_numpy()

@@ -96,13 +96,12 @@ def read_labelled(
     Raises:
         DataError: The file is no table, a column does not exist, or the label column holds no classes.
     """
-    texts = {choice.target, *choice.categorical, *((choice.group,) if choice.group else ())}
-    table = read_frame(path, table_format or TableFormat(), texts, choice.target)
-    names = _input_names(table, choice)
+    table = read_frame(path, table_format or TableFormat(), texts_of(choice), choice.target)
+    names = input_names(table, choice)
     labels = _read_labels(table, choice.target)
     classes, order = ordered_classes(labels.texts)
     y_N = np.append(order, np.int32(-1))[labels.code]
-    _check_are_classes(classes, y_N, table.source, choice.target)
+    check_are_classes(classes, y_N, table.source, choice.target)
     notes = list(table.notes)
     kept_N = y_N >= 0
     if not kept_N.all():
@@ -203,8 +202,21 @@ def no_such_column(table: Frame, role: str, name: str, parameter: str = "target"
     )
 
 
-def _input_names(table: Frame, choice: ColumnChoice) -> list[str]:
-    """The input columns, all of them checked to exist."""
+def texts_of(choice: ColumnChoice) -> set[str]:
+    """The columns that are read as text, whatever they hold."""
+    return {choice.target, *choice.categorical, *((choice.group,) if choice.group else ())}
+
+
+def input_names(table: Frame, choice: ColumnChoice) -> list[str]:
+    """The input columns.
+
+    Args:
+        table: The table.
+        choice: The columns asked for.
+
+    Raises:
+        DataError: A column does not exist, is asked for in two ways that exclude each other, or none is left.
+    """
     names = [str(name) for name in table.cells.columns]
     wanted = {
         "target": ("label", (choice.target,)),
@@ -255,8 +267,18 @@ def _read_labels(table: Frame, target: str) -> cells.Texts:
     return labels
 
 
-def _check_are_classes(classes: Sequence[str], y_N: Labels, source: str, target: str) -> None:
-    """Check that the label column holds classes: a quantity has many different numbers with few rows each."""
+def check_are_classes(classes: Sequence[str], y_N: Labels, source: str, target: str) -> None:
+    """Check that a label column holds classes: a quantity has many different numbers with few rows each.
+
+    Args:
+        classes: The different labels.
+        y_N: `(N,)`, place of each row's label in them; below 0: none.
+        source: Name of the table, for messages.
+        target: The label column.
+
+    Raises:
+        DataError: It holds a quantity, or texts that hardly repeat.
+    """
     different = len(classes)
     known = int(np.count_nonzero(y_N >= 0))
     if different <= _FEW_CLASSES:
@@ -268,8 +290,8 @@ def _check_are_classes(classes: Sequence[str], y_N: Labels, source: str, target:
         if not is_whole or middle < _ROWS_OF_A_CLASS:
             raise DataError(
                 f"{source}: column {shown(target)} is a quantity, with {different:,} different numbers from "
-                f"{values.min():g} to {values.max():g}; only classes can be learnt here: choose another label column, or "
-                "cut the numbers into a few ranges",
+                f"{values.min():g} to {values.max():g}; only classes can be learnt here: choose another label column, "
+                "or cut the numbers into a few ranges",
                 parameter="target",
             )
     if different > max(_FEW_CLASSES, known / 2):

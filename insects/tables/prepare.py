@@ -122,7 +122,7 @@ def _column_notes(
     for name, rows in others[:5]:
         cell = labelled.frame[name].iloc[parts.train[rows[0]]]
         notes.append(
-            f"{counted(len(rows), 'cell')} of column {shown(name)} in training rows not a number, taken as missing, such "
-            f"as {shown(cell)}"
+            f"{counted(len(rows), 'cell')} of column {shown(name)} in training rows not a number, taken as missing, "
+            f"such as {shown(cell)}"
         )
     return notes

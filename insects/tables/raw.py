@@ -1,36 +1,52 @@
-"""A table as it is in the file, for description: cells that training would refuse are counted instead.
+"""A table for description: all rows, also those without a label, and what a search would refuse or leave out.
 
-Shapes: N rows, F features, C classes.
+Shapes: N rows, F number columns, C classes.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.encoder import CodedColumn
+from insects.errors import DataError
 from insects.splits import Labels, Table
-from insects.tables.csv_reader import Columns, checked_name, is_blank, open_csv, read_header, read_rows
-from insects.tables.labelled import choose_columns, ordered_classes, source_name
-
-if TYPE_CHECKING:
-    import pandas as pd
+from insects.tables import cells
+from insects.tables.columns import Column, find_columns, find_identifiers
+from insects.tables.frames import Frame, read_frame
+from insects.tables.labelled import ColumnChoice, check_are_classes, input_names, texts_of
+from insects.tables.names import ordered_classes
+from insects.tables.text_files import TableFormat
+from insects.text import counted, shown
 
 UNLABELLED = -1
 
 
 @dataclass(frozen=True)
-class RawTable:
-    """The rows of a CSV file, whatever their cells hold.
+class Category:
+    """A category column.
 
     Attributes:
-        features: F column names.
+        name: Its name.
+        levels: L names of its levels.
+        code: `(N,)`, level of each row in `[0, L)`; -1 where the cell is missing.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    code: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """The rows of a table, whatever their cells hold.
+
+    Attributes:
+        features: F names of number columns; a date is a number of days.
         target: Name of the label column.
         classes: C class names, sorted as in a `Table`.
         x: `(N, F)` float64; NaN where a cell holds no finite number.
@@ -38,6 +54,9 @@ class RawTable:
         missing: `(F,)`, cells that are empty or hold `NA`, `nan` and the like.
         other: `(F,)`, cells that hold text or infinity.
         source: Name of the file, for messages.
+        categories: The category columns.
+        dropped: Name and reason of each column that a search does not use.
+        notes: Remarks for the user.
     """
 
     features: tuple[str, ...]
@@ -48,93 +67,119 @@ class RawTable:
     missing: NDArray[np.int64]
     other: NDArray[np.int64]
     source: str
+    categories: tuple[Category, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def from_table(cls, table: Table, target: str = "labels") -> RawTable:
-        """The raw table of a checked one: no cell is missing.
+    def from_table(
+        cls,
+        table: Table,
+        columns: Sequence[CodedColumn],
+        target: str = "labels",
+        dropped: Sequence[Sequence[str]] = (),
+    ) -> RawTable:
+        """The raw table of coded rows.
 
         Args:
-            table: The checked table.
-            target: Name of its label column.
+            table: The coded rows.
+            columns: The coded columns.
+            target: Name of the label column.
+            dropped: Name and reason of each column that is not among them.
         """
-        none = np.zeros(len(table.features), np.int64)
-        x = table.x.astype(np.float64)
-        return cls(table.features, target, table.classes, x, table.y, none, none, table.source)
+        numbers = [place for place, column in enumerate(columns) if column.levels is None]
+        x_NF = table.x[:, numbers].astype(np.float64)
+        categories = []
+        for place, column in enumerate(columns):
+            if column.levels is not None:
+                code_N = np.where(np.isnan(table.x[:, place]), -1, table.x[:, place]).astype(np.intp)
+                has_others = bool((code_N >= len(column.levels)).any())
+                levels = (*column.levels, "(other)") if has_others else column.levels
+                categories.append(Category(column.name, levels, code_N))
+        return cls(
+            features=tuple(columns[place].name for place in numbers),
+            target=target,
+            classes=table.classes,
+            x=x_NF,
+            y=table.y,
+            missing=np.isnan(x_NF).sum(axis=0),
+            other=np.zeros(len(numbers), np.int64),
+            source=table.source,
+            categories=tuple(categories),
+            dropped=tuple((str(name), str(reason)) for name, reason in dropped),
+        )
 
 
 def read_raw_table(
-    path: str | os.PathLike[str], target: str = "labels", features: Sequence[str] | None = None
+    path: str | os.PathLike[str], choice: ColumnChoice, table_format: TableFormat | None = None
 ) -> RawTable:
     """Read a table to describe.
 
     Args:
-        path: The CSV file.
-        target: Name of the label column.
-        features: Names of the input columns, in this order; None: all other columns, in the order of the file.
+        path: The file.
+        choice: The columns.
+        table_format: How a text file is read; None: by looking.
 
     Returns:
         The table.
 
     Raises:
-        DataError: The file is not a CSV table, for example a row is shorter than the header, or a column is missing.
+        DataError: The file is no table, or a column does not exist.
     """
-    source = source_name(path)
-    codes: dict[str, int] = {}
-    with open_csv(path) as file:
-        names, line = read_header(file, source)
-        columns = choose_columns(source, names, target, features)
-        # First the labels alone, by the reader that training uses: same classes, same errors for a malformed file.
-        _, y = read_rows(file, line, replace(columns, features=()), lambda label: _code(label, codes))
-        file.seek(0)
-        read_header(file, source)
-        x, missing, other = _numbers(_cells(file, columns, len(y)))
-    classes, order = ordered_classes(list(codes))
+    table = read_frame(path, table_format or TableFormat(), texts_of(choice), choice.target)
+    frame = table.cells[input_names(table, choice)]
+    labels = cells.texts(table.cells[choice.target], cells.MISSING_LABELS)
+    classes, order = ordered_classes(labels.texts)
+    y_N = np.append(order, np.int32(UNLABELLED))[labels.code]
+    notes = list(table.notes)
+    identifiers: dict[str, str] = {}
+    if choice.features is None:
+        identifiers = find_identifiers(frame, (*choice.categorical, *choice.numeric), table.decimal)
+    frame = frame.drop(columns=list(identifiers))
+    try:
+        check_are_classes(classes, y_N, table.source, choice.target)
+        found = find_columns(frame, table.source, choice.categorical, choice.numeric, table.decimal)
+        kinds, dropped = found.columns.columns, found.dropped
+    except DataError as error:
+        notes.append(f"a search would refuse this table: {error}")
+        found = None
+        kinds, dropped = tuple(Column(str(name), "number") for name in frame.columns), ()
+    numbers = [column for column in kinds if column.kind != "category"]
+    parts = [_numbers(table, column) for column in numbers]
+    x_NF = np.column_stack([x for x, _, _ in parts]) if parts else np.empty((len(y_N), 0))
+    for name, rows in found.others if found else ():
+        first = f"the first {shown(frame[name].iloc[rows[0]])} ({table.where(rows[0])})"
+        notes.append(f"column {shown(name)}: {counted(len(rows), 'cell')} not a number, {first}")
     return RawTable(
-        features=tuple(names[position] for position in columns.features),
-        target=target,
+        features=tuple(column.name for column in numbers),
+        target=choice.target,
         classes=classes,
-        x=x,
-        y=np.append(order, np.int32(UNLABELLED))[y],
-        missing=missing,
-        other=other,
-        source=source,
+        x=x_NF,
+        y=y_N,
+        missing=np.array([missing for _, missing, _ in parts], np.int64),
+        other=np.array([other for _, _, other in parts], np.int64),
+        source=table.source,
+        categories=tuple(_category(table, column) for column in kinds if column.kind == "category"),
+        dropped=(*identifiers.items(), *dropped),
+        notes=tuple(notes),
     )
 
 
-def _code(label: str, codes: dict[str, int]) -> int:
-    return codes.setdefault(checked_name(label), len(codes)) if label.strip() else UNLABELLED
+def _numbers(table: Frame, column: Column) -> tuple[NDArray[np.float64], int, int]:
+    """The numbers of a column, its missing cells, and its cells that are neither. A date is days since the earliest."""
+    values = table.cells[column.name]
+    if column.kind == "date":
+        time_N = cells.times(values, column.date_format)
+        number_N = (time_N - np.datetime64(column.start, "s")) / np.timedelta64(1, "D")
+    else:
+        number_N = cells.numbers(values, table.decimal)
+    unknown_N = np.isnan(number_N)
+    missing = int(np.count_nonzero(cells.texts(values).code < 0)) if unknown_N.any() else 0
+    return number_N, missing, int(unknown_N.sum()) - missing
 
 
-def _cells(file: TextIO, columns: Columns, rows: int) -> pd.DataFrame:
-    """The feature columns of a file of `rows` rows: numeric, or text if pandas finds other cells in a column."""
-    import pandas as pd
-
-    names = list(range(len(columns.names)))
-    options: dict[str, Any] = {"header": None, "names": names, "usecols": list(columns.features), "low_memory": False}
-    frame = pd.read_csv(file, **options)
-    if len(frame) != rows:  # pandas counts rows that `read_rows` skips as blank, such as a line of `""`
-        file.seek(0)
-        read_header(file, columns.source)
-        without = io.StringIO()
-        csv.writer(without).writerows(row for row in csv.reader(file) if not is_blank(row))
-        without.seek(0)
-        frame = pd.read_csv(without, **options)
-    ordered: pd.DataFrame = frame[list(columns.features)]  # `usecols` keeps the order of the file
-    return ordered
-
-
-def _numbers(cells: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Values `(N, F)`, NaN for a cell without a finite number; the missing and the other such cells of each column."""
-    import pandas as pd
-
-    x_NF, missing_NF = np.empty(cells.shape), np.array(cells.isna())
-    numeric_F = np.array([dtype.kind in "iuf" for dtype in cells.dtypes])
-    x_NF[:, numeric_F] = cells.loc[:, numeric_F].to_numpy(np.float64)
-    for column in np.flatnonzero(~numeric_F).tolist():
-        text = cells[cells.columns[column]].astype(str).str.strip()
-        missing_NF[:, column] |= (text == "").to_numpy()
-        numbers = pd.to_numeric(text.where(~missing_NF[:, column]), errors="coerce")
-        x_NF[:, column] = numbers.to_numpy(np.float64)
-    x_NF[~np.isfinite(x_NF)] = np.nan
-    missing_F = missing_NF.sum(axis=0)
-    return x_NF, missing_F, np.isnan(x_NF).sum(axis=0) - missing_F
+def _category(table: Frame, column: Column) -> Category:
+    found = cells.texts(table.cells[column.name])
+    order = np.argsort(-found.counts, kind="stable")
+    place = np.append(np.argsort(order), -1)
+    return Category(column.name, tuple(found.texts[level] for level in order), place[found.code])

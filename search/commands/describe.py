@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
+from insects.encoder import number_columns
 from insects.errors import StoreError
 from insects.spiral import builtin_tables
 from insects.splits import digest_of
 from insects.tables.describe import describe
+from insects.tables.labelled import ColumnChoice
 from insects.tables.raw import RawTable, read_raw_table
 from search.reports.descriptions import write_figures, write_table, write_texts
 from search.store.store import Store
@@ -103,8 +107,11 @@ def read_described(request: DescribeRequest, cache: Path) -> Described:
         images = read_image_set(request.images, target, cache, skip_bad=True)
         return DescribedImages(images, describe_images(images, *image_columns(request.images, target)))
     if request.train is None:
-        return DescribedTable(RawTable.from_table(builtin_tables()[0]))
-    return DescribedTable(read_raw_table(request.train, request.target or TABLE_TARGET, request.features))
+        table = builtin_tables()[0]
+        return DescribedTable(RawTable.from_table(table, number_columns(table.features)))
+    target = request.target or TABLE_TARGET
+    choice = ColumnChoice(target, request.features, request.categorical, request.numeric, request.drop)
+    return DescribedTable(read_raw_table(request.train, choice, request.table_format))
 
 
 def write_described(described: Described, folder: Path) -> None:
@@ -187,13 +194,16 @@ class DescribedTable:
     def digest(self) -> str:
         """See `Described`. Missing cells and cells with text are both not-a-number: their counts tell them apart."""
         table = self.table
-        names = (table.features, (table.target,), table.classes)
-        return digest_of(names, (table.x, table.y, table.missing, table.other))
+        categories = tuple((category.name, *category.levels) for category in table.categories)
+        names = (table.features, (table.target,), table.classes, *categories)
+        codes = tuple(category.code.astype(np.int64) for category in table.categories)
+        return digest_of(names, (table.x, table.y, table.missing, table.other, *codes))
 
     @property
     def counts(self) -> dict[str, int]:
         table = self.table
-        counts = {"rows": len(table.y), "features": len(table.features), "classes": len(table.classes)}
+        features = len(table.features) + len(table.categories)
+        counts = {"rows": len(table.y), "features": features, "classes": len(table.classes)}
         return counts | {"missing": int(table.missing.sum()), "not_numeric": int(table.other.sum())}
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""How rows of a table become those that a registered program takes: the part of a model that stands beside the program."""
+"""How rows of a table become those that a registered program takes: what stands beside the program in a model."""
 
 from __future__ import annotations
 

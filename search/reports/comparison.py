@@ -85,7 +85,7 @@ def write_description(folder: Path, study: StudyFolder) -> None:
 
 
 def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
-    """Return the training and validation rows that a study keeps, unstandardized.
+    """Return the coded training and validation rows that a study keeps.
 
     Args:
         study: The study.
@@ -102,7 +102,9 @@ def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
     y = np.concatenate([sample.train_y[train], sample.valid_y[valid]])
     part = "" if len(y) == total else f", {len(y):,} of {total:,}"
     source = f"{study.source}: training and validation rows{part}"
-    return RawTable.from_table(Table(sample.features, sample.classes, x, y, source), target="label")
+    table, manifest = Table(sample.features, sample.classes, x, y, source), study.table()
+    assert manifest is not None, "only a study on a table has one"
+    return RawTable.from_table(table, sample.encoder.columns, manifest.target, manifest.dropped)
 
 
 def _atlas(

@@ -1,0 +1,364 @@
+"""Text files of tables: their bytes, encoding, separator and decimal mark, and the checks of header and rows."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import itertools
+import lzma
+import os
+import stat
+import sys
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import IO, Any, TextIO
+
+from insects.errors import DataError
+from insects.tables.names import STANDARD_INPUT, checked_name, source_name
+from insects.text import shown
+
+SEPARATORS = ",;\t|"
+_BEGINNING = 1 << 16  # bytes that are looked at
+_LINES = 50  # that decide the separator
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+FALLBACK = "cp1252"
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a text file is read; None: found by looking at its beginning.
+
+    Attributes:
+        separator: The character between cells.
+        decimal: The decimal mark, `.` or `,`.
+        encoding: Python's name of the encoding.
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text file whose format is known.
+
+    Attributes:
+        path: The file; `-` is standard input.
+        source: Its name, for messages.
+        separator: The character between cells.
+        decimal: The decimal mark.
+        encoding: Python's name of the encoding.
+        header: The column names as they are written, an empty one in front if only the rows have it.
+        header_lines: Number of lines up to the end of the header.
+        content: The bytes of standard input, which can be read only once.
+    """
+
+    path: str
+    source: str
+    separator: str
+    decimal: str
+    encoding: str
+    header: tuple[str, ...]
+    header_lines: int
+    content: bytes | None = None
+
+    @contextmanager
+    def open_bytes(self) -> Iterator[IO[bytes]]:
+        """Open the uncompressed bytes, from the beginning."""
+        if self.content is not None:
+            yield io.BytesIO(self.content)
+            return
+        with open_bytes(self.path) as file:
+            yield file
+
+    @contextmanager
+    def open_rows(self) -> Iterator[IO[bytes]]:
+        """Open what is below the header, in UTF-8."""
+        with self.open_bytes() as file:
+            if self.encoding in ("utf-8", "utf-8-sig"):
+                for _ in range(self.header_lines):
+                    file.readline()
+                yield file
+            else:
+                text = io.TextIOWrapper(file, self.encoding, newline="")
+                for _ in range(self.header_lines):
+                    text.readline()
+                yield io.BufferedReader(_Utf8(text))
+                text.detach()
+
+    def line_of(self, row: int) -> int:
+        """The line on which a data row begins, both counted from the top, lines from 1 and rows from 0."""
+        with self.open_bytes() as file:
+            text = io.TextIOWrapper(file, self.encoding, newline="")
+            reader = csv.reader(text, delimiter=self.separator)
+            seen, line = -1, 1  # the header is row -1
+            for cells in reader:
+                if not _is_blank(cells):
+                    if seen == row:
+                        break
+                    seen += 1
+                line = reader.line_num + 1
+            text.detach()
+        return line
+
+
+@contextmanager
+def open_bytes(path: str) -> Iterator[IO[bytes]]:
+    """Open a file, uncompressed by the ending of its name.
+
+    Raises:
+        DataError: The file cannot be opened or read, or its compression is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):  # /dev/zero, for example, never ends
+                raise DataError(f"{shown(path, limit=200)} is a device; give a table file")
+            with _uncompressed(path, file) as content:
+                yield content
+    except FileNotFoundError:
+        raise DataError(f"there is no file {shown(path, limit=200)}; check the path") from None
+    except IsADirectoryError:
+        raise DataError(f"{shown(path, limit=200)} is a folder; give the table file in it") from None
+    except (zipfile.BadZipFile, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{source_name(path)} cannot be uncompressed: {error}; copy or export it again") from None
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise DataError(
+            f"{shown(path, limit=200)} cannot be read: {reason}; check the file and its permissions"
+        ) from None
+
+
+@contextmanager
+def _uncompressed(path: str, file: IO[bytes]) -> Iterator[Any]:
+    ending = os.path.splitext(path)[1].lower()
+    if ending == ".gz":
+        with gzip.open(file) as content:
+            yield content
+    elif ending == ".bz2":
+        with bz2.open(file) as content:
+            yield content
+    elif ending == ".xz":
+        with lzma.open(file) as content:
+            yield content
+    elif ending == ".zst":
+        import pyarrow as pa
+
+        with pa.input_stream(file, compression="zstd") as stream:
+            yield stream
+    elif ending == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+            if len(names) != 1:
+                raise DataError(
+                    f"{source_name(path)} must hold one file, found {len(names)}; unpack it, then choose one"
+                )
+            with archive.open(names[0]) as member:
+                yield member
+    else:
+        yield file
+
+
+def look_at(path: str, table_format: TableFormat) -> TextFile:
+    """Find out how a text file is read, from its beginning.
+
+    Args:
+        path: The file; `-` is standard input, which is read to its end.
+        table_format: What is known.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: The file cannot be read, is empty, or its header is not valid.
+    """
+    source = source_name(path)
+    content = sys.stdin.buffer.read() if path == STANDARD_INPUT else None
+    if content is None:
+        with open_bytes(path) as file:
+            beginning = file.read(_BEGINNING)
+    else:
+        beginning = content[:_BEGINNING]
+    encoding = table_format.encoding or next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), "")
+    if not encoding and b"\0" in beginning:
+        raise DataError(f"{source} is no text: it holds NUL bytes; export it as CSV (UTF-8)")
+    text = _decoded(beginning, encoding, source)
+    lines = _whole_lines(text, complete=len(beginning) < _BEGINNING)
+    separator = table_format.separator or _separator(lines)
+    rows = _rows(lines, separator)
+    header, line = _read_header(lines, separator, source)
+    widths = Counter(len(row) for row in rows[1:])
+    if widths and widths.most_common(1)[0][0] == len(header) + 1 and len(widths) == 1 and rows[1][-1].strip():
+        header = ("", *header)  # as R writes row names
+    checked_header(header, source, line)
+    return TextFile(
+        path=path,
+        source=source,
+        separator=separator,
+        decimal=table_format.decimal or _decimal(rows[1:], separator),
+        encoding=encoding or ("utf-8" if _is_utf8(beginning) else FALLBACK),
+        header=header,
+        header_lines=line,
+        content=content,
+    )
+
+
+class _Utf8(io.RawIOBase):
+    """Text as bytes in UTF-8."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text, self._rest = text, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            self._rest = self._text.read(_BEGINNING).encode()
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def with_fallback(file: TextFile) -> TextFile:
+    """The same file read as Windows-1252, after it turned out not to be UTF-8."""
+    return replace(file, encoding=FALLBACK)
+
+
+def _read_header(lines: list[str], separator: str, source: str) -> tuple[tuple[str, ...], int]:
+    """The names on the first line that is not blank, without surrounding blanks, and the last line of the header."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    try:
+        names = next((tuple(cell.strip() for cell in row) for row in reader if not _is_blank(row)), None)
+    except csv.Error as error:
+        raise DataError(
+            f"{source}, line {reader.line_num}: the header is not valid CSV: {error}; "
+            "separate names by commas and check their quotes"
+        ) from None
+    if names is None:
+        raise DataError(f"{source} is empty; it needs a header line with the column names, and rows")
+    return names, reader.line_num
+
+
+def checked_header(names: tuple[str, ...], source: str, line: int | None = None) -> None:
+    """Check the column names of a table: valid, and distinct.
+
+    Args:
+        names: The names; an empty one is a column without a name.
+        source: Name of the file, for messages.
+        line: The line of the header; None: the file has no lines.
+
+    Raises:
+        DataError: They are not.
+    """
+    where = source if line is None else f"{source}, line {line}"
+    first_seen: dict[str, int] = {}
+    for position, name in enumerate(names):
+        try:
+            checked_name(name or "unnamed")
+        except ValueError as reason:
+            raise DataError(f"{where}: the name of column {position + 1} {reason}") from None
+        if first_seen.setdefault(name, position) != position:
+            found = f"found {shown(name)} as columns" if name else "found none in columns"
+            raise DataError(
+                f"{where}: a column must have a name of its own, {found} {first_seen[name] + 1} and {position + 1}; "
+                "rename one"
+            )
+
+
+def check_widths(file: TextFile) -> None:
+    """Check that every row has as many cells as the header.
+
+    Raises:
+        DataError: A row has fewer or more, or a quote is not closed. The message names its line.
+    """
+    wanted = len(file.header)
+    with file.open_bytes() as content:
+        text = io.TextIOWrapper(content, file.encoding, newline="")
+        reader = csv.reader(text, delimiter=file.separator, strict=True)
+        line, is_header = 1, True
+        try:
+            for row in reader:
+                if not _is_blank(row):
+                    if len(row) != wanted and not is_header:
+                        where = f"{file.source}, line {line}"
+                        raise DataError(f"{where}: a row must have {wanted} cells like the header, found {len(row)}")
+                    is_header = False
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(
+                f"{file.source}, line {line}: the row is not valid CSV: {error}; check its quotes"
+            ) from None
+        text.detach()
+
+
+def _is_blank(row: list[str]) -> bool:
+    return len(row) <= 1 and not "".join(row).strip()
+
+
+def _decoded(beginning: bytes, encoding: str, source: str) -> str:
+    """The beginning as text. Without an encoding UTF-8, or what does not fail."""
+    if not encoding:
+        encoding = "utf-8" if _is_utf8(beginning) else FALLBACK
+    try:
+        return codecs.getincrementaldecoder(encoding)("strict" if encoding != FALLBACK else "replace").decode(beginning)
+    except UnicodeDecodeError as error:
+        raise not_encoded(source, encoding, error) from None
+
+
+def not_encoded(source: str, encoding: str, error: UnicodeDecodeError) -> DataError:
+    """The error for a file that is not in its encoding."""
+    return DataError(
+        f"{source} is not in {encoding}: byte 0x{error.object[error.start]:02x} has no meaning in it; "
+        "name the encoding that it is in",
+        parameter="encoding",
+    )
+
+
+def _is_utf8(beginning: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _whole_lines(text: str, complete: bool) -> list[str]:
+    lines = io.StringIO(text, newline="").readlines()
+    return lines if complete or len(lines) < 2 else lines[:-1]
+
+
+def _separator(lines: list[str]) -> str:
+    """The separator that gives most lines the same number of cells, above one; a comma if none does."""
+    best, most = ",", 0.0
+    for separator in SEPARATORS:
+        widths = Counter(map(len, _rows(lines, separator)))
+        if widths:
+            width, count = widths.most_common(1)[0]
+            score = count / sum(widths.values()) if width > 1 else 0
+            if score > most + 1e-9:
+                best, most = separator, score
+    return best
+
+
+def _rows(lines: list[str], separator: str) -> list[list[str]]:
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        return [row for row in itertools.islice(reader, _LINES) if not _is_blank(row)]
+    except csv.Error:  # read with care later
+        return []
+
+
+def _decimal(rows: list[list[str]], separator: str) -> str:
+    if separator == ",":
+        return "."
+    cells = [cell.strip().lstrip("+-") for row in rows for cell in row]
+    has = {mark: any(cell.count(mark) == 1 and cell.replace(mark, "").isdigit() for cell in cells) for mark in ",."}
+    return "," if has[","] and not has["."] else "."
