@@ -1,6 +1,6 @@
 """Figures of data, trials, studies and evaluations, as matplotlib `Figure` objects or PNG bytes."""
 
-from insects.plots.boundary import evaluation_boundary
+from insects.plots.boundary import evaluation_boundaries
 from insects.plots.confusion import confusion_figure
 from insects.plots.study import boundary_atlas, optimization_history
 from insects.plots.style import figure_png
@@ -10,7 +10,7 @@ __all__ = [
     "TrialFigures",
     "boundary_atlas",
     "confusion_figure",
-    "evaluation_boundary",
+    "evaluation_boundaries",
     "figure_png",
     "optimization_history",
 ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from insects.encoder import Encoder
 from insects.mlp import Floats
 from insects.plots.heading import Heading
-from insects.plots.plane import Plane, Predict, Projection, plane_for, raw, sample, sample_index
+from insects.plots.plane import Plane, Predict, Projection, plane_for, raw, sample, sample_index, two_columns
 from insects.plots.style import (
     INK,
     MUTED,
@@ -110,6 +110,7 @@ class TrialBoundary:
         train: Standardized training rows `(N, F)` and their classes `(N,)`.
         valid: The same of the validation rows.
         unit: What a row is to the user, for the legend.
+        placed: The training and validation rows as `plane.points` takes them; None: as the model takes them.
     """
 
     def __init__(
@@ -119,15 +120,17 @@ class TrialBoundary:
         train: tuple[Floats, NDArray[np.integer]],
         valid: tuple[Floats, NDArray[np.integer]],
         unit: str,
+        placed: tuple[Floats, Floats] | None = None,
     ) -> None:
+        train_rows, valid_rows = placed or (train[0], valid[0])
         self.plane, self._unit = plane, unit
         self._valid_x, self._valid_y = valid
         self._drawn = sample_index(len(self._valid_y), POINTS)
-        self._points_N2 = plane.points(sample(self._valid_x, POINTS))
+        self._points_N2 = plane.points(sample(valid_rows, POINTS))
         canvas = BoundaryCanvas(plane, classes)
         shown = sample_index(len(train[1]), POINTS)
         small, large = dot_size(len(shown)) / 2, dot_size(len(self._drawn))
-        canvas.scatter(plane.points(sample(train[0], POINTS)), train[1][shown], small, "none")
+        canvas.scatter(plane.points(sample(train_rows, POINTS)), train[1][shown], small, "none")
         canvas.scatter(self._points_N2, self._valid_y[self._drawn], large, "white")
         canvas.legend([_dot(f"training {unit}", small), _dot(f"validation {unit}", large)])
         canvas.wrong.set_animated(True)
@@ -171,7 +174,7 @@ class Overlay:
 
 
 @default_settings()
-def evaluation_boundary(
+def evaluation_boundaries(
     encoder: Encoder,
     classes: tuple[str, ...],
     predict_raw: Predict,
@@ -179,40 +182,69 @@ def evaluation_boundary(
     y_N: NDArray[np.integer],
     title: str = "test rows",
     unit: str = "row",
-) -> Figure:
+) -> dict[str, Figure]:
     """The model's decision with the test rows on it, the wrong ones ringed and counted in the title.
 
     Args:
-        encoder: What made the network's inputs.
+        encoder: What makes the network's inputs.
         classes: Class names.
         predict_raw: Coded rows `(N, K)` to logits `(N, C)`.
         raw_NK: `(N, K)` float32, coded test rows.
         y_N: `(N,)` classes in `[0, C)`.
         title: The first words of the title.
         unit: What a row is to the user: the texts say `test image` for `image`.
+
+    Returns:
+        By file name, `decision_boundary.png`: two columns as they are or a projection, which only a model of numbers
+        without gaps can be asked about; and `decision_columns.png`: the two most telling columns of a table.
     """
-    x_NF = encoder.transform(raw_NK)
-    plane = plane_for(encoder, x_NF, len(classes), of=f"the test {unit}s")
+    wrong_N = np.argmax(predict_raw(raw_NK), axis=1) != y_N
+    figures = {}
+    if encoder.is_plain:
+        x_NF = encoder.transform(raw_NK)
+        plane = plane_for(encoder, x_NF, len(classes), of=f"the test {unit}s")
+        figures["decision_boundary.png"] = _evaluated(
+            plane,
+            classes,
+            lambda x: predict_raw(raw(x, encoder.mean, encoder.std)),
+            plane.points(x_NF),
+            y_N,
+            wrong_N,
+            title,
+            unit,
+            of=f"PCA of {len(encoder.names):,} features; " if isinstance(plane, Projection) else "",
+        )
+    columns = two_columns(encoder, raw_NK, y_N, len(classes), encode=lambda x: x) if unit == "row" else None
+    if columns is not None:
+        points_N2 = columns.points(raw_NK)
+        figures["decision_columns.png"] = _evaluated(
+            columns, classes, predict_raw, points_N2, y_N, wrong_N, title, unit
+        )
+    return figures
+
+
+def _evaluated(
+    plane: Plane,
+    classes: tuple[str, ...],
+    predict: Predict,
+    points_N2: Floats,
+    y_N: NDArray[np.integer],
+    wrong_N: NDArray[np.bool_],
+    title: str,
+    unit: str,
+    of: str = "",
+) -> Figure:
     canvas = BoundaryCanvas(plane, classes)
     rows, columns = canvas.box
-    colours = plane.paint(
-        lambda x: predict_raw(raw(x, encoder.mean, encoder.std)), columns.stop - columns.start, rows.stop - rows.start
-    )
+    colours = plane.paint(predict, columns.stop - columns.start, rows.stop - rows.start)
     canvas.axes.imshow(colours, extent=(*plane.xlim, *plane.ylim), aspect="auto", interpolation="nearest", zorder=0)
-
-    wrong_N = np.argmax(predict_raw(raw_NK), axis=1) != y_N
-    points_N2 = plane.points(x_NF)
     right = np.flatnonzero(~wrong_N)
     shown = np.concatenate([right[sample_index(len(right), POINTS)], np.flatnonzero(wrong_N)])
     size = dot_size(len(shown))
     canvas.scatter(points_N2[shown], y_N[shown], size, "white")
     canvas.wrong.set_data(*points_N2[wrong_N].T)
     canvas.legend([_dot(f"test {unit}", size)])
-    kind = (
-        f"PCA of {len(encoder.names):,} features; {plane.kind}, wrong ones are ringed"
-        if isinstance(plane, Projection)
-        else plane.kind
-    )
+    kind = f"{of}{plane.kind}, wrong ones are ringed" if of else plane.kind
     write_heading(canvas.figure, f"{title}: {int(wrong_N.sum())} of {len(wrong_N)} wrong", kind)
     return canvas.figure
 

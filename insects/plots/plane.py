@@ -17,6 +17,7 @@ from insects.mlp import Floats
 from insects.plots.painter import PALEST, STRONGEST, Painter, finer, stretched
 from insects.plots.principal import principal_plane, row_blocks
 from insects.plots.style import Pixels, class_colours, drawable
+from insects.tables.associations import anova_f, most_telling
 
 Predict = Callable[[Floats], Floats]
 """Rows `(N, F)` to logits `(N, C)`."""
@@ -204,6 +205,87 @@ class Projection(_Flat):
     def inverse(self, points_G2: Floats) -> Floats:
         """The rows that lie in the plane at the points."""
         return np.asarray(self.centre_F + points_G2 @ self.directions_2F, np.float32)
+
+
+class TwoColumns(_Flat):
+    """The two number columns that tell the classes apart best, in their own units.
+
+    Every other column is held at its median or its most frequent level.
+
+    Args:
+        encoder: What makes the network's inputs.
+        raw_NK: `(N, K)` coded rows.
+        y_N: `(N,)` their classes.
+        classes: Number of classes.
+        encode: Makes what the model takes of coded rows.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        raw_NK: Floats,
+        y_N: NDArray[np.integer],
+        classes: int,
+        encode: Callable[[Floats], Floats],
+    ) -> None:
+        numbers = encoder.numbers
+        telling = most_telling(anova_f(raw_NK[:, numbers].astype(np.float64), y_N, classes), 2)
+        chosen = np.concatenate([telling, np.setdiff1d(np.arange(len(numbers)), telling)])[:2]
+        self._columns = numbers[np.sort(chosen)]
+        self._held_K, self._encode = _typical(encoder, raw_NK), encode
+        points_N2 = self.points(raw_NK)
+        others = len(encoder.columns) - 2
+        held = f"other {others:,} columns at their median or most frequent level" if others else "decision"
+        names = [drawable(encoder.names[column], 40) for column in self._columns]
+        limits = robust_limits(points_N2[:, 0]), robust_limits(points_N2[:, 1])
+        super().__init__(
+            Painter(classes), *limits, names[0], names[1], held, grid_points(encoder.inputs), encoder.inputs
+        )
+
+    def points(self, x_NF: Floats) -> Floats:
+        """See `Plane`, but of coded rows `(N, K)`. A missing number is drawn at the median."""
+        points_N2 = x_NF[:, self._columns]
+        return np.where(np.isnan(points_N2), self._held_K[self._columns], points_N2)
+
+    def inverse(self, points_G2: Floats) -> Floats:
+        """The network's inputs at the points."""
+        raw_GK = np.tile(self._held_K, (len(points_G2), 1))
+        raw_GK[:, self._columns] = points_G2
+        return self._encode(raw_GK)
+
+
+def two_columns(
+    encoder: Encoder,
+    raw_NK: Floats,
+    y_N: NDArray[np.integer],
+    classes: int,
+    encode: Callable[[Floats], Floats] | None = None,
+) -> TwoColumns | None:
+    """The plane of the two most telling number columns; None if `plane_for` shows them, or there are not two.
+
+    Args:
+        encoder: What makes the network's inputs.
+        raw_NK: `(N, K)` coded rows, which decide the limits.
+        y_N: `(N,)` their classes.
+        classes: Number of classes.
+        encode: Makes what the model takes of coded rows; None: `encoder.transform`.
+    """
+    is_shown = encoder.is_plain and encoder.inputs <= 2
+    if is_shown or len(encoder.numbers) < 2:
+        return None
+    return TwoColumns(encoder, raw_NK, y_N, classes, encode or encoder.transform)
+
+
+def _typical(encoder: Encoder, raw_NK: Floats) -> Floats:
+    """A coded row: of each number column the median, of each category the most frequent level."""
+    typical_K = np.full(len(encoder.columns), np.nan, np.float32)
+    typical_K[encoder.numbers] = np.nanmedian(raw_NK[:, encoder.numbers], axis=0)
+    for one_hot in encoder.one_hots:
+        code_N = raw_NK[:, one_hot.column]
+        known = code_N[~np.isnan(code_N)].astype(np.intp)
+        if len(known):
+            typical_K[one_hot.column] = np.bincount(known).argmax()
+    return typical_K
 
 
 class OneFeature:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,12 @@ from insects.plots.style import (
     new_figure,
     write_heading,
 )
-from insects.tables.associations import anova_f, most_telling
-from insects.tables.raw import RawTable
+from insects.tables.associations import anova_f, cramers_v, most_telling
+from insects.tables.raw import Category, RawTable
 from insects.text import counted
+
+LEVELS = 8
+"""Most levels of a category that are drawn, the most frequent ones."""
 
 HISTOGRAMS, PAIRED = 6, 4
 """Most features in a figure; of more, those that each separate the classes best (by ANOVA F)."""
@@ -41,9 +45,9 @@ _BOTTOM, _LEFT, _WIDTH, _HEIGHT = 0.115, 0.115, 0.64, 0.745  # shares of the fig
 
 @default_settings()
 def table_figures(table: RawTable) -> dict[str, Figure]:
-    """Figures by file name, of the rows with a label and the features with numbers.
+    """Figures by file name, of the rows with a label, the features with numbers, and the categories.
 
-    A table without such features has no figure; a scatter plot needs two of them, a pair plot three.
+    A table without both has no figure; a scatter plot needs two features with numbers, a pair plot three.
     """
     labelled = table.y >= 0
     x_NF, y_N = table.x[labelled], table.y[labelled]
@@ -51,11 +55,14 @@ def table_figures(table: RawTable) -> dict[str, Figure]:
     with_numbers = np.flatnonzero(np.isfinite(x_NF).any(axis=0))
     x_NF = x_NF[:, with_numbers]
     names = tuple(table.features[column] for column in with_numbers)
-    if not names:
+    categories = _telling_categories(table, labelled)
+    if not names and not categories:
         return {}
     order = _most_telling(x_NF, y_N, len(table.classes))
     lacking = _without_numbers(table.features, with_numbers)
-    figures = {"histograms.png": _histograms(names, table, x_NF, y_N, order[:HISTOGRAMS], lacking)}
+    numbers = order[: HISTOGRAMS - min(len(categories), HISTOGRAMS // 2)]
+    categories = categories[: HISTOGRAMS - len(numbers)]
+    figures = {"histograms.png": _histograms(names, table, x_NF, y_N, numbers, categories, lacking)}
     if len(names) >= 2:
         figures["scatter.png"] = _scatter(names, table, x_NF, y_N, lacking)
     if len(names) >= 3:
@@ -67,6 +74,14 @@ def _most_telling(x_NF: NDArray[np.float64], y_N: NDArray[np.integer], classes: 
     """Indices of all columns: those with an ANOVA F by it, then the others."""
     telling = most_telling(anova_f(x_NF, y_N, classes), x_NF.shape[1])
     return np.concatenate([telling, np.setdiff1d(np.arange(x_NF.shape[1]), telling)])
+
+
+def _telling_categories(table: RawTable, labelled_N: NDArray[np.bool_]) -> list[Category]:
+    """The categories of the rows with a label, those that tell the classes apart best first."""
+    y_N, classes = table.y[labelled_N], len(table.classes)
+    found = [replace(category, code=category.code[labelled_N]) for category in table.categories]
+    v = [cramers_v(category.code, y_N, len(category.levels), classes) for category in found]
+    return [found[place] for place in np.argsort(-np.nan_to_num(v), kind="stable")]
 
 
 def _scatter(
@@ -107,28 +122,35 @@ def _histograms(
     x_NF: NDArray[np.float64],
     y_N: NDArray[np.integer],
     chosen_K: NDArray[np.intp],
+    categories: list[Category],
     lacking: str,
 ) -> Figure:
     """A panel for each feature, its bars stacked by class."""
-    count = len(chosen_K)
+    count = len(chosen_K) + len(categories)
     columns = 1 if count <= 2 else 2
     rows = math.ceil(count / columns)
     height = max(5, 1.6 + 1.7 * rows)
     below, above = 0.55 / height, 0.13 / height  # room for ticks and name, the same for panels of any height
     figure = new_figure(7, height)
     cell_width, cell_height = (_LEFT + _WIDTH - 0.02) / columns, (0.87 - 0.01) / rows
-    for place, column in enumerate(np.sort(chosen_K)):
+    panels: list[int | Category] = [*np.sort(chosen_K).tolist(), *categories]
+    for place, panel in enumerate(panels):
         row, side = divmod(place, columns)
         left, low = 0.02 + side * cell_width, 0.87 - (row + 1) * cell_height
-        axes = figure.add_axes((left + 0.095, low + below, cell_width - 0.105, cell_height - below - above))
-        _stacked(axes, x_NF[:, column], y_N, len(table.classes))
-        axes.set_xlabel(drawable(names[column], 46 // columns), fontsize=NORMAL, color=INK, parse_math=False)
+        axes: Any = figure.add_axes((left + 0.095, low + below, cell_width - 0.105, cell_height - below - above))
+        if isinstance(panel, Category):
+            name = _bars(axes, panel, y_N, len(table.classes), room=30 // columns)
+        else:
+            name = names[panel]
+            _stacked(axes, x_NF[:, panel], y_N, len(table.classes))
+        axes.set_xlabel(drawable(name, 46 // columns), fontsize=NORMAL, color=INK, parse_math=False)
         if side == 0:
             axes.set_ylabel("rows", fontsize=NORMAL, color=INK)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _quiet(axes)
     class_legend(figure, table.classes, where=(0.77, 0.86))
-    write_heading(figure, "histograms, stacked by class", _which(count, len(names), lacking))
+    total = len(names) + len(table.categories)
+    write_heading(figure, "histograms, stacked by class", _which(count, total, lacking, bool(table.categories)))
     return figure
 
 
@@ -193,6 +215,22 @@ def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer],
     axes.set_ylim(0, 1.05 * max(float(below.max()), 1))
 
 
+def _bars(axes: Any, category: Category, y_N: NDArray[np.integer], classes: int, room: int) -> str:
+    """Bars of the most frequent levels, stacked by class; returns the name with the number of levels left out."""
+    counts = np.zeros((len(category.levels), classes))
+    known = category.code >= 0
+    np.add.at(counts, (category.code[known], y_N[known]), 1)
+    order = np.argsort(-counts.sum(axis=1), kind="stable")[:LEVELS]
+    below = np.zeros(len(order))
+    for code, colour in enumerate(class_colours(classes) / 255):
+        axes.bar(range(len(order)), counts[order, code], bottom=below, color=colour, edgecolor="white", linewidth=0.4)
+        below += counts[order, code]
+    labels = [drawable(category.levels[level], max(3, room // len(order))) for level in order]
+    axes.set_xticks(range(len(order)), labels, fontsize=SMALL, parse_math=False)
+    left_out = len(category.levels) - len(order)
+    return f"{category.name}, {left_out:,} more levels" if left_out else category.name
+
+
 def _quiet(axes: Any) -> None:
     clean_axes(axes)
     axes.grid(color=GRID, linewidth=0.6)
@@ -203,9 +241,10 @@ def _limits(values_N: NDArray[np.float64]) -> tuple[float, float]:
     return robust_limits(values_N[np.isfinite(values_N)].astype(np.float32))
 
 
-def _which(shown: int, total: int, lacking: str) -> str:
+def _which(shown: int, total: int, lacking: str, has_categories: bool = False) -> str:
     if shown < total:
-        best = f"the {shown} of {total:,} features that tell the classes apart best alone (ANOVA F)"
+        measure = "ANOVA F, Cramér's V" if has_categories else "ANOVA F"
+        best = f"the {shown} of {total:,} features that tell the classes apart best alone ({measure})"
         return "; ".join(filter(None, (best, lacking)))
     return lacking or counted(total, "feature")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.mlp import Floats
 from insects.plots.boundary import POINTS, TrialBoundary
 from insects.plots.curves import LossCurves
-from insects.plots.plane import Predict, plane_for, sample
+from insects.plots.plane import Predict, plane_for, sample, two_columns
 from insects.plots.style import Pixels, default_settings
 from insects.splits import Splits
 
@@ -23,16 +24,27 @@ class TrialFigures:
     Args:
         splits: The study's data.
         unit: What a row is to the user: the figures say `training images` for `image`.
+        raw: The coded training and validation rows that the splits were made from; None: no figure of two columns.
+
+    Attributes:
+        plane: The plane of `decision_boundary`.
+        has_columns: Whether there is a figure of two columns.
     """
 
     @default_settings()
-    def __init__(self, splits: Splits, unit: str = "row") -> None:
+    def __init__(self, splits: Splits, unit: str = "row", raw: tuple[Floats, Floats] | None = None) -> None:
         drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
         self.plane = plane_for(splits.encoder, drawn, len(splits.classes))
         self._curves = LossCurves(unit)
-        self._boundary = TrialBoundary(
-            self.plane, splits.classes, (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y), unit
-        )
+        parts = (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y)
+        self._boundary = TrialBoundary(self.plane, splits.classes, *parts, unit)
+        self._columns = None
+        if raw is not None:
+            raw_NK, y_N = np.concatenate(raw), np.concatenate([splits.train_y, splits.valid_y])
+            columns = two_columns(splits.encoder, raw_NK, y_N, len(splits.classes))
+            if columns is not None:
+                self._columns = TrialBoundary(columns, splits.classes, *parts, unit, raw)
+        self.has_columns = self._columns is not None
 
     @default_settings()
     def loss_curves(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
@@ -60,6 +72,12 @@ class TrialFigures:
             title: First line of the heading.
         """
         return self._boundary.draw(predict, title)
+
+    @default_settings()
+    def decision_columns(self, predict: Predict, title: str) -> bytes:
+        """`decision_boundary` over the two most telling columns; only where `has_columns` is true."""
+        assert self._columns is not None, "asked for where there is none"
+        return self._columns.draw(predict, title)
 
     def thumbnail(self, predict: Predict) -> Pixels:
         """The map of `decision_boundary` alone, `(64, 64, 3)` uint8, for `boundary_atlas`."""

@@ -191,11 +191,12 @@ def _parse(file: TextFile, text: Collection[str], labels: str | None) -> pd.Data
 
     texts = {place for place, name in enumerate(file.header) if name in text}
     places = range(len(file.header))
-    missing: dict[Any, list[str]] = {place: sorted(MISSING) for place in places}
+    missing = {place: sorted(MISSING) for place in places}
     if labels in file.header:
         missing[file.header.index(labels)] = sorted(MISSING_LABELS)
 
     def parse(columns: Sequence[int], as_text: Collection[int]) -> pd.DataFrame:
+        na_values: dict[Any, list[str]] = {place: missing[place] for place in columns}
         with file.open_rows() as rows, warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # such columns are read again, below
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
@@ -207,7 +208,7 @@ def _parse(file: TextFile, text: Collection[str], labels: str | None) -> pd.Data
                 sep=file.separator,
                 decimal=file.decimal,
                 dtype=dict.fromkeys(as_text, str),
-                na_values=dict((place, missing[place]) for place in columns),
+                na_values=na_values,
                 keep_default_na=False,
                 index_col=False,
             )

@@ -150,10 +150,10 @@ class EvaluationTable:
         return _predict(model, self.table.x)
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
-        from insects.plots import evaluation_boundary
+        from insects.plots import evaluation_boundaries
 
         assert model.table is not None
-        figure = evaluation_boundary(
+        return evaluation_boundaries(
             model.table.encoder,
             model.classes,
             lambda x_NF: _predict(model, x_NF),
@@ -161,7 +161,6 @@ class EvaluationTable:
             self.table.y,
             f"{title} on test rows",
         )
-        return {"decision_boundary.png": figure}
 
 
 @dataclass(frozen=True)
@@ -215,11 +214,11 @@ class EvaluationImages:
         names = (model.classes, f"{title}: mistakes", "test images")
         figures = {"mistakes.png": mistakes_grid(shown, self.y, logits_NC, *names)}
         if model.images["backbone"] is None:
-            figures["decision_boundary.png"] = self._boundary(model, images_at_once(model.images["size"]), title)
+            figures |= self._boundary(model, images_at_once(model.images["size"]), title)
         return figures
 
-    def _boundary(self, model: LoadedModel, at_once: int, title: str) -> Figure:
-        from insects.plots import evaluation_boundary
+    def _boundary(self, model: LoadedModel, at_once: int, title: str) -> dict[str, Figure]:
+        from insects.plots import evaluation_boundaries
 
         x_NF = self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
         encoder = standard_encoder([f"value {number}" for number in range(x_NF.shape[1])], x_NF)
@@ -228,7 +227,9 @@ class EvaluationImages:
             pixels = x_GF.round().clip(0, 255).astype(np.uint8)
             return _predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
 
-        return evaluation_boundary(encoder, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image")
+        return evaluation_boundaries(
+            encoder, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
+        )
 
 
 @contextmanager

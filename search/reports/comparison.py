@@ -84,6 +84,20 @@ def write_description(folder: Path, study: StudyFolder) -> None:
         write_table(folder / TABLE, sample_table(study, study.data()))
 
 
+def trial_figures(study: StudyFolder, data: StudyData) -> TrialFigures:
+    """Return what draws the figures of a study's trials.
+
+    Args:
+        study: The study.
+        data: What it keeps of its data.
+    """
+    from insects.plots import TrialFigures
+
+    if study.images() is not None:
+        return TrialFigures(data.sample, "image")
+    return TrialFigures(data.sample, raw=(data.train_raw, data.valid_raw))
+
+
 def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
     """Return the coded training and validation rows that a study keeps.
 
@@ -111,13 +125,13 @@ def _atlas(
     study: StudyFolder, data: StudyData, results: Sequence[TrialResult], figures: TrialFigures | None
 ) -> Figure | None:
     """Draw the decision boundaries of the best trials; only the trials drawn are read with their weights."""
-    from insects.plots import TrialFigures, boundary_atlas
+    from insects.plots import boundary_atlas
     from insects.plots.study import ATLAS_MAPS
 
     ranked = sorted((r for r in results if r.epochs), key=lambda result: (result.valid_loss, result.number))
     if not ranked:
         return None
-    figures = figures or TrialFigures(data.sample)
+    figures = figures or trial_figures(study, data)
     maps, titles = [], []
     for light in ranked[:ATLAS_MAPS]:
         result = study.load(light.number)

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,17 +128,16 @@ class TrialRunLogger:
             (local / "traceback.txt").write_text(result.reason, encoding="utf-8", errors="backslashreplace")
             return
         if self._figures is None:
-            from insects.plots import TrialFigures
+            from search.reports.comparison import trial_figures
 
-            unit = "row" if self._folder.images() is None else "image"
-            self._figures = TrialFigures(self._data.sample, unit)
+            self._figures = trial_figures(self._folder, self._data)
         title = run_values.trial_title(result.number, result.params)
         curves = self._figures.loss_curves(result.history, result.best_epoch, title)
-        boundary = self._figures.decision_boundary(
-            lambda x_NF: mlp.logits(result.weights, result.params, self._data.sample.shape, x_NF), title
-        )
+        predict = partial(mlp.logits, result.weights, result.params, self._data.sample.shape)
         (local / "loss_curves.png").write_bytes(curves)
-        (local / "decision_boundary.png").write_bytes(boundary)
+        (local / "decision_boundary.png").write_bytes(self._figures.decision_boundary(predict, title))
+        if self._figures.has_columns:
+            (local / "decision_columns.png").write_bytes(self._figures.decision_columns(predict, title))
         shutil.copyfile(self._folder.file(result.number), local / "trial.npz")
 
     def _create(self, result: TrialResult) -> TrialRun:
