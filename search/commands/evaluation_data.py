@@ -26,8 +26,8 @@ from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
 from insects.splits import Labels, Table, table_digest
 from search.registry.load import LoadedModel
+from search.registry.predictor import program_logits
 from search.store.store import Store
-from search.study.data import IMAGE_TARGET
 from search.system.files import temporary_folder
 from search.system.terminal import say
 from search.tracking.client import mlflow_errors
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from insects.tables.text_files import TableFormat
-
-ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def read_evaluation_data(
     from insects.tables.labelled import read_rows_like
 
     assert model.table is not None, "a model takes images or a table"
-    target = request.target or model.table.target
+    target = request.target or model.target
     table, notes = read_rows_like(request.test, model.table.columns, model.classes, target, request.table_format)
     for note in notes:
         say(note[0].upper() + note[1:])
@@ -147,7 +145,7 @@ class EvaluationTable:
         return self.table.y
 
     def logits(self, model: LoadedModel) -> Floats:
-        return _predict(model, self.table.x)
+        return program_logits(model.module, self.table.x)
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
@@ -156,7 +154,7 @@ class EvaluationTable:
         return evaluation_boundaries(
             model.table.encoder,
             model.classes,
-            lambda x_NF: _predict(model, x_NF),
+            lambda x_NF: program_logits(model.module, x_NF),
             self.table.x,
             self.table.y,
             f"{title} on test rows",
@@ -199,7 +197,7 @@ class EvaluationImages:
 
     def logits(self, model: LoadedModel) -> Floats:
         assert model.images is not None
-        return _predict(model, self.pixels, images_at_once(model.images["size"]))
+        return program_logits(model.module, self.pixels, images_at_once(model.images["size"]))
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """See `EvaluationData`. There is no boundary with a backbone, whose features are inside the model."""
@@ -225,7 +223,7 @@ class EvaluationImages:
 
         def from_plane(x_GF: Floats) -> Floats:
             pixels = x_GF.round().clip(0, 255).astype(np.uint8)
-            return _predict(model, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
+            return program_logits(model.module, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
 
         return evaluation_boundaries(
             encoder, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
@@ -257,7 +255,7 @@ def _read_images(
     expected: dict[str, str] = {}
     if request.images is not None:
         assert request.image_dir is not None, "the command line requires it"
-        columns = (request.target or IMAGE_TARGET, None, request.filename or "filename")
+        columns = (request.target or model.target, None, request.filename or "filename")
         annotations = read_annotations(request.images, request.image_dir, *columns, classes=model.classes)
     else:
         annotations, expected = _images_of_search(store, client, model, request)
@@ -300,15 +298,3 @@ def _with_pixels(annotations: Annotations, expected: dict[str, str], size: int, 
         groups=None if annotations.groups is None else tuple(annotations.groups[row] for row in kept),
     )
     return EvaluationImages(rows, tuple(str(digests[row]) for row in kept), pixels[kept], len(faults))
-
-
-def _predict(model: LoadedModel, rows: Floats | NDArray[np.uint8], at_once: int = ROWS_AT_ONCE) -> Floats:
-    """Return logits `(N, C)` of unstandardized rows `(N, F)` or of images `(N, 3, H, W)`, `at_once` at a time."""
-    import torch
-
-    with torch.no_grad():
-        parts = [
-            model.module(torch.from_numpy(np.ascontiguousarray(rows[start : start + at_once]))).numpy()
-            for start in range(0, len(rows), at_once)
-        ]
-    return np.concatenate(parts)

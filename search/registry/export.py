@@ -30,15 +30,25 @@ class Program:
 
     Attributes:
         module: The network with the preparation of its input.
-        signature: The types of input and output.
+        signature: The tensors of input and output.
         example: At least two of its inputs.
-        metadata: What a caller needs to use it: classes, and the columns of the table or the size of the images.
+        classes: The class names.
+        table: The columns of a table; None: it takes images.
+        images: The label column, and the size and backbone of images; None: it takes rows.
     """
 
     module: torch.nn.Module
     signature: ModelSignature
     example: np.ndarray[Any, Any]
-    metadata: dict[str, Any]
+    classes: tuple[str, ...]
+    table: ModelTable | None = None
+    images: dict[str, Any] | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a caller needs to use it, ready for JSON."""
+        of_input = {"images": self.images} if self.table is None else {"table": self.table.as_metadata()}
+        return {"classes": list(self.classes), **of_input}
 
     @property
     def size(self) -> int:
@@ -61,11 +71,11 @@ def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     data, images = folder.data(), folder.images()
     sample = data.sample
     mlp = build_module(result.weights, result.params, sample.shape, sample.encoder)
-    classes = list(sample.classes)
+    classes = sample.classes
     if images is not None:
-        example = _image_example(images)
-        metadata = {"classes": classes, "images": {"size": images.size, "backbone": images.backbone}}
-        return Program(_image_module(images, mlp), _image_signature(len(classes)), example, metadata)
+        known = {"target": images.target, "size": images.size, "backbone": images.backbone}
+        signature = _image_signature(len(classes))
+        return Program(_image_module(images, mlp), signature, _image_example(images), classes, images=known)
     from mlflow.models import infer_signature
 
     manifest = folder.table()
@@ -73,8 +83,7 @@ def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     example = _at_least_two(data.test.x[:_EXAMPLES])
     with torch.no_grad():
         signature = infer_signature(example, mlp(torch.from_numpy(example)).numpy())
-    table = ModelTable.of_study(manifest, sample.encoder)
-    return Program(mlp, signature, example, {"classes": classes, "table": table.as_metadata()})
+    return Program(mlp, signature, example, classes, table=ModelTable.of_study(manifest, sample.encoder))
 
 
 def _image_module(images: ImageManifest, mlp: RowMLP) -> torch.nn.Module:

@@ -24,17 +24,30 @@ PROGRAM = "model.pt2"
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class ModelContent:
+    """What the files of a model hold.
+
+    Attributes:
+        classes: Names of the classes, in order.
+        table: How rows of a table become those that the module takes; None: it takes images.
+        images: `target`, `size` and `backbone` of a module that takes images; None: it takes rows.
+        module: Takes float32 coded rows `(N, K)`, or uint8 images `(N, 3, H, W)`; returns logits `(N, C)`.
+    """
+
+    classes: tuple[str, ...]
+    table: ModelTable | None
+    images: dict[str, Any] | None
+    module: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(ModelContent):
     """A registered model, ready to predict.
 
     Attributes:
         name: The registered model.
         version: The version's number.
         model_id: The id of the logged model.
-        classes: Names of the classes, in order.
-        table: How rows of a table become those that the module takes; None: it takes images.
-        images: `size` and `backbone` of a module that takes images; None: it takes rows.
-        module: Takes float32 coded rows `(N, K)`, or uint8 images `(N, 3, H, W)`; returns logits `(N, C)`.
         run: The id of its trial's run.
         search_run: The id of its search's run.
     """
@@ -42,12 +55,13 @@ class LoadedModel:
     name: str
     version: str
     model_id: str
-    classes: tuple[str, ...]
-    table: ModelTable | None
-    images: dict[str, Any] | None
-    module: Any
     run: str
     search_run: str
+
+    @property
+    def target(self) -> str:
+        """The label column that it was trained on."""
+        return self.table.target if self.table is not None else str((self.images or {})["target"])
 
 
 def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
@@ -64,27 +78,45 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
     """
     version = _find_version(store, client, uri)
     import mlflow
-    import mlflow.pytorch
     from mlflow.models import get_model_info
 
     with mlflow_errors(store.tracking_uri), _file_errors(uri):
         info = get_model_info(f"models:/{version.name}/{version.version}")
-        flavor, metadata = info.flavors.get("pytorch"), info.metadata or {}
-        if flavor is None or "classes" not in metadata or not metadata.keys() & {"table", "images"}:
-            raise StoreError(f"{uri} is not a model of insects-search: choose another --model")
         local = Path(mlflow.artifacts.download_artifacts(info.model_uri))
-        check_program(uri, local, flavor)
-        module = mlflow.pytorch.load_model(str(local))
+        content = read_model(uri, local)
     return LoadedModel(
+        **vars(content),
         name=version.name,
         version=str(version.version),
         model_id=str(info.model_id or ""),  # MLflow does not return it for a version read from a database
+        run=str(version.run_id),
+        search_run=version.tags.get(SEARCH_RUN_TAG, ""),
+    )
+
+
+def read_model(uri: str, folder: Path) -> ModelContent:
+    """Read the downloaded files of a model without running any code or pickle that comes with it.
+
+    Args:
+        uri: The model's URI, for the error message.
+        folder: The files.
+
+    Raises:
+        StoreError: It is not one of this program's models, or needs pickle or code to load.
+    """
+    import mlflow.pytorch
+    from mlflow.models import Model
+
+    model = Model.load(str(folder))
+    flavor, metadata = model.flavors.get("pytorch"), model.metadata or {}
+    if flavor is None or "classes" not in metadata or not metadata.keys() & {"table", "images"}:
+        raise StoreError(f"{uri} is not a model of insects-search: choose another --model")
+    check_program(uri, folder, flavor)
+    return ModelContent(
         classes=tuple(metadata["classes"]),
         table=ModelTable.from_metadata(metadata) if "table" in metadata else None,
         images=metadata.get("images"),
-        module=module,
-        run=str(version.run_id),
-        search_run=version.tags.get(SEARCH_RUN_TAG, ""),
+        module=mlflow.pytorch.load_model(str(folder)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,10 +50,10 @@ def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, ru
         StoreError: The study's files cannot be read, there is no room for temporary files, or MLflow does not answer.
     """
     import mlflow
-    import mlflow.pytorch
     import torch
     from mlflow.models import Model
 
+    from search.registry import flavor
     from search.registry.export import build_program
 
     program = build_program(folder, result)
@@ -62,14 +63,19 @@ def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, ru
         info = Model.log(
             artifact_path=None,
             name="model",
-            flavor=mlflow.pytorch,
+            flavor=flavor,
             run_id=runs.trial,
             step=result.best_epoch,
+            classes=program.classes,
+            table=program.table,
             pytorch_model=program.module,
             signature=program.signature,
             input_example=program.example,
-            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
-            serialization_format="pt2",
+            pip_requirements=[
+                *([f"insects-search=={version('insects-search')}"] if program.table is not None else []),
+                f"torch=={torch.__version__.partition('+')[0]}",
+                f"numpy=={np.__version__}",
+            ],
             validate_serving_input=False,
             tags={STUDY_TAG: folder.name, TRIAL_TAG: result.number},
             metadata={

@@ -12,6 +12,7 @@ class ImageManifest:
     """The images of a study, ready for JSON.
 
     Attributes:
+        target: The label column.
         size: Side of the images in pixels.
         backbone: Name of the frozen network, or None if the features are pixels.
         weights: File of the backbone's weights, or None for torchvision's own.
@@ -25,6 +26,7 @@ class ImageManifest:
         test_groups: The group of each test row; None if there are no groups.
     """
 
+    target: str
     size: int
     backbone: str | None
     weights: str | None

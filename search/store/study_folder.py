@@ -44,6 +44,7 @@ _FINGERPRINT: Schema = {
 _STUDY: Schema = {"id": str, "fingerprint": _FINGERPRINT, "source": str, "model_name": str}
 _TABLE: Schema = {"target": str, "columns": [dict], "dropped": [[str, str]], "notes": [str]}
 _IMAGES: Schema = {
+    "target": str,
     "size": int,
     "backbone": str | None,
     "weights": str | None,

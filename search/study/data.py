@@ -214,7 +214,7 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sto
     parts = split_images(found, test_fraction=request.test_fraction, seed=request.split_seed)
     _say(parts.notes)
     description = describe_images(found, *image_columns(images, request.target))
-    manifest = _manifest(found, parts, images.recipe, description)
+    manifest = _manifest(found, parts, image_columns(images, request.target)[0], images.recipe, description)
     train_raw, valid_raw = (found.table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
     keys = [image_key(found.digests[row]) for row in (*parts.train, *parts.valid)]
     seen = np.unique(np.array(keys, np.uint64))
@@ -244,7 +244,7 @@ def _demo(folder: Path) -> tuple[Path, Path]:
 
 
 def _manifest(
-    images: ImageSet, parts: ImageSplits, recipe: FeatureRecipe, description: ImageDescription
+    images: ImageSet, parts: ImageSplits, target: str, recipe: FeatureRecipe, description: ImageDescription
 ) -> ImageManifest:
     from insects.images.samples import choose_samples
 
@@ -255,6 +255,7 @@ def _manifest(
 
         digest = weights_digest(recipe.backbone, recipe.weights)
     return ImageManifest(
+        target=target,
         size=recipe.image_size,
         backbone=recipe.backbone,
         weights=None if recipe.weights is None else str(recipe.weights.resolve()),

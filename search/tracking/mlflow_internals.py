@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
 
 
 def limit_connection_attempts(attempts: int) -> None:
@@ -22,3 +25,38 @@ def artifact_repository(uri: str, tracking_uri: str) -> Any:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(uri, tracking_uri=tracking_uri)
+
+
+def leave_checks_to_model(signature: ModelSignature) -> None:
+    """Make MLflow hand the input of a model over as it is. MLflow would refuse whole numbers where it says `double`.
+
+    Args:
+        signature: The model's signature.
+    """
+    signature._is_signature_from_type_hint = True
+
+
+def accept_data_frames_as_json(loader_module: str) -> None:
+    """Make MLflow's server take `dataframe_split` and `dataframe_records` for models that check their input themselves.
+
+    With such a signature it takes only `inputs`.
+
+    Args:
+        loader_module: The loader of these models.
+    """
+    from mlflow.pyfunc import scoring_server as untyped
+
+    scoring_server: Any = untyped
+    parse_json = scoring_server._parse_json_data
+    if parse_json.__module__ == __name__:  # a model was loaded before
+        return
+
+    def parse(data: Any, metadata: Any, input_schema: Any) -> Any:
+        if metadata.flavors["python_function"]["loader_module"] == loader_module:
+            content, params = scoring_server._split_data_and_params(data)
+            if any(name.startswith("dataframe_") for name in content):
+                rows = scoring_server.infer_and_parse_data(content)
+                return scoring_server.ParsedJsonInput(rows, params, is_unified_llm_input=False)
+        return parse_json(data, metadata, input_schema)
+
+    scoring_server._parse_json_data = parse
