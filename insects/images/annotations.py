@@ -35,9 +35,9 @@ class Annotations:
     """The rows of an annotations file; N rows, C classes.
 
     Attributes:
-        source: Name of the CSV file, for messages.
+        source: Name of the CSV file or of the folder, for messages.
         folder: The image folder.
-        lines: Line of each row in the CSV file.
+        lines: Line of each row in the CSV file; empty if there is no such file.
         files: File name of each row, distinct and normalized, relative to `folder`.
         classes: C class names.
         y: `(N,)` int32, class numbers in `[0, C)`.
@@ -53,8 +53,9 @@ class Annotations:
     groups: tuple[str, ...] | None
 
     def where(self, row: int) -> str:
-        """CSV file, line and image of a row: the beginning of a message."""
-        return f"{self.source}, line {self.lines[row]}: image {shown(self.files[row])}"
+        """Source, line and image of a row: the beginning of a message."""
+        line = f", line {self.lines[row]}" if self.lines else ""
+        return f"{self.source}{line}: image {shown(self.files[row])}"
 
     def only(self, kept: Sequence[bool]) -> Annotations:
         """A selection of the rows, and of the classes that occur in it. `kept`: True for each row to keep."""

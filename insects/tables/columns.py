@@ -9,7 +9,7 @@ Shapes: N rows, K coded columns.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -113,6 +113,31 @@ class Columns:
         """K coded columns."""
         return tuple(coded for column in self.columns for coded in column.coded)
 
+    def places(self) -> Iterator[tuple[int, Column]]:
+        """Each column, after the place of its first coded column."""
+        place = 0
+        for column in self.columns:
+            yield place, column
+            place += len(column.coded)
+
+    def check_present(self, names: Sequence[str], source: str) -> None:
+        """Check that a table has these columns.
+
+        Args:
+            names: The columns of the table.
+            source: Its name, for messages.
+
+        Raises:
+            DataError: A column is missing. The message names all of them.
+        """
+        absent = [name for name in self.names if name not in names]
+        if absent:
+            noun = "column" if len(absent) == 1 else "columns"
+            raise DataError(
+                f"{source} lacks {noun} {listed(absent)} of the model; its columns are {listed(names)}; "
+                "add what is missing"
+            )
+
     def code(self, frame: pd.DataFrame, source: str, decimal: str = ".") -> Floats:
         """Code rows.
 
@@ -127,19 +152,11 @@ class Columns:
         Raises:
             DataError: A column is missing.
         """
-        absent = [name for name in self.names if name not in frame.columns]
-        if absent:
-            noun = "column" if len(absent) == 1 else "columns"
-            raise DataError(
-                f"{source} lacks {noun} {listed(absent)} of the model; its columns are {listed(list(frame.columns))}; "
-                "add what is missing"
-            )
+        self.check_present([str(name) for name in frame.columns], source)
         coded = np.empty((len(frame), len(self.coded)), np.float32)
-        place = 0
-        for column in self.columns:
+        for place, column in self.places():
             part = column.code(frame[column.name], decimal)
             coded[:, place : place + part.shape[1]] = part
-            place += part.shape[1]
         coded += np.float32(0)  # turns -0.0 into 0.0, so that equal rows have equal bits
         return coded
 

@@ -29,6 +29,7 @@ from insects.tables.text_files import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _PARQUET, _FEATHER = (".parquet", ".pq"), (".feather", ".arrow")
 _JSON, _JSON_LINES, _EXCEL = (".json",), (".jsonl", ".ndjson"), (".xlsx", ".xlsm")
@@ -57,7 +58,18 @@ class Frame:
 
     def where(self, row: int) -> str:
         """File and line, or row, of a row that is counted from 0: the beginning of a message."""
-        return f"{self.source}, row {row + 1}" if self.text is None else f"{self.source}, line {self.text.line_of(row)}"
+        return where_in(self.source, self.text, row)
+
+
+def where_in(source: str, text: TextFile | None, row: int) -> str:
+    """File and line, or row, of a row that is counted from 0: the beginning of a message.
+
+    Args:
+        source: Name of the file.
+        text: The text file, if it is one.
+        row: The row.
+    """
+    return f"{source}, row {row + 1}" if text is None else f"{source}, line {text.line_of(row)}"
 
 
 def read_frame(
@@ -92,7 +104,9 @@ def read_frame(
 
 
 class FrameBlocks:
-    """A table in blocks of rows. Every cell of a text file is text, as it is written; an empty cell is empty text.
+    """A table in blocks of rows, each as a data frame and as an Arrow table with the cells as they are in the file.
+
+    Every cell of a text file is text; an empty cell is empty text.
 
     Args:
         path: The file; see `read_frame`.
@@ -102,6 +116,7 @@ class FrameBlocks:
         source: Name of the file, for messages.
         decimal: The decimal mark in texts.
         names: The column names.
+        text: The text file, if it is one.
 
     Raises:
         DataError: The file cannot be read, or is no table.
@@ -110,7 +125,8 @@ class FrameBlocks:
     def __init__(self, path: str | os.PathLike[str], table_format: TableFormat) -> None:
         self._path = os.fspath(path)
         self.source, self._ending = source_name(self._path), os.path.splitext(self._path)[1].lower()
-        self.decimal, self._text, self._whole = ".", None, None
+        self.decimal, self._whole = ".", None
+        self.text: TextFile | None = None
         if self._ending in _PARQUET:
             with _file_errors(self.source), open_bytes(self._path) as file:
                 import pyarrow.parquet as pq
@@ -120,29 +136,44 @@ class FrameBlocks:
             self._whole = _typed(self._path, self._ending, self.source)
             self.names = tuple(self._whole.columns)
         else:
-            self._text = look_at(self._path, table_format)
-            self._may_fall_back = not table_format.encoding
-            self.names, self.decimal = self._text.header, self._text.decimal
+            self.text = look_at(self._path, table_format)
+            self.names, self.decimal = self.text.header, self.text.decimal
 
-    def __iter__(self) -> Iterator[pd.DataFrame]:
+    def where(self, row: int) -> str:
+        """File and line, or row, of a row that is counted from 0: the beginning of a message."""
+        return where_in(self.source, self.text, row)
+
+    def __iter__(self) -> Iterator[tuple[pd.DataFrame, pa.Table]]:
         """The blocks.
 
         Raises:
             DataError: A row has another number of cells than the header.
         """
-        if self._text is not None:
-            yield from self._text_blocks(self._text)
+        if self.text is not None:
+            yield from self._text_blocks(self.text)
         elif self._whole is not None:
+            table = _arrow_table(self._whole)
             for start in range(0, len(self._whole), _BLOCK_ROWS):
-                yield self._whole[start : start + _BLOCK_ROWS]
+                yield self._whole[start : start + _BLOCK_ROWS], table.slice(start, _BLOCK_ROWS)
         else:
-            with _file_errors(self.source), open_bytes(self._path) as file:
-                import pyarrow.parquet as pq
+            yield from self._parquet_blocks()
 
-                for batch in pq.ParquetFile(file).iter_batches(_BLOCK_ROWS):
-                    yield _plain(batch.to_pandas(), self.source)
+    def _parquet_blocks(self) -> Iterator[tuple[pd.DataFrame, pa.Table]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def _text_blocks(self, text: TextFile) -> Iterator[pd.DataFrame]:
+        with open_bytes(self._path) as file:
+            with _file_errors(self.source):
+                batches = pq.ParquetFile(file).iter_batches(_BLOCK_ROWS)
+            while True:
+                with _file_errors(self.source):
+                    batch = next(batches, None)
+                    if batch is None:
+                        return
+                    block = _plain(batch.to_pandas(), self.source), pa.table(batch.columns, list(self.names))
+                yield block
+
+    def _text_blocks(self, text: TextFile) -> Iterator[tuple[pd.DataFrame, pa.Table]]:
         import pyarrow as pa
         import pyarrow.csv as pc
 
@@ -159,15 +190,17 @@ class FrameBlocks:
         try:
             with text.open_rows() as rows:
                 for batch in pc.open_csv(rows, **options):
-                    block = batch.to_pandas()
-                    block.columns = list(text.header)
-                    yield block
+                    table = pa.table(batch.columns, list(text.header))
+                    yield table.to_pandas(), table
         except UnicodeDecodeError as error:
             raise not_encoded(self.source, text.encoding, error) from None
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):
                 return
-            check_widths(text)
+            try:
+                check_widths(text)
+            except UnicodeDecodeError as not_text:
+                raise not_encoded(self.source, text.encoding, not_text) from None
             raise DataError(f"{self.source} is not valid CSV: {str(error).splitlines()[0]}; export it again") from None
 
 
@@ -260,6 +293,19 @@ def _read_excel(file: Any) -> pd.DataFrame:
     body = frame[1:].reset_index(drop=True).infer_objects()
     body.columns = names
     return body
+
+
+def _arrow_table(frame: pd.DataFrame) -> pa.Table:
+    """The frame as an Arrow table; columns of mixed types become texts."""
+    import pyarrow as pa
+
+    columns = []
+    for name in frame.columns:
+        try:
+            columns.append(pa.array(frame[name], from_pandas=True))
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            columns.append(pa.array(frame[name].map(str, na_action="ignore"), pa.string(), from_pandas=True))
+    return pa.table(columns, [str(name) for name in frame.columns])
 
 
 def _plain(frame: pd.DataFrame, source: str) -> pd.DataFrame:

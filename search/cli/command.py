@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -50,8 +52,30 @@ def show(text: str) -> None:
     Raises:
         InsectsError: The text cannot be printed, as on a full disk.
     """
-    try:
+    with _printing():
         click.echo(text)
+
+
+class PrintedRows(io.RawIOBase):
+    """Standard output as a file of bytes; see `show`."""
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, content: Any) -> int:
+        """Print bytes."""
+        with _printing():
+            stream = sys.stdout.buffer
+            stream.write(content)
+            stream.flush()
+        return len(content)
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise  # Click ends quietly
     except OSError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search.cli import options, requests
-from search.cli.command import Command, show
+from search.cli.command import Command, PrintedRows, show
 
 if TYPE_CHECKING:
     from search.store.store import Store
@@ -86,16 +86,46 @@ def evaluate(store: Path, tracking_uri: str | None, as_json: bool, **values: Any
     request = requests.evaluation_request(values)
     from search.cli import output
     from search.commands.evaluate import run_evaluation
-    from search.registry.alias import best_uri, last_model
     from search.store.store import Store
 
     place = Store.at(store, tracking_uri)
-    uri = values["model"] or best_uri(values["model_name"] or last_model(place))
-    evaluation = run_evaluation(place, uri, request)
+    evaluation = run_evaluation(place, _model_uri(place, values), request)
     if as_json:
         show(json.dumps(output.evaluation_json(evaluation), allow_nan=False))
     else:
         show(output.evaluation_text(evaluation))
+
+
+def _model_uri(store: Store, values: dict[str, Any]) -> str:
+    """Return the URI of the model that is asked for."""
+    from search.registry.alias import best_uri, last_model
+
+    return str(values["model"] or best_uri(values["model_name"] or last_model(store)))
+
+
+@click.command(cls=Command)
+@options.options(options.OF_PREDICT)
+def predict(out: Path | None, store: Path, tracking_uri: str | None, as_json: bool, **values: Any) -> None:
+    """Label the rows of FILE, or images, with a registered model: the label and the probability of each class.
+
+    \b
+    Examples:
+        insects-predict --best more.csv --out labels.csv
+        insects-predict --best more.parquet > labels.csv
+        insects-predict --best --images photos --out labels.csv
+    """
+    request = requests.prediction_request(values)
+    from search.cli import output
+    from search.commands.predict import run_prediction
+    from search.store.store import Store
+
+    place = Store.at(store, tracking_uri)
+    stdout = None if as_json else PrintedRows()
+    predictions = run_prediction(place, _model_uri(place, values), request, out, stdout)
+    if as_json:
+        show(json.dumps(output.prediction_json(predictions, out), allow_nan=False))
+    else:
+        click.echo(output.prediction_text(predictions, out), err=True)
 
 
 @click.command(cls=Command)

@@ -106,10 +106,12 @@ test = click.option(
 images = click.option(
     "--images",
     type=PATH,
-    metavar="CSV|demo",
-    help="Labelled image files in place of a table; demo: a small drawn set.",
+    metavar="CSV|DIR|demo",
+    help="Labelled image files in place of a table, or a folder with one folder a class; demo: a small drawn set.",
 )
-image_dir = click.option("--image-dir", type=PATH, metavar="DIR", help="The folder that the file names are in.")
+image_dir = click.option(
+    "--image-dir", type=PATH, metavar="DIR", help="The folder that the file names of the CSV are in."
+)
 group = click.option(
     "--group",
     type=TEXT,
@@ -257,7 +259,7 @@ model_target = click.option(
     "--target",
     type=TEXT,
     metavar="COL",
-    help="Label column of your own file.  [default: the model's; species of images]",
+    help="Label column of your own file.  [default: the model's]",
 )
 evaluated_rows = click.option(
     "--test",
@@ -268,13 +270,25 @@ evaluated_rows = click.option(
 evaluated_images = click.option(
     "--images",
     type=PATH,
-    metavar="CSV",
-    help="Labelled image files.  [default: the held-out images of the model's own search]",
+    metavar="CSV|DIR",
+    help="Labelled image files, or a folder with one folder a class.  [default: the held-out images of the model's "
+    "own search]",
 )
 out = click.option("--out", type=FOLDER, metavar="DIR", help="Write the description and its figures there.")
 log = click.option("--log", is_flag=True, help="Log the description and its figures to MLflow.")
 port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")
 shown_study = click.option("--study", type=StudyName(), help="The study to show.  [default: the one begun last]")
+
+predicted_rows = click.argument("rows", type=PATH, metavar="[FILE]", required=False)
+predicted_images = click.option(
+    "--images", type=PATH, metavar="CSV|DIR", help="Images in place of a table: a CSV with their names, or a folder."
+)
+predictions = click.option(
+    "--out",
+    type=PATH,
+    metavar="FILE",
+    help="Write there, as CSV, TSV, JSON lines or Parquet by its ending.  [default: CSV to stdout]",
+)
 
 _STORE = (store, tracking_uri)
 _COLUMNS = (categorical, numeric, drop)
@@ -289,6 +303,10 @@ OF_SEARCH = (
 OF_EVALUATE = (
     best, model, best_name, evaluated_rows, model_target, *_FORMAT,
     evaluated_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
+)  # fmt: skip
+OF_PREDICT = (
+    predicted_rows, best, model, best_name, predictions, *_FORMAT,
+    predicted_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
 )  # fmt: skip
 OF_DESCRIBE = (train, target, features, *_COLUMNS, *_FORMAT, images, image_dir, group, filename, out, log, *_STORE)
 OF_UI = (shown_study, port, *_STORE)

@@ -10,16 +10,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insects.text import counted, shown
 from search.store.tracking_uri import without_password
 
 if TYPE_CHECKING:
     from insects.trial import TrialResult
     from search.commands.evaluate import Evaluation
+    from search.commands.predict import Predictions
     from search.commands.search import SearchOutcome
     from search.commands.sync import SyncedStudy
     from search.store.store import Store
 
 SHOWN_TRIALS = 5
+SHOWN_CLASSES = 10
 _MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
 _BACKGROUND = ("training", "figures", "tracking")
 
@@ -98,6 +101,32 @@ def evaluation_text(evaluation: Evaluation) -> str:
             "tested on.",
         ]
     return "\n".join(lines)
+
+
+def prediction_json(predictions: Predictions, out: Path | None) -> dict[str, Any]:
+    """Return the object that `insects-predict --json` prints; without a file it holds the rows."""
+    content = {
+        "model": predictions.model,
+        "source": predictions.source,
+        "rows": predictions.rows,
+        "counts": predictions.counts,
+    }
+    return content | ({"out": str(out)} if out is not None else {"predictions": predictions.records})
+
+
+def prediction_text(predictions: Predictions, out: Path | None) -> str:
+    """Return the line that follows the rows: what labelled them, and how many of each class there are.
+
+    Args:
+        predictions: The predictions.
+        out: The file they were written to; None: standard output.
+    """
+    name, version = predictions.model["name"], predictions.model["version"]
+    ranked = sorted(predictions.counts.items(), key=lambda item: -item[1])
+    counts = ", ".join(f"{shown(label)} {count:,}" for label, count in ranked[:SHOWN_CLASSES])
+    counts += f", … and {len(ranked) - SHOWN_CLASSES} more classes" if len(ranked) > SHOWN_CLASSES else ""
+    place = "" if out is None else f", written to {out}"
+    return f"{counted(predictions.rows, 'row')} labelled by {name} version {version}{place}: {counts}"
 
 
 def store_options(store: Path, tracking_uri: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from insects.tables.text_files import TableFormat
     from search.commands.describe import DescribeRequest
     from search.commands.evaluation_data import EvaluationRequest
+    from search.commands.prediction_data import PredictionRequest
     from search.commands.search import SearchRequest
     from search.study.data import ImageRequest
 
@@ -75,18 +76,15 @@ def evaluation_request(options: Options) -> EvaluationRequest:
     Raises:
         click.UsageError: Options contradict each other, or one would be ignored.
     """
-    if options["best"] == (options["model"] is not None):
-        raise click.UsageError("Say which model: --best, or --model URI.")
-    if options["model"] is not None and is_given("model_name"):
-        raise click.UsageError("--model-name is about --best, and --model names its model itself: leave one out.")
+    _check_model(options)
     test, images = options["test"], options["images"]
     of_images = [_option(name) for name in ("image_dir", "filename", "skip_bad_images") if options[name]]
     if test and images:
         raise click.UsageError("--test brings rows and --images brings images: leave one out.")
     if test and of_images:
         raise click.UsageError(f"{of_images[0]} is about images, and --test brings rows of a table: leave one out.")
-    if images and not options["image_dir"]:
-        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
+    if images:
+        _check_image_dir(images, [name for name in ("image_dir", "filename", "target") if options[name]])
     if options["target"] and not (test or images):
         raise click.UsageError("--target is about a file of your own: add --test or --images.")
     if options["filename"] and not images:
@@ -97,6 +95,31 @@ def evaluation_request(options: Options) -> EvaluationRequest:
     from search.commands.evaluation_data import EvaluationRequest
 
     return _build(EvaluationRequest, _column_options(options))
+
+
+def prediction_request(options: Options) -> PredictionRequest:
+    """Return the rows or images that the options of `insects-predict` ask for.
+
+    Raises:
+        click.UsageError: Options contradict each other, or one would be ignored.
+    """
+    _check_model(options)
+    rows, images = options["rows"], options["images"]
+    if rows and images:
+        raise click.UsageError("FILE brings rows and --images brings images: leave one out.")
+    if not (rows or images):
+        raise click.UsageError("Say what to label: FILE with rows, or --images.")
+    of_images = [_option(name) for name in ("image_dir", "filename", "skip_bad_images") if options[name]]
+    if rows and of_images:
+        raise click.UsageError(f"{of_images[0]} is about images, and FILE brings rows of a table: leave one out.")
+    of_text = [_option(name) for name in _FORMAT if options[name]]
+    if images and of_text:
+        raise click.UsageError(f"{of_text[0]} is about a table, and --images takes the place of one: leave one out.")
+    if images:
+        _check_image_dir(images, [name for name in ("image_dir", "filename") if options[name]])
+    from search.commands.prediction_data import PredictionRequest
+
+    return _build(PredictionRequest, _column_options(options))
 
 
 def describe_request(options: Options) -> DescribeRequest:
@@ -150,8 +173,8 @@ def _image_request(options: Options) -> ImageRequest | None:
     own = [name for name in ("image_dir", "group", "filename", "target") if options.get(name)]
     if csv == DEMO and own:
         raise click.UsageError(f"--images demo has its own folder, species and specimens: leave out {_option(own[0])}.")
-    if csv != DEMO and values["image_dir"] is None:
-        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
+    if csv != DEMO:
+        _check_image_dir(csv, own)
     from insects.images.features import BACKBONE_SIZE, PIXEL_SIZE, FeatureRecipe
     from search.study.data import ImageRequest
 
@@ -185,6 +208,26 @@ def _check_table(options: Options) -> None:
             raise click.UsageError(f"{_option(given[0])} is about your own table: add --train.")
     if str(options["train"]) == str(options["test"]) == "-":
         raise click.UsageError("--train and --test cannot both be standard input.")
+
+
+def _check_model(options: Options) -> None:
+    if options["best"] == (options["model"] is not None):
+        raise click.UsageError("Say which model: --best, or --model URI.")
+    if options["model"] is not None and is_given("model_name"):
+        raise click.UsageError("--model-name is about --best, and --model names its model itself: leave one out.")
+
+
+def _check_image_dir(images: Path, own: Sequence[str]) -> None:
+    """Check that a CSV of images comes with their folder, and a folder without what is about a CSV.
+
+    Args:
+        images: The CSV or the folder.
+        own: The options about a CSV of the user's own that were given.
+    """
+    if images.is_dir() and own:
+        raise click.UsageError(f"--images is a folder, and {_option(own[0])} is about a CSV of images: leave one out.")
+    if not images.is_dir() and "image_dir" not in own:
+        raise click.UsageError("--images needs the folder that the files are in: add --image-dir.")
 
 
 def _build(request: type[_Request], values: Options) -> _Request:

@@ -20,6 +20,7 @@ from insects.errors import DataError, StoreError
 from insects.images.annotations import Annotations, read_annotations
 from insects.images.features import check_faults
 from insects.images.files import read_files
+from insects.images.folders import folder_annotations
 from insects.images.footprint import images_at_once
 from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
@@ -49,7 +50,7 @@ class EvaluationRequest:
         test: A table.
         target: The label column of the table or the annotations; None: the model's own.
         table_format: How a text file is read.
-        images: The annotations of images.
+        images: The annotations of images, or a folder with one folder of images for each class.
         image_dir: The folder that the file names are in.
         filename: The column of the file names.
         skip_bad_images: Leave out files that cannot be read.
@@ -254,12 +255,18 @@ def _read_images(
     assert model.images is not None
     expected: dict[str, str] = {}
     if request.images is not None:
-        assert request.image_dir is not None, "the command line requires it"
-        columns = (request.target or model.target, None, request.filename or "filename")
-        annotations = read_annotations(request.images, request.image_dir, *columns, classes=model.classes)
+        annotations = _annotations(model, request.images, request)
     else:
         annotations, expected = _images_of_search(store, client, model, request)
     return _with_pixels(annotations, expected, model.images["size"], request.skip_bad_images)
+
+
+def _annotations(model: LoadedModel, images: Path, request: EvaluationRequest) -> Annotations:
+    if images.is_dir():
+        return folder_annotations(images, model.classes)
+    assert request.image_dir is not None, "the command line requires it"
+    columns = (request.target or model.target, None, request.filename or "filename")
+    return read_annotations(images, request.image_dir, *columns, classes=model.classes)
 
 
 def _images_of_search(
@@ -292,7 +299,7 @@ def _with_pixels(annotations: Annotations, expected: dict[str, str], size: int, 
     kept = [row for row in range(len(files)) if row not in faults]
     rows = replace(
         annotations,
-        lines=tuple(annotations.lines[row] for row in kept),
+        lines=tuple(annotations.lines[row] for row in kept if annotations.lines),
         files=tuple(files[row] for row in kept),
         y=annotations.y[kept],
         groups=None if annotations.groups is None else tuple(annotations.groups[row] for row in kept),

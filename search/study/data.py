@@ -21,6 +21,7 @@ from search.store.table_manifest import TableManifest
 from search.system.terminal import ReadingProgress, say
 
 if TYPE_CHECKING:
+    from insects.images.annotations import Annotations
     from insects.images.describe import ImageDescription
     from insects.images.features import FeatureRecipe, ImageSet
     from insects.images.splits import ImageSplits
@@ -37,8 +38,8 @@ class ImageRequest:
     """The images that are asked for.
 
     Attributes:
-        csv: The annotations; None: the drawn demo set.
-        folder: The folder that the file names are in; None: that of the demo set.
+        csv: The annotations, or a folder with one folder of images for each class; None: the drawn demo set.
+        folder: The folder that the file names of a CSV are in.
         group: The column of what several images show, which is never split; None: each image stands for itself.
         filename: The column of the file names.
         recipe: How the images become features.
@@ -191,17 +192,22 @@ def read_image_set(request: ImageRequest, target: str, cache: Path, skip_bad: bo
         DataError: The annotations or the images cannot be read.
         StoreError: The cache cannot be written.
     """
-    from insects.images.annotations import read_annotations
     from insects.images.features import load_images
 
-    if request.csv is None:
-        csv, folder = _demo(cache / "demo")
-    else:
-        assert request.folder is not None, "the command line requires it"
-        csv, folder = request.csv, request.folder
-    annotations = read_annotations(csv, folder, *image_columns(request, target), request.filename)
+    annotations = _annotations(request, target, cache)
     with ReadingProgress() as progress:
         return load_images(annotations, request.recipe, cache, skip_bad_images=skip_bad, on_image=progress.show)
+
+
+def _annotations(request: ImageRequest, target: str, cache: Path) -> Annotations:
+    from insects.images.annotations import read_annotations
+    from insects.images.folders import folder_annotations
+
+    if request.csv is not None and request.csv.is_dir():
+        return folder_annotations(request.csv)
+    csv, folder = _demo(cache / "demo") if request.csv is None else (request.csv, request.folder)
+    assert folder is not None, "the command line requires it"
+    return read_annotations(csv, folder, *image_columns(request, target), request.filename)
 
 
 def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> StoredData:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from insects.errors import StoreError
 
@@ -99,6 +100,32 @@ def write(path: Path, content: bytes) -> None:
             f"cannot write {path}: {error.strerror}; finished trials are kept: make room or choose another --store, "
             "then run the same command again"
         ) from error
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write in the block; it takes the place of the old one at the end of the block, or never.
+
+    Args:
+        path: The file.
+
+    Raises:
+        StoreError: The file cannot be written; the old one is still there.
+    """
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is not a regular file; choose another --out")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; make room, or choose another --out") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is there only after an error
+            temporary.unlink()
 
 
 @contextmanager
