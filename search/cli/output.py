@@ -86,6 +86,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "model": evaluation.model,
         "test": evaluation.source,
         "test_looks": evaluation.test_looks,
+        "seen_in_training": evaluation.seen,
     }
 
 
@@ -94,6 +95,12 @@ def evaluation_text(evaluation: Evaluation) -> str:
     name, version = evaluation.model["name"], evaluation.model["version"]
     lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.report.text()]
     lines += ["", f"Report and figures are in MLflow: run '{evaluation.run_name}' of the model's study"]
+    if evaluation.seen:
+        lines += [
+            "",
+            f"{evaluation.seen:,} of these {evaluation.report.total:,} rows were part of the model's training or "
+            "validation data: how well it does on them says nothing about new rows.",
+        ]
     if evaluation.test_looks > 1:
         lines += [
             "",

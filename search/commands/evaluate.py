@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
-from search.commands.evaluation_data import EvaluationData, EvaluationRequest, read_evaluation_data
+from search.commands.evaluation_data import EvaluationData, EvaluationRequest, count_seen, read_evaluation_data
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
 from search.system.files import temporary_folder
@@ -32,12 +32,14 @@ class Evaluation:
         model: `name`, `version` and `uri` of the model.
         source: The name of the test data.
         test_looks: Evaluations of this search on this data, this one included.
+        seen: Rows that the search trained on or validated with; None if that is not known.
     """
 
     report: Report
     model: dict[str, str]
     source: str
     test_looks: int
+    seen: int | None
 
     @property
     def run_name(self) -> str:
@@ -64,14 +66,22 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
     data = read_evaluation_data(store, client, model, request)
     logits_NC = data.logits(model)
     report = evaluate(logits_NC, data.y, model.classes, data.groups)
+    seen = count_seen(store, client, model, data)
     with temporary_folder() as folder:
         _draw(folder, model, data, logits_NC, report)  # before the run is created, so that an error leaves no run
         with mlflow_errors(store.tracking_uri):
-            looks = _log(client, model, data, report, str(folder))
-    return Evaluation(report, {"name": model.name, "version": model.version, "uri": uri}, data.source, looks)
+            looks = _log(client, model, data, report, seen, str(folder))
+    return Evaluation(report, {"name": model.name, "version": model.version, "uri": uri}, data.source, looks, seen)
 
 
-def _log(client: MlflowClient, model: LoadedModel, data: EvaluationData, report: Report, artifacts: str) -> int:
+def _log(
+    client: MlflowClient,
+    model: LoadedModel,
+    data: EvaluationData,
+    report: Report,
+    seen: int | None,
+    artifacts: str,
+) -> int:
     """Log the evaluation as a run of its own; return how many there are of this data."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
@@ -85,12 +95,14 @@ def _log(client: MlflowClient, model: LoadedModel, data: EvaluationData, report:
         "test_accuracy_low": low,
         "test_accuracy_high": high,
     }
+    params = {"model": model.name, "version": model.version, "rows": str(len(data.y))}
+    params |= {} if seen is None else {"seen_in_training": str(seen)}
     dataset = Dataset(data.source, digest, "local", data.source)
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "test")])])
     client.log_batch(
         run_id,
         metrics=[Metric(key, value, started, 0, **of_data) for key, value in figures.items()],
-        params=[Param("model", model.name), Param("version", model.version), Param("rows", str(len(data.y)))],
+        params=[Param(key, value) for key, value in params.items()],
     )
     client.log_artifacts(run_id, artifacts)
     client.set_terminated(run_id)

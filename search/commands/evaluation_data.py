@@ -25,14 +25,24 @@ from insects.images.footprint import images_at_once
 from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
-from insects.splits import Labels, Table, table_digest
+from insects.splits import Hashes, Labels, Table, row_keys, table_digest
 from search.registry.load import LoadedModel
 from search.registry.predictor import program_logits
 from search.store.store import Store
+from search.study.data import image_key
 from search.system.files import temporary_folder
 from search.system.terminal import say
 from search.tracking.client import mlflow_errors
-from search.tracking.held_out import GROUP, LABEL, TEST_IMAGES, TEST_ROWS, load_digests, load_table
+from search.tracking.held_out import (
+    GROUP,
+    LABEL,
+    TEST_IMAGES,
+    TEST_ROWS,
+    TRAINED_ON,
+    count_known,
+    load_digests,
+    load_table,
+)
 from search.tracking.tags import IMAGE_FOLDER_TAG, IMAGE_SOURCE_TAG
 
 if TYPE_CHECKING:
@@ -72,6 +82,7 @@ class EvaluationData(Protocol):
         source: Their name.
         digest: Hex SHA-256 of their content.
         y: `(N,)` int32, numbers of the model's classes.
+        keys: `(N,)`, by which training rows are recognized.
         groups: N names of what they show, where several show the same thing; None: each stands for itself.
     """
 
@@ -81,6 +92,8 @@ class EvaluationData(Protocol):
     def digest(self) -> str: ...
     @property
     def y(self) -> Labels: ...
+    @property
+    def keys(self) -> Hashes: ...
     @property
     def groups(self) -> tuple[str, ...] | None: ...
 
@@ -126,6 +139,26 @@ def read_evaluation_data(
     return EvaluationTable(table)
 
 
+def count_seen(store: Store, client: MlflowClient, model: LoadedModel, data: EvaluationData) -> int | None:
+    """Count the rows or images that the search of a model trained on or validated with.
+
+    Args:
+        store: The store of the model.
+        client: MLflow's client.
+        model: The model.
+        data: The rows or images.
+
+    Returns:
+        Their number; None if the model does not say which search made it, or the file of its run was deleted.
+    """
+    if not model.search_run:
+        return None
+    with temporary_folder() as folder, mlflow_errors(store.tracking_uri):
+        if TRAINED_ON not in {entry.path for entry in client.list_artifacts(model.search_run)}:
+            return None
+        return count_known(data.keys, Path(client.download_artifacts(model.search_run, TRAINED_ON, str(folder))))
+
+
 @dataclass(frozen=True)
 class EvaluationTable:
     """Rows of a table; see `EvaluationData`."""
@@ -144,6 +177,10 @@ class EvaluationTable:
     @property
     def y(self) -> Labels:
         return self.table.y
+
+    @property
+    def keys(self) -> Hashes:
+        return row_keys(self.table.x)
 
     def logits(self, model: LoadedModel) -> Floats:
         return program_logits(model.module, self.table.x)
@@ -191,6 +228,10 @@ class EvaluationImages:
     @property
     def y(self) -> Labels:
         return self.annotations.y
+
+    @property
+    def keys(self) -> Hashes:
+        return np.array([image_key(digest) for digest in self.digests], np.uint64)
 
     @property
     def groups(self) -> tuple[str, ...] | None:

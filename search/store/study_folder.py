@@ -181,7 +181,7 @@ class StudyFolder:
         return self._read_manifest("images.json", _IMAGES, ImageManifest) if self._is_of_images else None
 
     def seen(self) -> Hashes:
-        """Read the keys of the training and validation rows; see `insects.seen.row_keys`."""
+        """Read the keys of the training and validation rows; see `insects.splits.row_keys`."""
         path = self.path / "seen.npy"
         try:
             keys: Hashes = np.load(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The test rows of a search as a file of its run: the rows of a table, the names and digests of images."""
+"""Files of a search's run: its test rows or images, and the keys of the rows or images that it trained on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from insects.errors import DataError
-from insects.splits import Table
+from insects.splits import Hashes, Table
 from search.store.image_manifest import ImageManifest
 
 TEST_ROWS = "test_rows.npz"
 TEST_IMAGES = "test_images.csv"
 """A file that `insects-evaluate --images` can read."""
+
+TRAINED_ON = "trained_on.npy"
+"""Keys of the training and validation rows or images, by which an evaluation recognizes them."""
 
 LABEL, GROUP = "label", "group"
 """Its columns beside the file names."""
@@ -44,6 +47,33 @@ def load_table(path: Path) -> Table:
             return Table(tuple(features), tuple(classes), file["x"], file["y"], source)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read the test rows in {path}: {error}; give others", parameter="test") from error
+
+
+def save_keys(keys: Hashes, path: Path) -> None:
+    """Write keys of rows or images.
+
+    Args:
+        keys: The keys, sorted.
+        path: The file.
+    """
+    np.save(path, keys, allow_pickle=False)
+
+
+def count_known(keys: Hashes, path: Path) -> int:
+    """Count the keys that are in a file of `save_keys`.
+
+    Args:
+        keys: The keys of rows or images.
+        path: The file.
+
+    Raises:
+        DataError: The file is not that.
+    """
+    try:
+        known: Hashes = np.load(path, allow_pickle=False)
+        return int(np.isin(keys, known).sum())
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise DataError(f"cannot read the keys of the training rows in {path}: {error}") from error
 
 
 def save_images(images: ImageManifest, test: Table, path: Path) -> None:

@@ -16,7 +16,7 @@ from search.system.files import temporary_folder
 from search.tracking import run_values
 from search.tracking.client import mlflow_errors
 from search.tracking.experiment import deleted_in_mlflow
-from search.tracking.held_out import TEST_IMAGES, TEST_ROWS, save_images, save_table
+from search.tracking.held_out import TEST_IMAGES, TEST_ROWS, TRAINED_ON, save_images, save_keys, save_table
 from search.tracking.tags import (
     COMPARED_TRIALS_TAG,
     IMAGE_FOLDER_TAG,
@@ -143,6 +143,7 @@ def _describe(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
             save_table(test, local / TEST_ROWS)
         else:
             save_images(images, test, local / TEST_IMAGES)
+        save_keys(folder.seen(), local / TRAINED_ON)
         with mlflow_errors(client.tracking_uri):
             client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
             for key, value in {IMAGE_FOLDER_TAG: images.folder, IMAGE_SOURCE_TAG: source}.items() if images else ():
