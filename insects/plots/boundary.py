@@ -196,7 +196,7 @@ def evaluation_boundaries(
 
     Returns:
         By file name, `decision_boundary.png`: two columns as they are or a projection, which only a model of numbers
-        without gaps can be asked about; and `decision_columns.png`: the two most telling columns of a table.
+        without gaps can be asked about; and `decision_columns.png`: the two most telling ones of more columns.
     """
     wrong_N = np.argmax(predict_raw(raw_NK), axis=1) != y_N
     figures = {}
@@ -217,7 +217,7 @@ def evaluation_boundaries(
     columns = two_columns(encoder, raw_NK, y_N, len(classes), encode=lambda x: x) if unit == "row" else None
     if columns is not None:
         points_N2 = columns.points(raw_NK)
-        figures["decision_columns.png"] = _evaluated(
+        figures["decision_boundary.png" if columns.shows_all else "decision_columns.png"] = _evaluated(
             columns, classes, predict_raw, points_N2, y_N, wrong_N, title, unit
         )
     return figures

@@ -78,8 +78,8 @@ def plane_for(encoder: Encoder, x_NF: Floats, classes: int, of: str = "") -> Pla
         classes: Number of classes.
         of: What the principal components are of, for the names of the axes; by default the number of features.
     """
-    if encoder.is_plain and encoder.inputs == 1:
-        return OneFeature(encoder.names[0], x_NF, encoder.mean, encoder.std, classes)
+    if encoder.inputs == 1:
+        return OneFeature(encoder.input_names[0], x_NF, encoder.mean, encoder.std, classes)
     if encoder.is_plain and encoder.inputs == 2:
         return TwoFeatures(encoder.names, x_NF, encoder.mean, encoder.std, classes)
     return Projection(x_NF, classes, of or f"{len(encoder.names):,} features")
@@ -210,7 +210,10 @@ class Projection(_Flat):
 class TwoColumns(_Flat):
     """The two number columns that tell the classes apart best, in their own units.
 
-    Every other column is held at its median or its most frequent level.
+    Every other column is held at the training median or its most frequent level.
+
+    Attributes:
+        shows_all: Whether there are no other columns.
 
     Args:
         encoder: What makes the network's inputs.
@@ -233,13 +236,15 @@ class TwoColumns(_Flat):
         chosen = np.concatenate([telling, np.setdiff1d(np.arange(len(numbers)), telling)])[:2]
         self._columns = numbers[np.sort(chosen)]
         self._held_K, self._encode = _typical(encoder, raw_NK), encode
+        self.shows_all = len(encoder.columns) == 2
         points_N2 = self.points(raw_NK)
         others = len(encoder.columns) - 2
-        held = f"other {others:,} columns at their median or most frequent level" if others else "decision"
+        held = f"other {others:,} columns at their median or most frequent level"
+        kind = held if others else "decision, paler where less certain"
         names = [drawable(encoder.names[column], 40) for column in self._columns]
         limits = robust_limits(points_N2[:, 0]), robust_limits(points_N2[:, 1])
         super().__init__(
-            Painter(classes), *limits, names[0], names[1], held, grid_points(encoder.inputs), encoder.inputs
+            Painter(classes), *limits, names[0], names[1], kind, grid_points(encoder.inputs), encoder.inputs
         )
 
     def points(self, x_NF: Floats) -> Floats:
@@ -277,9 +282,9 @@ def two_columns(
 
 
 def _typical(encoder: Encoder, raw_NK: Floats) -> Floats:
-    """A coded row: of each number column the median, of each category the most frequent level."""
+    """A coded row: of each number column what fills its gaps, of each category the most frequent level."""
     typical_K = np.full(len(encoder.columns), np.nan, np.float32)
-    typical_K[encoder.numbers] = np.nanmedian(raw_NK[:, encoder.numbers], axis=0)
+    typical_K[encoder.numbers] = encoder.fill
     for one_hot in encoder.one_hots:
         code_N = raw_NK[:, one_hot.column]
         known = code_N[~np.isnan(code_N)].astype(np.intp)

@@ -21,6 +21,7 @@ from insects.plots.style import (
     NORMAL,
     OKABE_ITO,
     SMALL,
+    SMALLEST,
     class_colours,
     class_legend,
     clean_axes,
@@ -33,7 +34,7 @@ from insects.tables.associations import anova_f, cramers_v, most_telling
 from insects.tables.raw import Category, RawTable
 from insects.text import counted
 
-LEVELS = 8
+LEVELS = 10
 """Most levels of a category that are drawn, the most frequent ones."""
 
 HISTOGRAMS, PAIRED = 6, 4
@@ -137,16 +138,17 @@ def _histograms(
     for place, panel in enumerate(panels):
         row, side = divmod(place, columns)
         left, low = 0.02 + side * cell_width, 0.87 - (row + 1) * cell_height
-        axes: Any = figure.add_axes((left + 0.095, low + below, cell_width - 0.105, cell_height - below - above))
+        room = 0.155 if isinstance(panel, Category) else 0.095  # for the names of levels, or for numbers of rows
+        axes: Any = figure.add_axes((left + room, low + below, cell_width - room - 0.01, cell_height - below - above))
         if isinstance(panel, Category):
-            name = _bars(axes, panel, y_N, len(table.classes), room=30 // columns)
+            name = _bars(axes, panel, y_N, len(table.classes))
         else:
             name = names[panel]
             _stacked(axes, x_NF[:, panel], y_N, len(table.classes))
+            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            if side == 0:
+                axes.set_ylabel("rows", fontsize=NORMAL, color=INK)
         axes.set_xlabel(drawable(name, 46 // columns), fontsize=NORMAL, color=INK, parse_math=False)
-        if side == 0:
-            axes.set_ylabel("rows", fontsize=NORMAL, color=INK)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _quiet(axes)
     class_legend(figure, table.classes, where=(0.77, 0.86))
     total = len(names) + len(table.categories)
@@ -215,20 +217,23 @@ def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer],
     axes.set_ylim(0, 1.05 * max(float(below.max()), 1))
 
 
-def _bars(axes: Any, category: Category, y_N: NDArray[np.integer], classes: int, room: int) -> str:
-    """Bars of the most frequent levels, stacked by class; returns the name with the number of levels left out."""
+def _bars(axes: Any, category: Category, y_N: NDArray[np.integer], classes: int) -> str:
+    """Bars of the most frequent levels, stacked by class; returns the name of the axis of their lengths."""
     counts = np.zeros((len(category.levels), classes))
     known = category.code >= 0
     np.add.at(counts, (category.code[known], y_N[known]), 1)
     order = np.argsort(-counts.sum(axis=1), kind="stable")[:LEVELS]
-    below = np.zeros(len(order))
+    before = np.zeros(len(order))
     for code, colour in enumerate(class_colours(classes) / 255):
-        axes.bar(range(len(order)), counts[order, code], bottom=below, color=colour, edgecolor="white", linewidth=0.4)
-        below += counts[order, code]
-    labels = [drawable(category.levels[level], max(3, room // len(order))) for level in order]
-    axes.set_xticks(range(len(order)), labels, fontsize=SMALL, parse_math=False)
+        axes.barh(range(len(order)), counts[order, code], left=before, color=colour, edgecolor="white", linewidth=0.4)
+        before += counts[order, code]
+    labels = [drawable(category.levels[level], 14) for level in order]
+    size = SMALL if len(order) <= 5 else SMALLEST - 2
+    axes.set_yticks(range(len(order)), labels, fontsize=size, parse_math=False)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     left_out = len(category.levels) - len(order)
-    return f"{category.name}, {left_out:,} more levels" if left_out else category.name
+    return f"{category.name}: rows" + (f", {left_out:,} more levels" if left_out else "")
 
 
 def _quiet(axes: Any) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from insects.mlp import Floats
 from insects.plots.boundary import POINTS, TrialBoundary
 from insects.plots.curves import LossCurves
-from insects.plots.plane import Predict, plane_for, sample, two_columns
+from insects.plots.plane import Plane, Predict, plane_for, sample, two_columns
 from insects.plots.style import Pixels, default_settings
 from insects.splits import Splits
 
@@ -33,17 +33,21 @@ class TrialFigures:
 
     @default_settings()
     def __init__(self, splits: Splits, unit: str = "row", raw: tuple[Floats, Floats] | None = None) -> None:
-        drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
-        self.plane = plane_for(splits.encoder, drawn, len(splits.classes))
         self._curves = LossCurves(unit)
         parts = (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y)
-        self._boundary = TrialBoundary(self.plane, splits.classes, *parts, unit)
-        self._columns = None
+        columns = None
         if raw is not None:
             raw_NK, y_N = np.concatenate(raw), np.concatenate([splits.train_y, splits.valid_y])
             columns = two_columns(splits.encoder, raw_NK, y_N, len(splits.classes))
-            if columns is not None:
-                self._columns = TrialBoundary(columns, splits.classes, *parts, unit, raw)
+        of_columns = None if columns is None else TrialBoundary(columns, splits.classes, *parts, unit, raw)
+        if columns is not None and of_columns is not None and columns.shows_all:
+            self.plane: Plane = columns
+            self._boundary, self._columns = of_columns, None
+        else:
+            drawn = np.concatenate([sample(splits.train_x, POINTS), sample(splits.valid_x, POINTS)])
+            self.plane = plane_for(splits.encoder, drawn, len(splits.classes))
+            self._boundary = TrialBoundary(self.plane, splits.classes, *parts, unit)
+            self._columns = of_columns
         self.has_columns = self._columns is not None
 
     @default_settings()
@@ -65,7 +69,7 @@ class TrialFigures:
     def decision_boundary(self, predict: Predict, title: str) -> bytes:
         """The model's decision with rows on it and wrong validation rows ringed, as a PNG of 700 x 500 pixels.
 
-        Two features are drawn as they are, one with its class probabilities, more as a projection.
+        Two columns are drawn as they are, one with its class probabilities, more as a projection.
 
         Args:
             predict: Standardized rows `(N, F)` to logits `(N, C)`.

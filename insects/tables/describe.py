@@ -26,6 +26,8 @@ _COUNTS = 3  # the first three are whole numbers
 CORRELATED = 100
 """Most features to correlate, the first ones: the matrix grows with their square."""
 
+_KINDS = {"number": "numbers", "category": "categories", "date": "dates"}
+
 WIDTH = 80
 """Characters of a line of the text."""
 
@@ -51,6 +53,23 @@ class CategoryRow:
 
 
 @dataclass(frozen=True)
+class DateRow:
+    """The description of a date column.
+
+    Attributes:
+        name: Its name.
+        first: The earliest day, as in `2020-01-31`; empty if there is none.
+        last: The latest day.
+        missing: Rows without a date.
+    """
+
+    name: str
+    first: str
+    last: str
+    missing: int
+
+
+@dataclass(frozen=True)
 class Description:
     """The description of a table.
 
@@ -66,6 +85,7 @@ class Description:
         correlations: Pearson's correlations of the first `CORRELATED` features; NaN where a column is constant.
         anova_f: `(F,)`, F of a one-way analysis of variance of each feature.
         categories: The category columns.
+        dates: The date columns, which are among the features as days since the earliest.
         dropped: Name and reason of each column that a search does not use.
         notes: Remarks for the user.
     """
@@ -81,8 +101,16 @@ class Description:
     correlations: Array
     anova_f: Array
     categories: tuple[CategoryRow, ...] = ()
+    dates: tuple[DateRow, ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What each used column holds: number, date or category."""
+        dates = {row.name for row in self.dates}
+        kinds = {name: "date" if name in dates else "number" for name in self.features}
+        return kinds | {row.name: "category" for row in self.categories}
 
     def as_dict(self) -> dict[str, Any]:
         """The description as a dictionary that `json.dumps` accepts, with None for NaN and infinity."""
@@ -92,6 +120,7 @@ class Description:
             "target": self.target,
             "classes": dict(self.classes),
             "unlabelled": self.unlabelled,
+            "kinds": self.kinds,
             "columns": {
                 name: dict(zip(STATISTICS, _finite(statistics), strict=True))
                 for name, statistics in zip(self.columns, self.statistics.T, strict=True)
@@ -109,6 +138,7 @@ class Description:
                 }
                 for row in self.categories
             },
+            "dates": {row.name: {"first": row.first, "last": row.last, "missing": row.missing} for row in self.dates},
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
         }
@@ -118,10 +148,24 @@ class Description:
         features = len(self.features) + len(self.categories)
         counts = ((self.rows, "row"), (features, "feature"), (len(self.classes), "class"))
         head = ", ".join(counted(count, what) for count, what in counts)
-        parts = [[self.source, head], self._class_lines(), *self._statistics_blocks(), self._category_lines()]
-        parts += [self._cell_lines(), self._correlation_lines(), self._anova_lines(), self._dropped_lines()]
+        parts = [[self.source, head, *self._kind_lines()], self._class_lines(), *self._statistics_blocks()]
+        parts += [
+            self._category_lines(),
+            self._date_lines(),
+            self._cell_lines(),
+            self._correlation_lines(),
+            self._anova_lines(),
+            self._dropped_lines(),
+        ]
         parts.append([line for note in self.notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")])
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+    def _kind_lines(self) -> list[str]:
+        """How many columns of each kind there are; nothing where all are numbers."""
+        kinds = list(self.kinds.values())
+        found = [(kinds.count(kind), kind, kinds_of) for kind, kinds_of in _KINDS.items() if kind in kinds]
+        counts = [f"{count:,} {kind if count == 1 else kinds_of}" for count, kind, kinds_of in found]
+        return [f"columns: {', '.join(counts)}"] if set(kinds) - {"number"} else []
 
     def _class_lines(self) -> list[str]:
         rows = [(name, f"{count:,}", share(count, self.rows)) for name, count in self.classes[:_CLASSES]]
@@ -152,13 +196,28 @@ class Description:
     def _category_lines(self) -> list[str]:
         if not self.categories:
             return []
-        rows = [("category", "levels", "missing", "most frequent", "Cramér's V")]
+        rows = [("category", "levels", "missing", "Cramér's V")]
         for row in self.categories[:_COLUMNS]:
-            name, count = row.levels[0] if row.levels else ("", 0)
-            most = f"{shortened(name)} {share(count, self.rows)}" if row.levels else "–"
             v = f"{row.cramers_v:.2f}" if math.isfinite(row.cramers_v) else "–"
-            rows.append((shortened(row.name, _NAME), f"{len(row.levels):,}", f"{row.missing:,}", most, v))
-        return aligned(rows) + and_more(len(self.categories) - _COLUMNS, "categories")
+            rows.append((shortened(row.name, _NAME), f"{len(row.levels):,}", f"{row.missing:,}", v))
+        head, *lines = aligned(rows)
+        lines = [self._with_levels(line, row) for line, row in zip(lines, self.categories, strict=False)]
+        return [f"{head}  most frequent", *lines, *and_more(len(self.categories) - _COLUMNS, "categories")]
+
+    def _with_levels(self, line: str, category: CategoryRow) -> str:
+        """The line with the most frequent levels behind it, as many as fit."""
+        for place, (name, count) in enumerate(category.levels):
+            level = f"{'  ' if place == 0 else ', '}{shortened(name)} {share(count, self.rows)}"
+            if len(line) + len(level) > WIDTH:
+                break
+            line += level
+        return line
+
+    def _date_lines(self) -> list[str]:
+        rows = [(shortened(row.name, _NAME), row.first, row.last, f"{row.missing:,}") for row in self.dates[:_COLUMNS]]
+        if not rows:
+            return []
+        return aligned([("date", "first", "last", "missing"), *rows]) + and_more(len(self.dates) - _COLUMNS, "dates")
 
     def _dropped_lines(self) -> list[str]:
         if not self.dropped:
@@ -167,15 +226,17 @@ class Description:
         return ["columns that a search does not use", *rows, *and_more(len(self.dropped) - _LISTED, "columns")]
 
     def _cell_lines(self) -> list[str]:
+        gaps = dict(zip(self.columns, self.statistics[1].astype(int).tolist(), strict=True))
+        gaps |= {row.name: row.missing for row in self.categories}
+        other = dict(zip(self.columns, self.statistics[2].astype(int).tolist(), strict=True))
         lines = []
-        for row, what in ((1, "missing values"), (2, "non-numeric cells")) if self.columns else ():
-            counts = self.statistics[row]
-            order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-            total = f"{int(counts.sum()):,} in {counted(len(order), 'column')}" if len(order) else "none"
+        for what, counts in (("missing values", gaps), ("non-numeric cells", other)) if gaps else ():
+            ranked = sorted((item for item in counts.items() if item[1]), key=lambda item: -item[1])
+            total = f"{sum(counts.values()):,} in {counted(len(ranked), 'column')}" if ranked else "none"
             lines.append(f"{what}: {total}")
-            if len(order):
-                rows = [(f"  {shortened(self.columns[c])}", f"{int(counts[c]):,}") for c in order[:_LISTED]]
-                lines += aligned(rows) + and_more(len(order) - _LISTED, "columns")
+            if ranked:
+                rows = [(f"  {shortened(name)}", f"{count:,}") for name, count in ranked[:_LISTED]]
+                lines += aligned(rows) + and_more(len(ranked) - _LISTED, "columns")
         return lines
 
     def _correlation_lines(self) -> list[str]:
@@ -204,9 +265,9 @@ def describe(table: RawTable) -> Description:
 
     Examples:
         >>> from insects.spiral import builtin_tables
-        >>> from insects.encoder import number_columns
+        >>> from insects.tables.columns import Columns
         >>> table = builtin_tables()[0]
-        >>> description = describe(RawTable.from_table(table, number_columns(table.features)))
+        >>> description = describe(RawTable.from_table(table, Columns.of_numbers(table.features)))
         >>> description.rows, description.features
         (1200, ('feature1', 'feature2'))
     """
@@ -232,6 +293,7 @@ def describe(table: RawTable) -> Description:
         correlations=correlations(table.x[:, :CORRELATED]),
         anova_f=anova_f(table.x, table.y, len(table.classes)),
         categories=tuple(_category_row(category, table) for category in table.categories),
+        dates=tuple(_date_row(name, start, table) for name, start in table.dates),
         dropped=table.dropped,
         notes=table.notes,
     )
@@ -246,6 +308,17 @@ def _category_row(category: Category, table: RawTable) -> CategoryRow:
         missing=int(np.count_nonzero(category.code < 0)),
         cramers_v=cramers_v(category.code, table.y, len(category.levels), len(table.classes)),
     )
+
+
+def _date_row(name: str, start: str, table: RawTable) -> DateRow:
+    place = table.features.index(name)
+    days = table.x[np.isfinite(table.x[:, place]), place]
+
+    def day(since: float) -> str:
+        return str(np.datetime64(start, "D") + np.timedelta64(math.floor(since), "D"))
+
+    first, last = (day(days.min()), day(days.max())) if len(days) else ("", "")
+    return DateRow(name, first, last, missing=len(table.y) - len(days))
 
 
 def _statistics(x_NF: Array, missing_F: NDArray[np.int64], other_F: NDArray[np.int64]) -> Array:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.encoder import CodedColumn
 from insects.errors import DataError
-from insects.splits import Labels, Table
+from insects.splits import Labels, Table, check_class_sizes
 from insects.tables import cells
-from insects.tables.columns import Column, find_columns, find_identifiers
+from insects.tables.columns import Column, Columns, find_columns, find_identifiers
 from insects.tables.frames import Frame, read_frame
 from insects.tables.labelled import ColumnChoice, check_are_classes, input_names, texts_of
 from insects.tables.names import ordered_classes
@@ -24,6 +23,8 @@ from insects.tables.text_files import TableFormat
 from insects.text import counted, shown
 
 UNLABELLED = -1
+_PARTS = 3  # training, validation and test rows
+_REFUSED = "a search would refuse this table"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class RawTable:
     """The rows of a table, whatever their cells hold.
 
     Attributes:
-        features: F names of number columns; a date is a number of days.
+        features: F names of number columns; a date is a number of days since the earliest.
         target: Name of the label column.
         classes: C class names, sorted as in a `Table`.
         x: `(N, F)` float64; NaN where a cell holds no finite number.
@@ -55,6 +56,7 @@ class RawTable:
         other: `(F,)`, cells that hold text or infinity.
         source: Name of the file, for messages.
         categories: The category columns.
+        dates: Name and earliest date of each date column.
         dropped: Name and reason of each column that a search does not use.
         notes: Remarks for the user.
     """
@@ -68,6 +70,7 @@ class RawTable:
     other: NDArray[np.int64]
     source: str
     categories: tuple[Category, ...] = ()
+    dates: tuple[tuple[str, str], ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -75,7 +78,7 @@ class RawTable:
     def from_table(
         cls,
         table: Table,
-        columns: Sequence[CodedColumn],
+        columns: Columns,
         target: str = "labels",
         dropped: Sequence[Sequence[str]] = (),
     ) -> RawTable:
@@ -83,21 +86,21 @@ class RawTable:
 
         Args:
             table: The coded rows.
-            columns: The coded columns.
+            columns: The columns that were coded.
             target: Name of the label column.
             dropped: Name and reason of each column that is not among them.
         """
-        numbers = [place for place, column in enumerate(columns) if column.levels is None]
+        numbers = [place for place, column in enumerate(columns.coded) if column.levels is None]
         x_NF = table.x[:, numbers].astype(np.float64)
         categories = []
-        for place, column in enumerate(columns):
+        for place, column in enumerate(columns.coded):
             if column.levels is not None:
                 code_N = np.where(np.isnan(table.x[:, place]), -1, table.x[:, place]).astype(np.intp)
                 has_others = bool((code_N >= len(column.levels)).any())
                 levels = (*column.levels, "(other)") if has_others else column.levels
                 categories.append(Category(column.name, levels, code_N))
         return cls(
-            features=tuple(columns[place].name for place in numbers),
+            features=tuple(columns.coded[place].name for place in numbers),
             target=target,
             classes=table.classes,
             x=x_NF,
@@ -106,6 +109,7 @@ class RawTable:
             other=np.zeros(len(numbers), np.int64),
             source=table.source,
             categories=tuple(categories),
+            dates=tuple((column.name, column.start) for column in columns.columns if column.kind == "date"),
             dropped=tuple((str(name), str(reason)) for name, reason in dropped),
         )
 
@@ -138,12 +142,17 @@ def read_raw_table(
     frame = frame.drop(columns=list(identifiers))
     try:
         check_are_classes(classes, y_N, table.source, choice.target)
+        check_class_sizes(y_N[y_N >= 0], classes, table.source, _PARTS)
+    except DataError as error:
+        notes.append(f"{_REFUSED}: {error}")
+    found = None
+    kinds = tuple(Column(str(name), "number") for name in frame.columns)
+    dropped: tuple[tuple[str, str], ...] = ()
+    try:
         found = find_columns(frame, table.source, choice.categorical, choice.numeric, table.decimal)
         kinds, dropped = found.columns.columns, found.dropped
     except DataError as error:
-        notes.append(f"a search would refuse this table: {error}")
-        found = None
-        kinds, dropped = tuple(Column(str(name), "number") for name in frame.columns), ()
+        notes.append(f"{_REFUSED}: {error}")
     numbers = [column for column in kinds if column.kind != "category"]
     parts = [_numbers(table, column) for column in numbers]
     x_NF = np.column_stack([x for x, _, _ in parts]) if parts else np.empty((len(y_N), 0))
@@ -160,6 +169,7 @@ def read_raw_table(
         other=np.array([other for _, _, other in parts], np.int64),
         source=table.source,
         categories=tuple(_category(table, column) for column in kinds if column.kind == "category"),
+        dates=tuple((column.name, column.start) for column in kinds if column.kind == "date"),
         dropped=(*identifiers.items(), *dropped),
         notes=tuple(notes),
     )

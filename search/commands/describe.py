@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from insects.encoder import number_columns
 from insects.errors import StoreError
 from insects.spiral import builtin_tables
 from insects.splits import digest_of
+from insects.tables.columns import Columns
 from insects.tables.describe import describe
 from insects.tables.labelled import ColumnChoice
 from insects.tables.raw import RawTable, read_raw_table
@@ -46,6 +46,7 @@ class DescribeRequest:
         categorical: Input columns that are categories, whatever they hold.
         numeric: Input columns that are numbers, whatever they hold.
         drop: Columns that are not used.
+        group: The column of what several rows belong to; it is no input.
         table_format: How a text file is read.
         images: The images, in place of a table.
     """
@@ -56,6 +57,7 @@ class DescribeRequest:
     categorical: tuple[str, ...]
     numeric: tuple[str, ...]
     drop: tuple[str, ...]
+    group: str | None
     table_format: TableFormat | None
     images: ImageRequest | None
 
@@ -108,9 +110,9 @@ def read_described(request: DescribeRequest, cache: Path) -> Described:
         return DescribedImages(images, describe_images(images, *image_columns(request.images, target)))
     if request.train is None:
         table = builtin_tables()[0]
-        return DescribedTable(RawTable.from_table(table, number_columns(table.features)))
+        return DescribedTable(RawTable.from_table(table, Columns.of_numbers(table.features)))
     target = request.target or TABLE_TARGET
-    choice = ColumnChoice(target, request.features, request.categorical, request.numeric, request.drop)
+    choice = ColumnChoice(target, request.features, request.categorical, request.numeric, request.drop, request.group)
     return DescribedTable(read_raw_table(request.train, choice, request.table_format))
 
 

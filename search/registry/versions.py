@@ -77,7 +77,7 @@ def _version_tags(folder: StudyFolder, result: TrialResult, search_run: str) -> 
         STUDY_TAG: folder.name,
         SEARCH_ID_TAG: folder.id,
         TRIAL_TAG: str(result.number),
-        DATA_TAG: folder.fingerprint["data"]["digest"],
+        DATA_TAG: folder.fingerprint["data"]["rows"],
         LOSS_TAG: repr(result.valid_loss),
         SEARCH_RUN_TAG: search_run,
     }

@@ -35,7 +35,7 @@ from search.system import files
 
 # The parts of a fingerprint that are read; all others are only compared.
 _FINGERPRINT: Schema = {
-    "data": {"digest": str, "train_rows": int, "valid_rows": int},
+    "data": {"digest": str, "rows": str, "train_rows": int, "valid_rows": int},
     "space": {"depth": [int, int], "width": [int, int], "lr": [float | int, float | int], "batch_size": [int]},
     "seed": int,
     "device": str,
@@ -87,6 +87,7 @@ class StoredData:
         train_raw: The coded rows that `splits.train_x` was made from.
         valid_raw: The coded rows that `splits.valid_x` was made from.
         test: The test rows.
+        rows: Hex SHA-256 of the training and validation rows before any scaling: models of the same rows are compared.
         seen: Keys of the training and validation rows.
         manifest: The table, or the image files that the rows were made from.
     """
@@ -96,6 +97,7 @@ class StoredData:
     train_raw: Floats
     valid_raw: Floats
     test: Table
+    rows: str
     seen: Hashes
     manifest: TableManifest | ImageManifest
 

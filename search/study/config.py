@@ -66,6 +66,7 @@ class StudyConfig:
         splits, test, manifest = stored.splits, stored.test, stored.manifest
         data: dict[str, Any] = {
             "digest": splits.digest,
+            "rows": stored.rows,
             "train_rows": len(splits.train_y),
             "valid_rows": len(splits.valid_y),
             "test_rows": len(test.y),

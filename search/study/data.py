@@ -12,7 +12,7 @@ import numpy as np
 from insects.encoder import fit_encoder
 from insects.errors import StoreError
 from insects.spiral import builtin_tables
-from insects.splits import Parts, Splits, Table, draw_parts, encoded_splits, row_hashes, row_keys
+from insects.splits import Hashes, Parts, Splits, Table, digest_of, draw_parts, encoded_splits, row_hashes, row_keys
 from insects.tables.columns import Columns
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import SAMPLE_ROWS
@@ -159,9 +159,23 @@ def _load_table(request: DataRequest, path: Path) -> StoredData:
 
 
 def _stored(table: Table, parts: Parts, splits: Splits, test: Table, manifest: TableManifest) -> StoredData:
-    seen = row_keys(table.x[np.concatenate([parts.train, parts.valid])])
+    key_N = row_keys(table.x)
     train_raw, valid_raw = (table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
-    return StoredData(table.source, splits, train_raw, valid_raw, test, np.unique(seen), manifest)
+    return StoredData(
+        source=table.source,
+        splits=splits,
+        train_raw=train_raw,
+        valid_raw=valid_raw,
+        test=test,
+        rows=_rows_digest(splits, key_N[parts.train], key_N[parts.valid]),
+        seen=np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
+        manifest=manifest,
+    )
+
+
+def _rows_digest(splits: Splits, train_keys: Hashes, valid_keys: Hashes) -> str:
+    names = (splits.features, splits.classes)
+    return digest_of(names, (train_keys, splits.train_y, valid_keys, splits.valid_y))
 
 
 def _say(notes: Sequence[str]) -> None:
@@ -222,9 +236,18 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sto
     description = describe_images(found, *image_columns(images, request.target))
     manifest = _manifest(found, parts, image_columns(images, request.target)[0], images.recipe, description)
     train_raw, valid_raw = (found.table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
-    keys = [image_key(found.digests[row]) for row in (*parts.train, *parts.valid)]
-    seen = np.unique(np.array(keys, np.uint64))
-    return StoredData(found.table.source, parts.splits, train_raw, valid_raw, parts.test_table, seen, manifest)
+    key_N = np.array([image_key(digest) for digest in found.digests], np.uint64)
+    features_N = row_keys(found.table.x)
+    return StoredData(
+        source=found.table.source,
+        splits=parts.splits,
+        train_raw=train_raw,
+        valid_raw=valid_raw,
+        test=parts.test_table,
+        rows=_rows_digest(parts.splits, features_N[parts.train], features_N[parts.valid]),
+        seen=np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
+        manifest=manifest,
+    )
 
 
 def image_key(digest: str) -> int:
