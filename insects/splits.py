@@ -146,7 +146,8 @@ def draw_parts(
     """Draw the test rows, then the validation rows; train on the rest.
 
     Within a class the rows with the lowest hashes are drawn. So the order of the rows in the file changes nothing, and
-    equal rows of a class stay in one part (unless the class has fewer distinct rows than there are parts). A part gets
+    equal rows of a class stay in one part, unless the class has fewer distinct rows than there are parts or most rows
+    of the table repeat others: then its few distinct rows are in every part. A part gets
     `round(fraction * rows)` rows, divided among the classes by largest remainder. Every class has at least one row in
     every part.
 
@@ -168,6 +169,8 @@ def draw_parts(
     needed = 2 if test_fraction is None else 3
     check_class_sizes(y_N, classes, source, needed)
 
+    if rows_repeat(hash_N):
+        hash_N = _numbered_repeats(hash_N, y_N)
     order_N = np.lexsort((y_N, hash_N))
     hash_N, y_N = hash_N[order_N], y_N[order_N]
     test = np.empty(0, np.intp)
@@ -178,6 +181,26 @@ def draw_parts(
     # The remaining rows all have high hashes. Mixing once more makes the second draw independent of the first.
     valid_N = _draw(_mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
     return Parts(order_N[~valid_N], order_N[valid_N], test)
+
+
+def rows_repeat(hash_N: Hashes) -> bool:
+    """Whether most rows repeat others, as in a table of a few categories. Their repetition is no sign of a copy.
+
+    Args:
+        hash_N: `(N,)`, hash of each row's content.
+    """
+    return 2 * len(np.unique(hash_N)) < len(hash_N)
+
+
+def _numbered_repeats(hash_N: Hashes, y_N: Labels) -> Hashes:
+    """Hashes of content, class and the number of the row among its equals."""
+    order_N = np.lexsort((y_N, hash_N))
+    is_first_N = np.append(True, (np.diff(hash_N[order_N]) != 0) | (np.diff(y_N[order_N]) != 0))
+    place_N = np.arange(len(order_N))
+    number_N = place_N - np.maximum.accumulate(np.where(is_first_N, place_N, 0))
+    mixed_N = np.empty_like(hash_N)
+    mixed_N[order_N] = _mix(hash_N[order_N] ^ _mix(number_N.astype(np.uint64)))
+    return mixed_N
 
 
 def held_out(table: Table, parts: Parts) -> Table:

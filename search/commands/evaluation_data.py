@@ -149,7 +149,7 @@ def count_seen(store: Store, client: MlflowClient, model: LoadedModel, data: Eva
         data: The rows or images.
 
     Returns:
-        Their number; None if the model does not say which search made it, or the file of its run was deleted.
+        Their number; None if it is not known: the run of the search has no such file, or rows of the data repeat.
     """
     if not model.search_run:
         return None

@@ -88,7 +88,7 @@ class StoredData:
         valid_raw: The coded rows that `splits.valid_x` was made from.
         test: The test rows.
         rows: Hex SHA-256 of the training and validation rows before any scaling: models of the same rows are compared.
-        seen: Keys of the training and validation rows.
+        seen: Keys of the training and validation rows; empty where equal rows cannot be told apart.
         manifest: The table, or the image files that the rows were made from.
     """
 

