@@ -2,7 +2,7 @@
 
     python -m benchmarks.csv_fuzz --examples 2000
 
-This runs tests/insects/tables/test_csv_properties.py with more files. Any other outcome is a bug, and pytest shows it.
+This runs tests/insects/tables/test_table_properties.py with more files. Another outcome is a bug; pytest shows it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-TEST = "tests/insects/tables/test_csv_properties.py"
+TEST = "tests/insects/tables/test_table_properties.py"
 
 
 def messages(examples: int, seed: int) -> list[str]:

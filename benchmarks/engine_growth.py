@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from insects.encoder import standard_encoder
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import advance, init
@@ -22,8 +23,8 @@ def table(rows: int) -> Splits:
     generator = np.random.default_rng(0)
     y = generator.integers(CLASSES, size=rows, dtype=np.int32)
     x = generator.standard_normal((rows, FEATURES), np.float32)
-    names, ones, few = tuple(f"x{j}" for j in range(FEATURES)), np.ones(FEATURES, np.float32), min(rows, 1000)
-    return Splits(names, tuple("01234"), x, y, x[:few], y[:few], ones, ones, "")
+    names, few = tuple(f"x{j}" for j in range(FEATURES)), min(rows, 1000)
+    return Splits(names, tuple("01234"), x, y, x[:few], y[:few], standard_encoder(names, x[:few]), "")
 
 
 def seconds_a_row(params: TrialParams, counts: list[int], repeats: int) -> list[float]:

@@ -23,6 +23,7 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.encoder import Encoder, number_columns
 from insects.mlp import Floats, initial_weights, logits
 from insects.params import TrialParams
 from insects.plots import TrialFigures, boundary_atlas, figure_png, optimization_history
@@ -92,17 +93,9 @@ def spiral_splits() -> Splits:
     train, valid = order[:960], order[960:]
     mean, std = x[train].mean(axis=0).astype(np.float32), x[train].std(axis=0).astype(np.float32)
     x_NF: Floats = np.ascontiguousarray((x - mean) / std, np.float32)
-    return Splits(
-        ("feature1", "feature2"),
-        tuple("01234"),
-        x_NF[train],
-        y[train],
-        x_NF[valid],
-        y[valid],
-        mean,
-        std,
-        "",
-    )
+    names = ("feature1", "feature2")
+    encoder = Encoder(number_columns(names), mean, (), (), None, mean, std)
+    return Splits(names, tuple("01234"), x_NF[train], y[train], x_NF[valid], y[valid], encoder, "")
 
 
 def history(seed: int) -> NDArray[np.float64]:

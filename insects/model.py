@@ -13,7 +13,7 @@ from torch import nn
 from insects.encoder import Encoder
 from insects.mlp import Floats, Shape, layer_sizes, unflatten
 from insects.params import TrialParams
-from insects.scaling import PiecewiseLinear, Quantile, Robust, Scaling
+from insects.scaling import LARGEST_Z, PiecewiseLinear, Quantile, Robust, Scaling
 
 
 class RowEncoder(nn.Module):
@@ -74,7 +74,7 @@ class _Robust(nn.Module):
         self.register_buffer("factor", torch.tensor(scaling.factor))
 
     def forward(self, x_NV: torch.Tensor) -> torch.Tensor:
-        z_NV = (x_NV - self.centre) * self.factor
+        z_NV = ((x_NV - self.centre) * self.factor).clamp(-float(LARGEST_Z), float(LARGEST_Z))
         return z_NV / torch.sqrt(1 + (z_NV / 3) ** 2)
 
 

@@ -8,6 +8,7 @@ Shapes: N rows, V columns of numbers, S scaled inputs, Q knots, B bins of all co
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from insects.mlp import Floats
 
 SCALINGS = ("standard", "quantile", "robust", "ple")
+
+LARGEST_Z = np.float32(1e18)
+"""Largest distance that is squared: the square fits into float32, and the clip is 3 long before."""
 
 MOST_BINS = 32
 FEWEST_ROWS_A_BIN = 8
@@ -75,7 +79,8 @@ class Robust:
 
     def transform(self, x_NV: Floats) -> Floats:
         """See `Scaling`."""
-        z_NV = (x_NV - self.centre) * self.factor
+        with np.errstate(over="ignore"):  # infinity is clipped like any other large number
+            z_NV = ((x_NV - self.centre) * self.factor).clip(-LARGEST_Z, LARGEST_Z)
         return np.asarray(z_NV / np.sqrt(1 + (z_NV / np.float32(_CLIP)) ** 2), np.float32)
 
     def as_dict(self) -> dict[str, Any]:
@@ -228,7 +233,9 @@ def _tree_edges(x_N: Floats, y_N: NDArray[np.integer]) -> tuple[float, ...]:
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_leaf_nodes=MOST_BINS, min_samples_leaf=FEWEST_ROWS_A_BIN, random_state=0)
-    grown = tree.fit(x_N[:, None], y_N).tree_
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # is for the caller to judge
+        grown = tree.fit(x_N[:, None], y_N).tree_
     inner = grown.threshold[grown.children_left >= 0]
     edges = np.unique(np.concatenate([[x_N.min(), x_N.max()], inner]).astype(np.float32))
     if len(edges) == 1:  # a column of one value

@@ -142,12 +142,12 @@ def draw_parts(
     *,
     test_fraction: float | None = 0.1,
     valid_fraction: float = 0.2,
+    equal_apart: bool = False,
 ) -> Parts:
     """Draw the test rows, then the validation rows; train on the rest.
 
     Within a class the rows with the lowest hashes are drawn. So the order of the rows in the file changes nothing, and
-    equal rows of a class stay in one part, unless the class has fewer distinct rows than there are parts or most rows
-    of the table repeat others: then its few distinct rows are in every part. A part gets
+    equal rows of a class stay in one part (unless the class has fewer distinct rows than there are parts). A part gets
     `round(fraction * rows)` rows, divided among the classes by largest remainder. Every class has at least one row in
     every part.
 
@@ -158,6 +158,7 @@ def draw_parts(
         source: Name of the table, for messages.
         test_fraction: Share of the rows to draw as test rows, in (0, 1); None: draw none.
         valid_fraction: Share of the remaining rows to draw as validation rows, in (0, 1).
+        equal_apart: Draw equal rows independently of each other; see `insects.tables.prepare.rows_repeat`.
 
     Returns:
         The parts, each in order of the hashes.
@@ -169,7 +170,7 @@ def draw_parts(
     needed = 2 if test_fraction is None else 3
     check_class_sizes(y_N, classes, source, needed)
 
-    if rows_repeat(hash_N):
+    if equal_apart:
         hash_N = _numbered_repeats(hash_N, y_N)
     order_N = np.lexsort((y_N, hash_N))
     hash_N, y_N = hash_N[order_N], y_N[order_N]
@@ -181,15 +182,6 @@ def draw_parts(
     # The remaining rows all have high hashes. Mixing once more makes the second draw independent of the first.
     valid_N = _draw(_mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
     return Parts(order_N[~valid_N], order_N[valid_N], test)
-
-
-def rows_repeat(hash_N: Hashes) -> bool:
-    """Whether most rows repeat others, as in a table of a few categories. Their repetition is no sign of a copy.
-
-    Args:
-        hash_N: `(N,)`, hash of each row's content.
-    """
-    return 2 * len(np.unique(hash_N)) < len(hash_N)
 
 
 def _numbered_repeats(hash_N: Hashes, y_N: Labels) -> Hashes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -228,16 +228,16 @@ def _parse(file: TextFile, text: Collection[str], labels: str | None) -> pd.Data
     if labels in file.header:
         missing[file.header.index(labels)] = sorted(MISSING_LABELS)
 
-    def parse(columns: Sequence[int], as_text: Collection[int]) -> pd.DataFrame:
-        na_values: dict[Any, list[str]] = {place: missing[place] for place in columns}
+    def parse(columns: list[int] | None, as_text: Collection[int]) -> pd.DataFrame:
+        na_values: dict[Any, list[str]] = {place: missing[place] for place in columns or places}
         with file.open_rows() as rows, warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # such columns are read again, below
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of a first row longer than the header
             return pd.read_csv(
                 rows,
                 header=None,
                 names=list(places),
-                usecols=list(columns),
+                usecols=columns,
                 sep=file.separator,
                 decimal=file.decimal,
                 dtype=dict.fromkeys(as_text, str),
@@ -247,9 +247,9 @@ def _parse(file: TextFile, text: Collection[str], labels: str | None) -> pd.Data
             )
 
     try:
-        cells = parse(places, texts)
+        cells = parse(None, texts)  # with a choice of columns pandas would not complain of long rows
         # pandas decides the type of a column in parts: a column of numbers and texts may come out as a mixture.
-        mixed = [place for place in places if cells[place].dtype == object]
+        mixed = [place for place in places if cells[place].dtype == object and len(cells)]
         if mixed:
             cells[mixed] = parse(mixed, mixed)
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:

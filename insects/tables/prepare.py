@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from insects.encoder import fit_encoder
 from insects.groups import draw_group_parts
-from insects.splits import Parts, Splits, Table, draw_parts, encoded_splits, held_out, row_hashes
-from insects.tables.columns import Columns, as_float32, find_columns
+from insects.splits import Hashes, Parts, Splits, Table, draw_parts, encoded_splits, held_out, row_hashes
+from insects.tables.columns import MOST_LEVELS, Columns, as_float32, find_columns
 from insects.tables.labelled import ColumnChoice, LabelledFrame
 from insects.text import counted, shown
 
@@ -33,6 +33,7 @@ class PreparedTable:
         columns: The columns that the model uses.
         splits: Training and validation rows.
         test: Test rows, coded; None if they come from another table.
+        rows_repeat: Whether equal rows were drawn independently of each other; see `rows_repeat`.
         dropped: Name and reason of each column that is not used.
         notes: Remarks for the user.
     """
@@ -42,6 +43,7 @@ class PreparedTable:
     columns: Columns
     splits: Splits
     test: Table | None
+    rows_repeat: bool
     dropped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
@@ -66,8 +68,9 @@ def prepare_table(
     """
     y_N, source = labelled.y, labelled.source
     hash_N = row_hashes(_hashed(labelled.frame), len(y_N), seed)
+    apart = labelled.groups is None and rows_repeat(labelled.frame, hash_N)
     if labelled.groups is None:
-        parts = draw_parts(hash_N, y_N, labelled.classes, source, test_fraction=test_fraction)
+        parts = draw_parts(hash_N, y_N, labelled.classes, source, test_fraction=test_fraction, equal_apart=apart)
     else:
         parts = draw_group_parts(labelled.groups, hash_N, y_N, labelled.classes, source, test_fraction=test_fraction)
     found = find_columns(labelled.frame.iloc[parts.train], source, choice.categorical, choice.numeric, labelled.decimal)
@@ -82,9 +85,24 @@ def prepare_table(
         columns=found.columns,
         splits=encoded_splits(table, parts.train, parts.valid, encoder),
         test=None if test_fraction is None else held_out(table, parts),
+        rows_repeat=apart,
         dropped=dropped,
         notes=tuple(notes),
     )
+
+
+def rows_repeat(frame: pd.DataFrame, hash_N: Hashes) -> bool:
+    """Whether a table has few distinct rows since its columns have few values: equal rows are no copies then.
+
+    If equal rows stayed in one part, a model would never see some of the few combinations.
+
+    Args:
+        frame: The rows.
+        hash_N: `(N,)`, hash of each row's content.
+    """
+    if 2 * len(np.unique(hash_N)) >= len(hash_N):
+        return False
+    return all(frame[name].nunique() <= MOST_LEVELS for name in frame.columns)
 
 
 def _hashed(frame: pd.DataFrame) -> Iterator[NDArray[Any]]:

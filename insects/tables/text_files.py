@@ -58,6 +58,7 @@ class TextFile:
         encoding: Python's name of the encoding.
         header: The column names as they are written, an empty one in front if only the rows have it.
         header_lines: Number of lines up to the end of the header.
+        header_bytes: Number of bytes of these lines, in UTF-8 with its mark.
         content: The bytes of standard input, which can be read only once.
     """
 
@@ -68,6 +69,7 @@ class TextFile:
     encoding: str
     header: tuple[str, ...]
     header_lines: int
+    header_bytes: int
     content: bytes | None = None
 
     @contextmanager
@@ -84,8 +86,7 @@ class TextFile:
         """Open what is below the header, in UTF-8."""
         with self.open_bytes() as file:
             if self.encoding in ("utf-8", "utf-8-sig"):
-                for _ in range(self.header_lines):
-                    file.readline()
+                file.read(self.header_bytes)  # by bytes, since a line may end with a carriage return alone
                 yield file
             else:
                 text = io.TextIOWrapper(file, self.encoding, newline="")
@@ -186,7 +187,8 @@ def look_at(path: str, table_format: TableFormat) -> TextFile:
             beginning = file.read(_BEGINNING)
     else:
         beginning = content[:_BEGINNING]
-    encoding = table_format.encoding or next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), "")
+    marked = next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), "")
+    encoding = marked or table_format.encoding or ""
     if not encoding and b"\0" in beginning:
         raise DataError(f"{source} is no text: it holds NUL bytes; export it as CSV (UTF-8)")
     text = _decoded(beginning, encoding, source)
@@ -206,6 +208,7 @@ def look_at(path: str, table_format: TableFormat) -> TextFile:
         encoding=encoding or ("utf-8" if _is_utf8(beginning) else FALLBACK),
         header=header,
         header_lines=line,
+        header_bytes=len("".join(lines[:line]).encode()) + (len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0),
         content=content,
     )
 

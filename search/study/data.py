@@ -22,7 +22,6 @@ from insects.splits import (
     encoded_splits,
     row_hashes,
     row_keys,
-    rows_repeat,
 )
 from insects.tables.columns import Columns
 from search.store.image_manifest import ImageManifest
@@ -167,10 +166,12 @@ def _load_table(request: DataRequest, path: Path) -> StoredData:
     assert test is not None, "without a file of test rows they were drawn"
     dropped = [list(pair) for pair in prepared.dropped]
     manifest = TableManifest(request.target, prepared.columns.as_dict(), dropped, list(prepared.notes))
-    return _stored(prepared.table, prepared.parts, prepared.splits, test, manifest)
+    return _stored(prepared.table, prepared.parts, prepared.splits, test, manifest, prepared.rows_repeat)
 
 
-def _stored(table: Table, parts: Parts, splits: Splits, test: Table, manifest: TableManifest) -> StoredData:
+def _stored(
+    table: Table, parts: Parts, splits: Splits, test: Table, manifest: TableManifest, rows_repeat: bool = False
+) -> StoredData:
     key_N = row_keys(table.x)
     train_raw, valid_raw = (table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
     return StoredData(
@@ -181,7 +182,7 @@ def _stored(table: Table, parts: Parts, splits: Splits, test: Table, manifest: T
         test=test,
         rows=_rows_digest(splits, key_N[parts.train], key_N[parts.valid]),
         # Where rows repeat, an equal row may be another one.
-        seen=_NO_KEYS if rows_repeat(key_N) else np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
+        seen=_NO_KEYS if rows_repeat else np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
         manifest=manifest,
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from insects.spiral import ARMS, FEATURES, spiral
 from insects.splits import Splits, Table, split
+from tests.support.encoders import plain_encoder
 
 MakeSplits = Callable[..., Splits]
 
@@ -30,8 +31,8 @@ def make_splits() -> MakeSplits:
         centres = generator.normal(size=(classes, features))
         y = np.arange(rows + 64, dtype=np.int32) % classes
         x = (centres[y] + generator.normal(size=(len(y), features))).astype(np.float32)
-        names, ones = tuple(f"x{j}" for j in range(features)), np.ones(features, np.float32)
+        names = tuple(f"x{j}" for j in range(features))
         labels = tuple(f"class{c:03}" for c in range(classes))
-        return Splits(names, labels, x[:rows], y[:rows], x[rows:], y[rows:], 0 * ones, ones, "made up")
+        return Splits(names, labels, x[:rows], y[:rows], x[rows:], y[rows:], plain_encoder(names), "made up")
 
     return make

@@ -18,13 +18,15 @@ import sys, threading, time
 from pathlib import Path
 import numpy as np
 from insects import memory
+from insects.encoder import standard_encoder
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.trial import TrialTask, run_trial
 
 def rows(features):
     x, y = np.full((32, features), 0.5, np.float32), np.arange(32, dtype=np.int32) % 2
-    return Splits(("x",) * features, ("a", "b"), x, y, x[:8], y[:8], x[0], x[0], "")
+    names = ("x",) * features
+    return Splits(names, ("a", "b"), x, y, x[:8], y[:8], standard_encoder(names, x[:8]), "")
 
 def train(splits, width):
     params = TrialParams(1, width, 1e-4, 16)

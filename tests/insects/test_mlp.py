@@ -11,6 +11,7 @@ from insects import mlp
 from insects.mlp import Shape, initial_weights, layer_sizes, logits, parameter_count, unflatten
 from insects.model import build_module
 from insects.params import TrialParams
+from tests.support.encoders import plain_encoder
 
 PARAMS, SHAPE = TrialParams(depth=2, width=7, lr=0.1, batch_size=1), Shape(features=3, classes=4)
 
@@ -50,7 +51,6 @@ def test_logits_equal_those_of_torchs_linear_layers_with_relu(numbers: int, monk
     monkeypatch.setattr(mlp, "_HIDDEN_NUMBERS", numbers)  # all rows at a time, or four
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(1))
     x_NF = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
-    zero, one = np.zeros(3, np.float32), np.ones(3, np.float32)
     with torch.no_grad():
-        expected = build_module(weights_P, PARAMS, SHAPE, zero, one)(torch.tensor(x_NF)).numpy()
+        expected = build_module(weights_P, PARAMS, SHAPE, plain_encoder("abc"))(torch.tensor(x_NF)).numpy()
     assert_allclose(logits(weights_P, PARAMS, SHAPE, x_NF), expected, rtol=1e-5, atol=1e-6)

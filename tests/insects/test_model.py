@@ -12,12 +12,14 @@ from PIL import Image
 
 from insects.images.reading import decode
 from insects.mlp import Shape, initial_weights, logits, parameter_count
-from insects.model import ImageFeatures, ImageMLP, StandardizedMLP, build_module
+from insects.model import ImageFeatures, ImageMLP, RowMLP, build_module
 from insects.params import TrialParams
+from tests.support.encoders import plain_encoder
 
 PARAMS, SHAPE = TrialParams(depth=3, width=21, lr=0.1, batch_size=4), Shape(features=2, classes=5)
 SIZE = 16  # of images
 MEAN, STD = np.array([3.0, -40.0], np.float32), np.array([0.5, 20.0], np.float32)
+ENCODER = plain_encoder(("a", "b"), MEAN, STD)
 
 
 @pytest.mark.parametrize("rows", [1, 1000])
@@ -25,7 +27,7 @@ def test_module_maps_unstandardized_rows_to_the_logits_of_the_network(rows: int)
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(0))
     x_NF = np.random.default_rng(1).normal(MEAN, STD, (rows, 2)).astype(np.float32)
     with torch.no_grad():
-        logits_NC = build_module(weights_P, PARAMS, SHAPE, MEAN, STD)(torch.tensor(x_NF)).numpy()
+        logits_NC = build_module(weights_P, PARAMS, SHAPE, ENCODER)(torch.tensor(x_NF)).numpy()
     expected = logits(weights_P, PARAMS, SHAPE, (x_NF - MEAN) / STD)
     assert logits_NC.dtype == np.float32
     assert_allclose(logits_NC, expected, rtol=1e-5, atol=1e-6)
@@ -33,11 +35,11 @@ def test_module_maps_unstandardized_rows_to_the_logits_of_the_network(rows: int)
 
 def test_module_holds_a_copy_of_the_flat_weights_and_the_standardization() -> None:
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(0))
-    module = build_module(weights_P, PARAMS, SHAPE, MEAN, STD)
+    module = build_module(weights_P, PARAMS, SHAPE, ENCODER)
     flat = torch.cat([parameter.detach().flatten() for parameter in module.parameters()]).numpy()
     assert_array_equal(flat, weights_P)
-    assert_array_equal(module.state_dict()["mean"].numpy(), MEAN)
-    assert_array_equal(module.state_dict()["std"].numpy(), STD)
+    assert_array_equal(module.state_dict()["encoder.mean"].numpy(), MEAN)
+    assert_array_equal(module.state_dict()["encoder.std"].numpy(), STD)
     assert not module.training
     weights_P[:] = 0
     assert next(module.parameters()).abs().sum() > 0
@@ -45,19 +47,24 @@ def test_module_holds_a_copy_of_the_flat_weights_and_the_standardization() -> No
 
 def test_module_refuses_another_number_of_weights() -> None:
     with pytest.raises(ValueError, match=rf"found \({parameter_count(PARAMS, SHAPE) + 1},\)"):
-        build_module(np.zeros(parameter_count(PARAMS, SHAPE) + 1, np.float32), PARAMS, SHAPE, MEAN, STD)
+        build_module(np.zeros(parameter_count(PARAMS, SHAPE) + 1, np.float32), PARAMS, SHAPE, ENCODER)
 
 
 def random_images(*shape: int) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8))
 
 
-def image_mlp() -> StandardizedMLP:
+def image_mlp() -> RowMLP:
     """A random network for the pixels of `SIZE` by `SIZE` images."""
     params, shape = TrialParams(depth=1, width=4, lr=0.1, batch_size=1), Shape(3 * SIZE * SIZE, 3)
     weights = np.random.default_rng(0).normal(size=parameter_count(params, shape)).astype(np.float32)
     ones = np.ones(shape.features, np.float32)
-    return build_module(weights, params, shape, 120 * ones, 60 * ones)
+    return build_module(
+        weights,
+        params,
+        shape,
+        plain_encoder([f"value {place}" for place in range(shape.features)], 120 * ones, 60 * ones),
+    )
 
 
 def test_images_of_the_models_size_are_their_own_features() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from insects.spiral import ARMS, FEATURES, builtin_tables, spiral, write
-from insects.tables.labelled import read_table
+from tests.support.tables import read_numbers
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT.parent / "shared" / "data" / "insects_train.csv"
@@ -62,7 +62,7 @@ def test_builtin_tables_have_1200_and_300_rows_of_five_classes() -> None:
 
 @pytest.mark.parametrize("name", ["insects_train.csv", "insects_test.csv"])
 def test_builtin_table_equals_its_file_read_as_a_table(name: str) -> None:
-    table = read_table(ROOT / "data" / name)
+    table = read_numbers(ROOT / "data" / name)
     builtin = builtin_tables()[name == "insects_test.csv"]
     np.testing.assert_array_equal(table.x, builtin.x)
     np.testing.assert_array_equal(table.y, builtin.y)
@@ -93,7 +93,7 @@ def test_statistics_equal_those_of_the_reference_table() -> None:
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference tables are not beside the project")
 def test_reference_table_follows_the_same_distribution() -> None:
-    table = read_table(REFERENCE)
+    table = read_numbers(REFERENCE)
     noise = angle_noise(table.x.astype(np.float64), table.y)
     assert abs(noise.mean()) < 0.015
     assert abs(noise.std() - 0.1) < 0.011

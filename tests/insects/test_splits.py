@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insects import splits as splits_module
+from insects import encoder as encoder_module
+from insects.encoder import moments
 from insects.errors import DataError
 from insects.spiral import builtin_tables
-from insects.splits import Table, moments, split, table_digest
-from insects.tables.labelled import read_rows_like, read_table
+from insects.splits import Table, split, table_digest
 from tests.support.split_cases import a_table, counts, rows, unstandardized
+from tests.support.tables import read_numbers
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data"
 
@@ -126,8 +127,8 @@ def test_given_test_table_is_returned_and_no_row_is_drawn() -> None:
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference tables are not beside the project")
 def test_reference_tables_give_960_240_and_299_rows() -> None:
-    train = read_table(REFERENCE / "insects_train.csv")
-    splits, test = split(train, test=read_rows_like(REFERENCE / "insects_test.csv", train.features, train.classes))
+    train = read_numbers(REFERENCE / "insects_train.csv")
+    splits, test = split(train, test=read_numbers(REFERENCE / "insects_test.csv"))
     assert (len(splits.train_y), len(splits.valid_y), len(test.y)) == (960, 240, 299)
     x = train.x.astype(np.float64)
     # pandas' describe() of the training table, ddof 1
@@ -148,7 +149,13 @@ def test_training_rows_have_mean_0_and_standard_deviation_1() -> None:
     splits, _ = split(a_table([300, 300]))
     np.testing.assert_allclose(splits.train_x.mean(axis=0, dtype=np.float64), 0, atol=1e-6)
     np.testing.assert_allclose(splits.train_x.std(axis=0, dtype=np.float64), 1, atol=1e-6)
-    assert splits.train_x.dtype == splits.valid_x.dtype == splits.mean.dtype == splits.std.dtype == np.float32
+    assert (
+        splits.train_x.dtype
+        == splits.valid_x.dtype
+        == splits.encoder.mean.dtype
+        == splits.encoder.std.dtype
+        == np.float32
+    )
     assert splits.train_x.flags.c_contiguous
     assert splits.valid_x.flags.c_contiguous
 
@@ -156,7 +163,7 @@ def test_training_rows_have_mean_0_and_standard_deviation_1() -> None:
 def test_validation_rows_are_standardized_by_the_training_rows() -> None:
     table = a_table([50, 50])
     splits, _ = split(table)
-    wanted = rows((table.x - splits.mean) / splits.std, table.y)
+    wanted = rows((table.x - splits.encoder.mean) / splits.encoder.std, table.y)
     assert set(rows(splits.valid_x, splits.valid_y)) <= set(wanted)
     assert set(rows(splits.train_x, splits.train_y)) <= set(wanted)
 
@@ -165,7 +172,7 @@ def test_constant_column_becomes_zero() -> None:
     table = a_table([50, 50])
     table.x[:, 1] = 0.1  # the mean of many 0.1 is not 0.1 in floating point
     splits, _ = split(table)
-    assert splits.std[1] == 1
+    assert splits.encoder.std[1] == 1
     assert (splits.train_x[:, 1] == 0).all()
     assert (splits.valid_x[:, 1] == 0).all()
 
@@ -204,7 +211,7 @@ def test_digest_does_not_depend_on_the_file_name() -> None:
 def test_moments_of_a_column_do_not_depend_on_the_other_columns(
     rows: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splits_module, "_NUMBERS_AT_ONCE", at_once)
+    monkeypatch.setattr(encoder_module, "_NUMBERS_AT_ONCE", at_once)
     x_NF = (np.random.default_rng(0).normal(size=(rows, 9)) * np.geomspace(1e-20, 1e20, 9) + 7).astype(np.float32)
     x_NF[:, 4] = np.float32(0.1)
     mean_F, std_F = moments(x_NF)
@@ -246,11 +253,11 @@ def test_class_with_too_few_rows_is_named_with_its_count() -> None:
         split(a_table([50, 2]))
     assert str(caught.value) == (
         "a.csv: a class needs at least 3 rows to be split into training, validation and test, "
-        "class 'c1' has 2; add rows or leave the class out"
+        "'c1' has 2; add rows, or leave out 1 class with 2 rows"
     )
     splits, _ = split(a_table([50, 2]), test=a_table([5, 5]))  # two are enough beside a test table
     assert (counts(splits.train_y, 2)[1], counts(splits.valid_y, 2)[1]) == (1, 1)
-    with pytest.raises(DataError, match=r"at least 2 rows to be split into training and validation, class 'c1' has 1"):
+    with pytest.raises(DataError, match=r"at least 2 rows to be split into training and validation, 'c1' has 1"):
         split(a_table([50, 1]), test=a_table([5, 5]))
 
 

@@ -73,7 +73,7 @@ def test_kept_names_are_those_of_the_kept_rows(searched: Searched) -> None:
         return read_pixels(searched.demo / "images", names, 16)[0].reshape(len(names), -1).astype(np.float32)
 
     np.testing.assert_array_equal(kept.test.x, features([name for name, _ in record.test]))
-    standardized = (features(record.valid) - kept.sample.mean) / kept.sample.std
+    standardized = (features(record.valid) - kept.sample.encoder.mean) / kept.sample.encoder.std
     np.testing.assert_allclose(kept.sample.valid_x, standardized, rtol=1e-5, atol=1e-5)
     species = {row["filename"]: row["species"] for row in searched.annotations()}
     labels = [kept.sample.classes[code] for code in kept.sample.valid_y]

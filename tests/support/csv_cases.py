@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from insects.errors import DataError
-from insects.splits import Table
+from insects.tables.labelled import ColumnChoice
 from insects.tables.raw import RawTable, read_raw_table
 
 Write = Callable[[str | bytes], Path]
 
 MESSY = """species,island,mass,bill,flag
 Adelie,north,1.5,10,True
-NA,south,,20,False
+None,south,,20,False
 Adelie, ,2.5,inf,True
 ,north,NA,x,False
 
-NA,south,3.5, 40 ,True
+None,south,3.5, 40 ,True
 """
 
 GOOD = "labels,a,b\nbee,1,2\nfly,3,4\n"
 
 
-def error_of(call: Callable[[], Table]) -> DataError:
+def error_of(call: Callable[[], object]) -> DataError:
     """The error that a call raises; its message is one line."""
     with pytest.raises(DataError) as caught:
         call()
@@ -33,12 +33,12 @@ def error_of(call: Callable[[], Table]) -> DataError:
     return caught.value
 
 
-def message_of(call: Callable[[], Table]) -> str:
+def message_of(call: Callable[[], object]) -> str:
     """The message of the error that a call raises."""
     return str(error_of(call))
 
 
-def raw_table(path: Path, text: str, target: str = "labels") -> RawTable:
+def raw_table(path: Path, text: str, target: str = "labels", numeric: tuple[str, ...] = ()) -> RawTable:
     """Write a CSV file and read it as it is."""
     path.write_text(text, encoding="utf-8")
-    return read_raw_table(path, target)
+    return read_raw_table(path, ColumnChoice(target, numeric=numeric))

@@ -32,6 +32,22 @@ NUMBERS: list[Callable[[Random], str]] = [
     lambda random: repr(random.gauss(0, 1) * 10.0 ** random.randrange(-40, 38)),
     lambda random: "0.1",
 ]
+OTHERS: list[Callable[[Random], str]] = [
+    lambda random: random.choice(["red", "green", "blue", "Rot 7"]),
+    lambda random: random.choice(["yes", "no"]),
+    lambda random: random.choice(["True", "False", ""]),
+    lambda random: f"level {random.randrange(300)}",
+    lambda random: f"id-{random.getrandbits(60)}",
+    lambda random: f"2024-{random.randrange(1, 13):02}-{random.randrange(1, 29):02}",
+    lambda random: f"{random.randrange(1, 13)}/{random.randrange(1, 29)}/2023 {random.randrange(24):02}:30",
+    lambda random: "" if random.random() < 0.3 else repr(random.gauss(0, 1)),
+    lambda random: "NA" if random.random() < 0.7 else str(random.randrange(9)),
+    lambda random: "?" if random.random() < 0.1 else f"{random.randrange(99)},5",
+    lambda random: "n/a" if random.random() < 0.05 else random.choice(["low", "high"]),
+    lambda random: f"the {random.choice('abc')} flew over {random.getrandbits(20)} {random.choice('xyz')} trees",
+    lambda random: "about 7" if random.random() < 0.04 else str(random.randrange(50)),
+    lambda random: "",
+]
 CLASS_NAMES: list[Callable[[int], str]] = [
     str,
     lambda code: f"{code}.0",
@@ -49,13 +65,13 @@ def one_in(count: int) -> st.SearchStrategy[bool]:
 
 @st.composite
 def good_grids(draw: st.DrawFn, most_columns: int) -> Grid:
-    """Numbers, some of them constant or of extreme size, under a header; 1 to 200 classes of 1 to 12 rows."""
+    """Numbers, categories, dates and gaps under a header; 1 to 200 classes of 1 to 30 rows."""
     random = Random(draw(st.integers(0, 2**32)))  # noqa: S311 # no secrets here
     wide = draw(one_in(60))
     columns = most_columns if wide else draw(st.integers(1, 8))
     classes = 2 if wide else draw(st.sampled_from([2, 3, 5, 2, 3, 5, 10, 1, 2, 3, 200, 4]))
-    rows_of_class = 4 if wide else draw(st.sampled_from([6, 3, 4, 12, 5, 2, 8, 1]))
-    numbers = draw(st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=3))
+    rows_of_class = 4 if wide else draw(st.sampled_from([6, 3, 4, 12, 5, 2, 8, 1, 30]))
+    numbers = draw(st.lists(st.sampled_from(NUMBERS) | st.sampled_from(OTHERS), min_size=1, max_size=4))
     class_name = draw(st.sampled_from(CLASS_NAMES))
     labels = [class_name(code) for code in range(classes)] * rows_of_class
     random.shuffle(labels)
@@ -112,7 +128,7 @@ def csv_files(draw: st.DrawFn, most_columns: int = 10_000) -> bytes:
         out,
         lineterminator=draw(st.sampled_from(["\n", "\n", "\r\n", "\r"])),
         quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
-        delimiter=draw(st.sampled_from([","] * 19 + [";"])),
+        delimiter=draw(st.sampled_from([","] * 12 + [";", ";", "\t", "|"])),
     )
     writer.writerows(draw(good_grids(most_columns) if kind == "good" else bad_grids(most_columns)))
     text = out.getvalue()

@@ -48,4 +48,6 @@ class Searched:
         result, sample = self.folder.load(self.answer["best"]["number"]), self.folder.data().sample
         assert result is not None
         x_NF = read_pixels(self.demo / "images", files, 16)[0].reshape(len(files), -1).astype(np.float32)
-        return mlp.logits(result.weights, result.params, sample.shape, (x_NF - sample.mean) / sample.std)
+        return mlp.logits(
+            result.weights, result.params, sample.shape, (x_NF - sample.encoder.mean) / sample.encoder.std
+        )

@@ -12,9 +12,11 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
+from insects.encoder import standard_encoder
 from insects.mlp import Floats
-from insects.plots import figure_png
+from insects.plots import evaluation_boundaries, figure_png
 from insects.splits import Splits
+from tests.support.encoders import plain_encoder
 
 Predict = Callable[[Floats], Floats]
 TITLE = "trial 7: depth 2, width 64, lr 0.0031, batch 4"
@@ -27,7 +29,8 @@ def make_splits(x_NF: NDArray[np.floating], y_N: NDArray[np.integer], classes: t
     x = np.ascontiguousarray((x_NF - mean) / std, np.float32)
     y = y_N.astype(np.int32)
     names = tuple(f"f{column}" for column in range(x.shape[1]))
-    return Splits(names, classes, x[~valid], y[~valid], x[valid], y[valid], mean, std, "0" * 64)
+    encoder = plain_encoder(names, mean, std)
+    return Splits(names, classes, x[~valid], y[~valid], x[valid], y[valid], encoder, "0" * 64)
 
 
 def random_splits(features: int, classes: int, rows: int = 400) -> Splits:
@@ -75,3 +78,17 @@ def colliding_texts(figure: Figure) -> list[str]:
     outside = [text for text, box in boxes.items() if not figure.bbox.contains(*box.min) or box.x1 > figure.bbox.x1]
     overlapping = [one for one, other in combinations(boxes, 2) if boxes[one].overlaps(boxes[other])]
     return [text.get_text() for text in (*outside, *overlapping)]
+
+
+def evaluation_boundary(
+    features: tuple[str, ...],
+    classes: tuple[str, ...],
+    predict_raw: Predict,
+    raw_NF: Floats,
+    y_N: NDArray[np.integer],
+    title: str = "test rows",
+    unit: str = "row",
+) -> Figure:
+    """The decision boundary of an evaluation, of a model of numbers that its test rows standardize."""
+    encoder = standard_encoder(features, raw_NF)
+    return evaluation_boundaries(encoder, classes, predict_raw, raw_NF, y_N, title, unit)["decision_boundary.png"]

@@ -22,7 +22,7 @@ def rows(x: np.ndarray, y: np.ndarray) -> list[tuple[float, ...]]:
 
 def unstandardized(splits: Splits, x: np.ndarray) -> np.ndarray:
     """Rows of the splits in the units of the table."""
-    unstandardized_x: np.ndarray = x * splits.std + splits.mean
+    unstandardized_x: np.ndarray = x * splits.encoder.std + splits.encoder.mean
     return unstandardized_x
 
 

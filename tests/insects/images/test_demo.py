@@ -76,7 +76,7 @@ def accuracy_of(annotations: Annotations, cache: Path) -> float:
     result = split_images(load_images(annotations, FeatureRecipe(), cache), test_fraction=0.2)
     params, splits = TrialParams(depth=2, width=64, lr=1e-3, batch_size=16), result.splits
     trial = run_trial(TrialTask(0, params, Recipe(20), 0, np.full(20, np.inf), "compiled", "cpu"), splits)
-    standardized = (result.test_table.x - splits.mean) / splits.std
+    standardized = (result.test_table.x - splits.encoder.mean) / splits.encoder.std
     predicted = logits(trial.weights, params, splits.shape, standardized).argmax(axis=1)
     return float(np.mean(predicted == result.test_table.y))
 

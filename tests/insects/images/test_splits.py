@@ -160,10 +160,10 @@ def test_images_without_groups_are_split_with_the_shares_of_a_table() -> None:
 def test_rows_are_those_of_the_image_set_standardized_by_the_training_rows() -> None:
     images = image_set([(f"s{n}", "ab"[n % 2], 4) for n in range(12)])
     result = split_images(images)
-    splits, x = result.splits, images.table.x
-    np.testing.assert_allclose(splits.mean, x[result.train].mean(axis=0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(splits.train_x * splits.std + splits.mean, x[result.train], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(splits.valid_x * splits.std + splits.mean, x[result.valid], rtol=1e-4, atol=1e-5)
+    splits, encoder, x = result.splits, result.splits.encoder, images.table.x
+    np.testing.assert_allclose(splits.encoder.mean, x[result.train].mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(splits.train_x * encoder.std + encoder.mean, x[result.train], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(splits.valid_x * encoder.std + encoder.mean, x[result.valid], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(result.test_table.x, x[result.test])
     assert sorted([*result.train, *result.valid, *result.test]) == list(range(len(x)))
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from insects.mlp import Floats
-from insects.plots import TrialFigures, evaluation_boundary, figure_png
+from insects.plots import TrialFigures, figure_png
 from insects.plots.plane import robust_limits
 from insects.plots.style import class_colours
-from tests.support.plot_cases import TITLE, decoded, linear, make_splits, random_splits
+from tests.support.plot_cases import TITLE, decoded, evaluation_boundary, linear, make_splits, random_splits
 
 AT_ONCE = "insects.plots.principal.AT_ONCE"
 

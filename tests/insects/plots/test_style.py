@@ -18,7 +18,6 @@ from insects.plots import (
     TrialFigures,
     boundary_atlas,
     confusion_figure,
-    evaluation_boundary,
     figure_png,
     optimization_history,
 )
@@ -29,7 +28,7 @@ from insects.plots.painter import STRONGEST
 from insects.plots.style import LARGE, SMALLEST, class_colours, drawable, new_figure, png, write_heading
 from insects.plots.table import table_figures
 from insects.tables.raw import RawTable
-from tests.support.plot_cases import TITLE, decoded, linear, random_splits
+from tests.support.plot_cases import TITLE, decoded, evaluation_boundary, linear, random_splits
 from tests.support.trial_cases import BOUNDS, NAMES, trials
 
 

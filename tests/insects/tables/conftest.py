@@ -1,4 +1,4 @@
-"""Fixtures of the table tests: a CSV file to write, and both parsers."""
+"""Fixtures of the table tests: a file to write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from insects.tables import csv_reader
 from tests.support.csv_cases import Write
 
 
@@ -21,11 +20,3 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         return path
 
     return write
-
-
-@pytest.fixture(params=["csv", "pandas"])
-def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The parser of a block. pandas parses small files only with this fixture."""
-    if request.param == "pandas":
-        monkeypatch.setattr(csv_reader, "_SMALL", 0)
-    return str(request.param)

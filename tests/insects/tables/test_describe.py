@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from insects.errors import DataError
-from insects.spiral import builtin_tables
+from insects.spiral import FEATURES, builtin_tables
+from insects.tables.columns import Columns
 from insects.tables.describe import CORRELATED, STATISTICS, WIDTH, Description, describe
+from insects.tables.labelled import ColumnChoice
 from insects.tables.raw import RawTable, read_raw_table
 from tests.support.csv_cases import MESSY, raw_table
 from tests.support.csv_strategies import csv_files
@@ -32,7 +34,7 @@ def random_table(rows: int, features: int, classes: int) -> RawTable:
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference table is not beside the project")
 def test_reference_table_has_its_known_statistics() -> None:
-    description = describe(read_raw_table(REFERENCE))
+    description = describe(read_raw_table(REFERENCE, ColumnChoice()))
     assert (description.rows, description.features) == (1200, ("feature1", "feature2"))
     assert [name for name, _ in description.classes] == list("01234")
     assert round(float(description.correlations[0, 1]), 2) == -0.01
@@ -52,7 +54,7 @@ def test_reference_table_has_its_known_statistics() -> None:
 
 
 def test_statistics_of_the_built_in_table_equal_those_of_pandas() -> None:
-    table = RawTable.from_table(builtin_tables()[0])
+    table = RawTable.from_table(builtin_tables()[0], Columns.of_numbers(FEATURES))
     frame = pd.DataFrame(table.x, columns=table.features).assign(labels=table.y)[["labels", *table.features]]
     described = describe(table)
     assert described.columns == ("labels", "feature1", "feature2")
@@ -62,14 +64,14 @@ def test_statistics_of_the_built_in_table_equal_those_of_pandas() -> None:
 
 
 def test_missing_values_text_and_infinities_do_not_count_in_the_statistics(tmp_path: Path) -> None:
-    described = describe(raw_table(tmp_path / "messy.csv", MESSY, "species"))
-    assert described.statistics[STATISTICS.index("mean"), 1] == 2.5
-    assert described.statistics[STATISTICS.index("count")].tolist() == [0, 3, 3, 0]
+    described = describe(raw_table(tmp_path / "messy.csv", MESSY, "species", numeric=("mass", "bill")))
+    assert described.statistics[STATISTICS.index("mean"), 0] == 2.5
+    assert described.statistics[STATISTICS.index("count")].tolist() == [3, 3]
 
 
 def test_rows_without_a_label_are_counted_apart_from_the_classes(tmp_path: Path) -> None:
-    described = describe(raw_table(tmp_path / "messy.csv", MESSY, "species"))
-    assert described.classes == (("Adelie", 2), ("NA", 2))
+    described = describe(raw_table(tmp_path / "messy.csv", MESSY, "species", numeric=("mass", "bill")))
+    assert described.classes == (("Adelie", 2), ("None", 2))
     assert described.unlabelled == 1
     assert "(no label) 1 20.0 %" in " ".join(described.text().split())
 
@@ -99,15 +101,27 @@ def test_very_small_and_very_large_numbers_keep_their_digits(tmp_path: Path) -> 
 
 
 def test_dictionary_is_json_with_none_for_nan(tmp_path: Path) -> None:
-    described: Description = describe(raw_table(tmp_path / "messy.csv", MESSY, "species"))
+    described: Description = describe(raw_table(tmp_path / "messy.csv", MESSY, "species", numeric=("mass", "bill")))
     content = json.loads(json.dumps(described.as_dict(), allow_nan=False))
     assert content["columns"]["mass"] == {
         "count": 3, "missing": 2, "not numeric": 0, "mean": 2.5, "std": 1.0,
         "min": 1.5, "25%": 2.0, "50%": 2.5, "75%": 3.0, "max": 3.5,
     }  # fmt: skip
-    assert content["columns"]["island"]["mean"] is None
-    assert content["classes"] == {"Adelie": 2, "NA": 2}
-    assert content["correlations"]["columns"] == ["island", "mass", "bill", "flag"]
+    assert content["kinds"] == {"mass": "number", "bill": "number", "island": "category", "flag": "category"}
+    assert content["categories"]["island"]["levels"] == {"north": 2, "south": 2}
+    assert content["categories"]["island"]["missing"] == 1
+    assert content["classes"] == {"Adelie": 2, "None": 2}
+    assert content["correlations"]["columns"] == ["mass", "bill"]
+
+
+def test_kinds_levels_dates_and_gaps_are_in_the_text(tmp_path: Path) -> None:
+    rows = "".join(f"k{n % 2},2024-0{1 + n % 3}-01,{n % 7},{'pqr'[n % 3] if n % 5 else ''}\n" for n in range(30))
+    lines = describe(raw_table(tmp_path / "t.csv", f"labels,when,a,c\n{rows}")).text().splitlines()
+    assert "columns: 1 number, 1 category, 1 date" in lines
+    shown = [" ".join(line.split()) for line in lines]
+    assert "when 2024-01-01 2024-03-01 0" in shown
+    assert "c 3 6 0.00 q 26.7 %, r 26.7 %, p 26.7 %" in shown
+    assert "missing values: 6 in 1 column" in shown
 
 
 @settings(
@@ -123,7 +137,7 @@ def test_any_file_is_refused_in_one_line_or_described(tmp_path: Path, content: b
     path.write_bytes(content)
     message, described = "", None
     try:
-        described = describe(read_raw_table(path))
+        described = describe(read_raw_table(path, ColumnChoice()))
     except DataError as error:
         message = str(error)
     assert message.isprintable()  # so it is one line

@@ -45,7 +45,9 @@ def predicted(finished: Finished, rows: Table) -> np.ndarray:
     splits, _ = builtin_splits()
     result = finished.folder.load(finished.answer["best"]["number"])
     assert result is not None
-    logits = mlp.logits(result.weights, result.params, splits.shape, (rows.x - splits.mean) / splits.std)
+    logits = mlp.logits(
+        result.weights, result.params, splits.shape, (rows.x - splits.encoder.mean) / splits.encoder.std
+    )
     classes: np.ndarray = logits.argmax(axis=1)
     return classes
 

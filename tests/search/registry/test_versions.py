@@ -47,7 +47,7 @@ def best_logits(finished: Finished) -> Any:
     assert result is not None
 
     def predict(x_NF: np.ndarray) -> np.ndarray:
-        standardized = (x_NF - splits.mean) / splits.std
+        standardized = (x_NF - splits.encoder.mean) / splits.encoder.std
         return mlp.logits(result.weights, result.params, splits.shape, standardized)
 
     return predict

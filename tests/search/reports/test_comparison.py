@@ -89,7 +89,7 @@ def test_description_is_that_of_the_training_and_validation_rows(finished: Finis
     assert described["rows"] == 1200
     assert described["classes"] == {"0": 249, "1": 229, "2": 260, "3": 235, "4": 227}
     splits = builtin_splits()[0]
-    raw = np.concatenate([splits.train_x, splits.valid_x]) * splits.std + splits.mean
+    raw = np.concatenate([splits.train_x, splits.valid_x]) * splits.encoder.std + splits.encoder.mean
     np.testing.assert_allclose(described["columns"]["feature1"]["mean"], raw[:, 0].mean(dtype=float), atol=1e-7)
 
 
@@ -133,7 +133,7 @@ def test_description_of_a_large_table_is_that_of_its_first_rows(tmp_path: Path) 
     assert len(table.y) == 240
     assert table.source == "built-in insects_train.csv: training and validation rows, 240 of 1,200"
     splits: Splits = builtin_splits()[0]
-    np.testing.assert_allclose(table.x[0], splits.train_x[0] * splits.std + splits.mean, rtol=1e-6)
+    np.testing.assert_allclose(table.x[0], splits.train_x[0] * splits.encoder.std + splits.encoder.mean, rtol=1e-6)
 
 
 def test_description_of_images_is_that_of_the_study(searched: Searched, tmp_path: Path) -> None:
