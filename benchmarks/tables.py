@@ -179,7 +179,8 @@ def rival(name: str, train: pd.DataFrame, test: pd.DataFrame, source: Source, se
         both = pd.concat(parts)
         for column in both.select_dtypes(exclude="number"):
             kinds = pd.CategoricalDtype(sorted(both[column].dropna().astype(str).unique()))
-            parts = [frame.assign(**{column: frame[column].astype(str).astype(kinds)}) for frame in parts]
+            for part in parts:
+                part[column] = part[column].astype(str).astype(kinds)
         model = HistGradientBoostingClassifier(random_state=seed, categorical_features="from_dtype")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convergence, and of levels that a test part has first

@@ -91,7 +91,7 @@ def standardized(raw_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:
     x_NF = raw_NF.astype(np.float64)
     x_NF -= mean_F
     x_NF /= std_F
-    return x_NF.astype(np.float32)
+    return x_NF.clip(-LARGEST, LARGEST, out=x_NF).astype(np.float32)
 
 
 def raw(x_NF: Floats, mean_F: Floats, std_F: Floats) -> Floats:

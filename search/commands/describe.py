@@ -206,7 +206,8 @@ class DescribedTable:
         table = self.table
         features = len(table.features) + len(table.categories)
         counts = {"rows": len(table.y), "features": features, "classes": len(table.classes)}
-        return counts | {"missing": int(table.missing.sum()), "not_numeric": int(table.other.sum())}
+        missing = int(table.missing.sum()) + sum(int(np.sum(column.code < 0)) for column in table.categories)
+        return counts | {"missing": missing, "not_numeric": int(table.other.sum())}
 
     def text(self) -> str:
         return describe(self.table).text()

@@ -29,14 +29,14 @@ from tests.support.studies import PARAMS, a_config, a_result, begun_folder, buil
 def study_of(
     store: Path, name: str, seed: int, loss: float = 1.0, data: str | None = None, started: float = 1.7e9
 ) -> StudyFolder:
-    """A study of one trial on the built-in data, whose digest may be replaced."""
+    """A study of one trial on the built-in data, whose digest of rows may be replaced."""
     folder = begun_folder(store, a_config(seed=seed), name)
     state = init(PARAMS, Recipe(1), builtin_splits()[0].shape, seed, 0)
     folder.save(replace(a_result(0, losses=(loss,)), weights=state.weights, started=started))
     if data:
         path = folder.path / "study.json"
         description = json.loads(path.read_text())
-        description["fingerprint"]["data"]["digest"] = data
+        description["fingerprint"]["data"]["rows"] = data
         path.write_text(json.dumps(description))
     return folder
 

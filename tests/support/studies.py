@@ -14,12 +14,12 @@ import numpy as np
 
 from insects.devices import Choice
 from insects.params import Recipe, TrialParams
-from insects.spiral import builtin_tables
-from insects.splits import Splits, Table, split
+from insects.splits import Splits, Table
 from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
-from search.store.study_folder import StudyFolder
+from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest, study_digest
+from search.study.data import DataRequest, load_data
 from search.study.journal import OptunaJournal
 from search.study.loop import StudyLoop
 from search.study.pruner import PercentilePruner
@@ -35,10 +35,14 @@ UNTRAINABLE = TrialParams(depth=1_000, width=1_000_000, lr=0.01, batch_size=32)
 
 
 @cache
+def builtin_data() -> StoredData:
+    """The built-in data as a search reads it."""
+    return load_data(DataRequest(train=None), Path("unused"))
+
+
 def builtin_splits() -> tuple[Splits, Table]:
     """Splits and held-out rows of the built-in data."""
-    train, test = builtin_tables()
-    return split(train, test=test)
+    return builtin_data().splits, builtin_data().test
 
 
 def a_config(
@@ -68,8 +72,7 @@ def begun_folder(store: Path, config: StudyConfig, name: str = "s") -> StudyFold
     folder = StudyFolder(store / "trials" / name)
     folder.make()
     if not folder.exists():
-        splits, test = builtin_splits()
-        folder.begin(config.fingerprint(splits, test), "built-in insects_train.csv", "insects-mlp", splits, test)
+        folder.begin(config.fingerprint(builtin_data()), "insects-mlp", builtin_data())
     return folder
 
 

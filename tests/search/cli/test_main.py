@@ -197,7 +197,7 @@ def test_table_and_store_may_have_any_name(tmp_path: Path, monkeypatch: pytest.M
     arguments = ("--train", "my table #1%20?.csv", "--target", "kind", "--store", "a store #1 é", "--model-name", "m-1")
     done = invoke(monkeypatch, "search", *SMALL, "--trials", "2", *arguments)
     assert done.exit_code == 0, done.stderr
-    assert "insects-evaluate --best --model-name m-1 --store 'a store #1 é'" in done.stdout
+    assert "insects-evaluate --best --store 'a store #1 é'" in done.stdout  # it takes the model of the last search
     shown = invoke(monkeypatch, "evaluate", "--best", "--model-name", "m-1", "--store", "a store #1 é", "--json")
     assert shown.exit_code == 0, shown.stderr
     answer = json.loads(shown.stdout)
@@ -294,7 +294,7 @@ def test_study_in_another_store_has_the_same_name_and_is_not_trained_again(
 
 BAD_INPUT = {
     "file missing": ("--train none.csv", "there is no file 'none.csv'; check the path"),
-    "file is a folder": ("--train .", "'.' is a folder; give the CSV file in it"),
+    "file is a folder": ("--train .", "'.' is a folder; give the table file in it"),
     "no label column": (
         "--train t.csv --target species",
         "t.csv has no label column 'species', its columns are 'labels', 'a', 'b'; choose one of them (--target)",
@@ -305,8 +305,8 @@ BAD_INPUT = {
     ),
     "feature is text": (
         "--train text.csv",
-        "text.csv, line 32, column 'a': a feature must be a number, found 'many'; correct it, or choose other input "
-        "columns (--features)",
+        "text.csv: a column must hold numbers or up to 100 different texts, found 'a' (288 different texts, 79 % "
+        "numbers); correct the cells, or leave out a (--drop)",
     ),
     "one class": (
         "--train one.csv",
@@ -314,13 +314,13 @@ BAD_INPUT = {
     ),
     "too few rows": (
         "--train few.csv",
-        "few.csv: a class needs at least 3 rows to be split into training, validation and test, class 'y' has 1; add "
-        "rows or leave the class out",
+        "few.csv: a class needs at least 3 rows to be split into training, validation and test, 'y' has 1; add rows, "
+        "or leave out 1 class with 1 row (--drop-rare-classes)",
     ),
     "test file missing": ("--train t.csv --test none.csv", "there is no file 'none.csv'; check the path"),
     "test file of other columns": (
         "--train t.csv --test one_column.csv",
-        "one_column.csv has no input column 'b', its columns are 'labels', 'a'; choose one of them (--features)",
+        "one_column.csv lacks column 'b' of the model; its columns are 'labels', 'a'; add what is missing",
     ),
     "configs missing": (
         "--configs none.json",
@@ -351,7 +351,8 @@ def test_bad_input_is_one_line_and_exit_1(kind: str, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     rows = [f"{label},{value},{value * 2}" for label in "xy" for value in range(20)]
     Path("t.csv").write_text("\n".join(["labels,a,b", *rows]))
-    Path("text.csv").write_text("\n".join(["labels,a,b", *rows[:30], "y,many,3"]))
+    half = [f"{'xy'[n % 2]},{n if n % 5 else f'text {n}'},{n % 7}" for n in range(400)]
+    Path("text.csv").write_text("\n".join(["labels,a,b", *half]))
     Path("one.csv").write_text("\n".join(["labels,a,b", *rows[:20]]))
     Path("few.csv").write_text("\n".join(["labels,a,b", *rows[:21]]))
     Path("one_column.csv").write_text("labels,a\nx,1\n")

@@ -24,6 +24,15 @@ SEARCH: Filled = {
     "data.train": ("--train t.csv", Path("t.csv")),
     "data.target": ("--train t.csv --target species", "species"),
     "data.features": ("--train t.csv --features a,b", ("a", "b")),
+    "data.categorical": ("--train t.csv --categorical a,b", ("a", "b")),
+    "data.numeric": ("--train t.csv --numeric a", ("a",)),
+    "data.drop": ("--train t.csv --drop a", ("a",)),
+    "data.group": ("--train t.csv --group who", "who"),
+    "data.table_format.separator": ("--train t.csv --separator tab", "\t"),
+    "data.table_format.decimal": ("--train t.csv --decimal ,", ","),
+    "data.table_format.encoding": ("--train t.csv --encoding latin-1", "latin-1"),
+    "data.drop_rare_classes": ("--train t.csv --drop-rare-classes", True),
+    "data.scaling": ("--scaling ple", "ple"),
     "data.test": ("--train t.csv --test more.csv", Path("more.csv")),
     "data.test_fraction": ("--train t.csv --test-fraction 0.25", 0.25),
     "data.split_seed": ("--split-seed 3", 3),
@@ -58,16 +67,37 @@ SEARCH: Filled = {
 EVALUATE: Filled = {
     "test": ("--best --test t.csv", Path("t.csv")),
     "target": ("--best --test t.csv --target species", "species"),
+    "table_format.separator": ("--best --test t.csv --separator ;", ";"),
+    "table_format.decimal": ("--best --test t.csv --decimal ,", ","),
+    "table_format.encoding": ("--best --test t.csv --encoding utf-8", "utf-8"),
     "images": (f"--best {IMAGES}", Path("i.csv")),
     "image_dir": ("--best --image-dir photos", Path("photos")),
     "filename": (f"--best {IMAGES} --filename photo", "photo"),
     "skip_bad_images": ("--best --skip-bad-images", True),
 }
 
+PREDICT: Filled = {
+    "rows": ("--best t.csv", Path("t.csv")),
+    "table_format.separator": ("--best t.csv --separator ;", ";"),
+    "table_format.decimal": ("--best t.csv --decimal ,", ","),
+    "table_format.encoding": ("--best t.csv --encoding utf-8", "utf-8"),
+    "images": (f"--best {IMAGES}", Path("i.csv")),
+    "image_dir": (f"--best {IMAGES}", Path("photos")),
+    "filename": (f"--best {IMAGES} --filename photo", "photo"),
+    "skip_bad_images": (f"--best {IMAGES} --skip-bad-images", True),
+}
+
 DESCRIBE: Filled = {
     "train": ("--train t.csv", Path("t.csv")),
     "target": ("--train t.csv --target species", "species"),
     "features": ("--train t.csv --features a,b", ("a", "b")),
+    "categorical": ("--train t.csv --categorical a,b", ("a", "b")),
+    "numeric": ("--train t.csv --numeric a", ("a",)),
+    "drop": ("--train t.csv --drop a", ("a",)),
+    "group": ("--train t.csv --group who", "who"),
+    "table_format.separator": ("--train t.csv --separator tab", "\t"),
+    "table_format.decimal": ("--train t.csv --decimal ,", ","),
+    "table_format.encoding": ("--train t.csv --encoding latin-1", "latin-1"),
     "images.csv": (IMAGES, Path("i.csv")),
     "images.folder": (IMAGES, Path("photos")),
     "images.group": (f"{IMAGES} --group sample", "sample"),
@@ -80,12 +110,17 @@ NOT_OF_DESCRIBE = {"images.skip_bad", "images.recipe.image_size", "images.recipe
 REQUESTS: dict[str, tuple[Callable[[requests.Options], Any], Filled]] = {
     "search": (requests.search_request, SEARCH),
     "evaluate": (requests.evaluation_request, EVALUATE),
+    "predict": (requests.prediction_request, PREDICT),
     "describe": (requests.describe_request, DESCRIBE),
 }
+
+PLAIN = {"search": "", "evaluate": "--best", "predict": "--best plain.csv", "describe": ""}
+"""Options that fill no field with anything but its default."""
 
 NOT_IN_A_REQUEST = {
     "search": {"--store", "--tracking-uri", "--sync", "--json"},
     "evaluate": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name"},
+    "predict": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name", "--out"},
     "describe": {"--store", "--tracking-uri", "--out", "--log"},
 }
 """Options that the commands read themselves."""
@@ -113,22 +148,28 @@ def paths_of(request: Any) -> set[str]:
 @pytest.mark.parametrize(("name", "path"), [(name, path) for name in REQUESTS for path in REQUESTS[name][1]])
 def test_option_fills_its_field(name: str, path: str) -> None:
     line, value = REQUESTS[name][1][path]
-    plain = "--best" if name == "evaluate" else ""
+    plain = PLAIN[name]
+    if (name, path) == ("predict", "rows"):
+        plain = f"--best {IMAGES}"
     assert field_of(request_of(name, line), path) == value
     assert field_of(request_of(name, plain), path) != value
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_every_field_is_filled_from_an_option(name: str) -> None:
-    images = request_of(name, f"--best {IMAGES}" if name == "evaluate" else IMAGES)
+    text = {"search": "--train t.csv", "evaluate": "--best --test t.csv", "predict": "--best t.csv"}
+    table = request_of(name, f"{text.get(name, '--train t.csv')} --separator ;")
+    images = request_of(name, f"--best {IMAGES}" if name in ("evaluate", "predict") else IMAGES)
     unfilled = NOT_OF_DESCRIBE if name == "describe" else set()
-    assert paths_of(images) == set(REQUESTS[name][1]) | unfilled
+    nothing = {"data.table_format", "table_format", "data.images"} | ({"images"} if name == "describe" else set())
+    assert (paths_of(images) | paths_of(table)) - nothing == (set(REQUESTS[name][1]) - nothing) | unfilled
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_no_option_is_accepted_and_ignored(name: str) -> None:
     lines = [line for line, _ in REQUESTS[name][1].values()]
     filling = {word for line in lines for word in line.split() if word.startswith("--")}
+    filling |= {"rows"} if name == "predict" else set()  # its argument
     command: click.Command = getattr(main, name)
     accepted = {param.opts[0] for param in command.params} - {"--version"}
     assert filling | NOT_IN_A_REQUEST[name] == accepted
@@ -147,6 +188,7 @@ def test_demo_has_a_folder_of_its_own() -> None:
 
 
 TABLE_OR_IMAGES = "is about a table, and --images takes the place of one: leave one out."
+OF_A_CSV = "is about a CSV of images: leave one out."
 OWN_FILES = "--images demo has its own folder, species and specimens: leave out"
 ONLY_IMAGES = "is about images, and --test brings rows of a table: leave one out."
 
@@ -161,6 +203,15 @@ CONTRADICTIONS = {
         "--image-size 16": "--image-size is about images: add --images.",
         "--skip-bad-images": "--skip-bad-images is about images: add --images.",
         "--images x.csv": "--images needs the folder that the files are in: add --image-dir.",
+        "--images . --image-dir photos": f"--images is a folder, and --image-dir {OF_A_CSV}",
+        "--images . --group sample": f"--images is a folder, and --group {OF_A_CSV}",
+        "--group sample": "--group is about your own table: add --train.",
+        "--categorical a": "--categorical is about your own table: add --train.",
+        "--drop-rare-classes": "--drop-rare-classes is about your own table: add --train.",
+        "--separator ;": "--separator is about your own table: add --train.",
+        "--train - --test -": "--train and --test cannot both be standard input.",
+        "--images demo --scaling ple": f"--scaling {TABLE_OR_IMAGES}",
+        "--images demo --decimal ,": f"--decimal {TABLE_OR_IMAGES}",
         "--images demo --train x.csv": f"--train {TABLE_OR_IMAGES}",
         "--images demo --features a,b": f"--features {TABLE_OR_IMAGES}",
         "--images demo --test x.csv": f"--test {TABLE_OR_IMAGES}",
@@ -188,13 +239,25 @@ CONTRADICTIONS = {
         "--best --test a.csv --image-dir d": f"--image-dir {ONLY_IMAGES}",
         "--best --test a.csv --skip-bad-images": f"--skip-bad-images {ONLY_IMAGES}",
         "--best --images a.csv": "--images needs the folder that the files are in: add --image-dir.",
+        "--best --images . --filename photo": f"--images is a folder, and --filename {OF_A_CSV}",
+        "--best --separator ;": "--separator is about a table of your own: add --test.",
+    },
+    "predict": {
+        "t.csv": "Say which model: --best, or --model URI.",
+        "--best": "Say what to label: FILE with rows, or --images.",
+        "--best t.csv --images b.csv --image-dir d": "FILE brings rows and --images brings images: leave one out.",
+        "--best t.csv --image-dir d": "--image-dir is about images, and FILE brings rows of a table: leave one out.",
+        "--best --images . --separator ;": f"--separator {TABLE_OR_IMAGES}",
+        "--best --images a.csv": "--images needs the folder that the files are in: add --image-dir.",
     },
     "describe": {
         "--features feature1": "--features is about your own table: add --train.",
         "--target species": "--target is about your own table: add --train.",
         "--images a.csv": "--images needs the folder that the files are in: add --image-dir.",
         "--images demo --train a.csv": f"--train {TABLE_OR_IMAGES}",
-        "--group sample": "--group is about images: add --images.",
+        "--group sample": "--group is about your own table: add --train.",
+        "--drop a": "--drop is about your own table: add --train.",
+        "--separator ;": "--separator is about your own table: add --train.",
         "--store s": "--store and --tracking-uri say where to log: add --log.",
         "--tracking-uri sqlite:///x.db": "--store and --tracking-uri say where to log: add --log.",
         "--images demo --tracking-uri sqlite:///x.db": "--store and --tracking-uri say where to log: add --log.",

@@ -50,7 +50,7 @@ def test_table_with_missing_values_and_text_is_described(monkeypatch: pytest.Mon
     result = invoke(monkeypatch, "describe", "--train", str(flowers), "--target", "species")
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    for line in ("rose 2 50.0 %", "missing values: 2 in 2 columns", "non-numeric cells: 3 in 1 column"):
+    for line in ("rose 2 50.0 %", "missing values: 2 in 2 columns", "columns: 1 number, 1 category"):
         assert line in lines
 
 
@@ -74,7 +74,7 @@ def test_table_that_is_logged_twice_has_one_run_and_another_table_another(
     (run,) = described_runs(client)
     assert run.info.status == "FINISHED"
     assert run.data.tags["insects.role"] == "table"
-    assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "3"}
+    assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "0"}
     assert run.inputs is not None
     assert run.inputs.dataset_inputs[0].dataset.name == str(flowers)
     names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
@@ -105,7 +105,7 @@ def test_description_that_is_interrupted_at_each_step_is_completed_in_one_run(
         assert invoke(monkeypatch, *arguments).exit_code == 0
     (run,) = described_runs(client)
     assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
-    assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "3"}
+    assert run.data.params == {"rows": "4", "features": "2", "classes": "2", "missing": "2", "not_numeric": "0"}
     assert run.inputs is not None
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == [str(flowers)]
     assert len(client.list_artifacts(run.info.run_id)) == 3
@@ -114,7 +114,9 @@ def test_description_that_is_interrupted_at_each_step_is_completed_in_one_run(
 def test_run_with_tags_alone_is_completed(monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path) -> None:
     client = client_of(store)
     experiment_id = client.create_experiment(EXPERIMENT)
-    digest = read_described(DescribeRequest(flowers, "species", None, None), store / "images").digest
+    digest = read_described(
+        DescribeRequest(flowers, "species", None, (), (), (), None, None, None), store / "images"
+    ).digest
     half = client.create_run(experiment_id, tags={TABLE_DIGEST_TAG: digest})
     done = invoke(
         monkeypatch, "describe", "--log", "--store", str(store), "--train", str(flowers), "--target", "species"

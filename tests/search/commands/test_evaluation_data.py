@@ -71,7 +71,7 @@ def test_registered_model_takes_raw_images_of_any_size_and_batch(
     module = mlflow.pytorch.load_model(uri)
     np.testing.assert_allclose(module(torch.from_numpy(small)).detach(), searched.logits(names), rtol=1e-4, atol=1e-4)
     about = mlflow.models.get_model_info(uri).metadata or {}
-    assert about["images"] == {"size": 16, "backbone": None}
+    assert about["images"] == {"target": "species", "size": 16, "backbone": None}
     assert about["classes"][0] == "Lata imaginaria"
     frames = []
     for name in names:

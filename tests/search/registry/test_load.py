@@ -54,7 +54,7 @@ def with_foreign_models(store: Path) -> Path:
 
     client_of(store)
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("foreign", (store / "artifacts").as_uri()))
-    metadata = {"features": ["feature1", "feature2"], "classes": ["0", "1"]}
+    metadata = {"classes": ["0", "1"], "table": {}}
     with mlflow.start_run():
         mlflow.pytorch.log_model(
             torch.nn.Linear(2, 2),

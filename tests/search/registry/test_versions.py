@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
@@ -17,7 +18,7 @@ from insects.errors import StoreError
 from search.registry.versions import register
 from tests.support.commands import Finished, client_of, contents, digests, own
 from tests.support.registered_studies import logger_of, registered, study_of, without_export
-from tests.support.studies import builtin_splits
+from tests.support.studies import builtin_data, builtin_splits
 
 pytestmark = pytest.mark.usefixtures("no_export")
 
@@ -72,7 +73,7 @@ def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> No
     assert version["run"] == f"trial-{best['number']:04d}"
     assert version["search"] == f"search {finished.answer['study']}"
     assert float(version["tags"]["insects.valid_loss"]) == best["valid_loss"]
-    assert version["tags"]["insects.data"] == builtin_splits()[0].digest
+    assert version["tags"]["insects.data"] == builtin_data().rows
     assert finished.answer["model"] == {
         "name": "insects-mlp",
         "version": "1",
@@ -104,24 +105,43 @@ def test_pyfunc_flavor_predicts_as_the_search_does(count: int, finished: Finishe
 
     client_of(finished.store)
     rows = some_rows(count)
-    found = mlflow.pyfunc.load_model(URI).predict(rows)
-    np.testing.assert_allclose(found, best_logits(rows), rtol=1e-5, atol=1e-5)
+    frame = pd.DataFrame({"extra": 1, "feature2": rows[:, 1], "feature1": rows[:, 0]}, index=np.arange(count)[::-1])
+    found = mlflow.pyfunc.load_model(URI).predict(frame)
+    logits = best_logits(rows)
+    assert list(found.columns) == ["predicted_labels", *(f"probability_{arm}" for arm in range(5))]
+    assert found.index.tolist() == frame.index.tolist()
+    assert found["predicted_labels"].tolist() == logits.argmax(axis=1).tolist()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.iloc[:, 1:], expected, atol=1e-5)
 
 
-def test_metadata_signature_and_example_say_what_goes_in_and_out(finished: Finished) -> None:
+def test_pyfunc_flavor_refuses_rows_without_the_columns_of_the_model(finished: Finished) -> None:
+    import mlflow
+
+    client_of(finished.store)
+    model = mlflow.pyfunc.load_model(URI)
+    with pytest.raises(mlflow.MlflowException, match="the data frame lacks column 'feature2' of the model"):
+        model.predict(pd.DataFrame({"feature1": [1.0]}))
+    with pytest.raises(mlflow.MlflowException, match="rows must have column names, found ndarray"):
+        model.predict(some_rows(3))
+
+
+def test_metadata_and_signature_say_what_goes_in_and_out(finished: Finished) -> None:
     import mlflow
 
     client_of(finished.store)
     info = mlflow.models.get_model_info(URI)
     assert info.metadata is not None
-    assert info.metadata["features"] == ["feature1", "feature2"]
+    assert info.metadata["table"]["target"] == "labels"
+    assert [column["name"] for column in info.metadata["table"]["columns"]] == ["feature1", "feature2"]
     assert info.metadata["classes"] == ["0", "1", "2", "3", "4"]
     assert info.metadata["params"] == finished.answer["best"]["params"]
-    (column,) = info.signature.inputs.to_dict()
-    assert column["tensor-spec"] == {"dtype": "float32", "shape": (-1, 2)}
-    (logits,) = info.signature.outputs.to_dict()
-    assert logits["tensor-spec"] == {"dtype": "float32", "shape": (-1, 5)}
-    assert info.saved_input_example_info is not None
+    inputs, outputs = info.signature.inputs.to_dict(), info.signature.outputs.to_dict()
+    assert [(column["name"], column["type"]) for column in inputs] == [("feature1", "double"), ("feature2", "double")]
+    assert [(column["name"], column["type"]) for column in outputs][:2] == [
+        ("predicted_labels", "long"),
+        ("probability_0", "double"),
+    ]
 
 
 def test_model_files_hold_no_pickle(finished: Finished) -> None:

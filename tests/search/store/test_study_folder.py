@@ -19,8 +19,9 @@ from insects.errors import StoreError
 from insects.params import TrialParams
 from search.store import serialization
 from search.store.study_folder import StudyFolder, UploadRecord
+from tests.support.encoders import plain_encoder
 from tests.support.stored_results import CI, assert_equal
-from tests.support.studies import PARAMS, a_config, a_failure, a_result, begun_folder, builtin_splits
+from tests.support.studies import PARAMS, a_config, a_failure, a_result, begun_folder, builtin_data, builtin_splits
 
 
 @CI
@@ -58,13 +59,20 @@ def test_study_and_its_data_are_read_as_they_were_written(tmp_path: Path) -> Non
     splits, test = builtin_splits()
     found = folder.data()
     assert folder.exists()
-    assert folder.fingerprint == json.loads(json.dumps(config.fingerprint(splits, test)))
+    assert folder.fingerprint == json.loads(json.dumps(config.fingerprint(builtin_data())))
     assert (folder.model_name, folder.source) == ("insects-mlp", "built-in insects_train.csv")
     assert folder.images() is None
     assert found.sample.digest == splits.digest
     assert found.test.source == test.source
-    for name in ("train_x", "train_y", "valid_x", "valid_y", "mean", "std"):
+    for name in ("train_x", "train_y", "valid_x", "valid_y"):
         np.testing.assert_array_equal(getattr(found.sample, name), getattr(splits, name))
+    np.testing.assert_array_equal(found.sample.encoder.mean, splits.encoder.mean)
+    np.testing.assert_array_equal(found.sample.encoder.transform(found.train_raw), splits.train_x)
+    np.testing.assert_array_equal(found.sample.encoder.transform(found.valid_raw), splits.valid_x)
+    np.testing.assert_array_equal(folder.seen(), builtin_data().seen)
+    table = folder.table()
+    assert table is not None
+    assert (table.target, table.model_columns.names) == ("labels", ("feature1", "feature2"))
     np.testing.assert_array_equal(found.test.x, test.x)
     np.testing.assert_array_equal(found.test.y, test.y)
 
@@ -312,16 +320,15 @@ def test_damaged_data_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 OTHER_DATA: dict[str, dict[str, object]] = {
-    "no mean": {"mean": None},
-    "mean of other features": {"mean": np.zeros(3, np.float32)},
-    "rows of other features": {"valid_x": np.zeros((240, 3), np.float32)},
+    "no encoder": {"encoder": None},
+    "encoder of other columns": {"encoder": plain_encoder("abc").as_dict()},
+    "rows of other columns": {"valid_raw": np.zeros((240, 3), np.float32)},
     "more rows than labels": {"test_x": np.zeros((3, 2), np.float32)},
     "labels of no class": {"train_y": np.full(960, 5, np.int32)},
     "labels as floats": {"train_y": np.zeros(960)},
     "no classes": {"classes": None},
     "classes as numbers": {"classes": [0, 1, 2, 3, 4]},
     "a number as classes": {"classes": 5},
-    "unknown array": {"extra": np.zeros(1)},
 }
 
 
@@ -331,7 +338,7 @@ def test_archive_that_is_not_the_data_is_an_error_that_names_the_file(kind: str,
     path = folder.path / "data.npz"
     meta, arrays = serialization._unpack(path.read_bytes())
     for name, value in OTHER_DATA[kind].items():
-        entries = meta if name == "classes" else arrays
+        entries = meta if name in meta else arrays
         entries[name] = value
         if value is None:
             del entries[name]

@@ -30,11 +30,11 @@ from search.study.config import (
 )
 from search.study.pruner import PercentilePruner
 from search.study.space import SearchSpace
-from tests.support.studies import PARAMS, a_config, a_failure, a_result, builtin_splits
+from tests.support.studies import PARAMS, a_config, a_failure, a_result, builtin_data
 
 
 def fingerprint(of: StudyConfig) -> dict[str, Any]:
-    return of.fingerprint(*builtin_splits())
+    return of.fingerprint(builtin_data())
 
 
 def stored(of: StudyConfig) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_each_setting_that_may_change_a_result_is_in_the_fingerprint_and_in_the_
     label: str, change: dict[str, Any]
 ) -> None:
     before, now = stored(a_config()), fingerprint(replace(a_config(), **change))
-    assert default_name(before) != default_name(now)
+    assert default_name("insects", before) != default_name("insects", now)
     with pytest.raises(StudyError, match=rf"study s cannot go on with other settings: .*{label} was .*, now .*--study"):
         check_fingerprint("s", before, now)
 
@@ -91,7 +91,7 @@ def test_fingerprint_holds_the_results_version_and_not_the_programs(monkeypatch:
     assert sorted(before["libraries"]) == ["numba", "numpy", "optuna", "scipy", "torch"]
     monkeypatch.setattr(config, "RESULTS_VERSION", RESULTS_VERSION + 1)
     now = fingerprint(a_config())
-    assert default_name(now) != default_name(before)
+    assert default_name("insects", now) != default_name("insects", before)
     message = f"results_version was {RESULTS_VERSION}, now {RESULTS_VERSION + 1}: use what it began with"
     with pytest.raises(StudyError, match=message):
         check_fingerprint("s", before, now)
@@ -141,8 +141,9 @@ def test_processor_that_numba_compiles_for_is_in_the_fingerprint(setting: str, v
 
 
 def test_other_data_is_an_error_that_names_its_digests() -> None:
-    splits, test = builtin_splits()
-    now = a_config().fingerprint(replace(splits, digest="ff" * 32), replace(test, x=test.x + 1))
+    data = builtin_data()
+    splits, test = replace(data.splits, digest="ff" * 32), replace(data.test, x=data.test.x + 1)
+    now = a_config().fingerprint(replace(data, splits=splits, test=test))
     digest = r"[0-9a-f]{37}\.\.\."
     message = rf"data digest was {digest}, now f{{37}}\.\.\.; data test_digest was {digest}, now {digest}: use what"
     with pytest.raises(StudyError, match=message):
@@ -150,16 +151,16 @@ def test_other_data_is_an_error_that_names_its_digests() -> None:
 
 
 def test_name_of_the_data_is_not_in_the_fingerprint() -> None:
-    splits, test = builtin_splits()
-    renamed = replace(test, source="elsewhere/table.csv")
-    assert a_config().fingerprint(splits, renamed) == fingerprint(a_config())
+    data = builtin_data()
+    renamed = replace(data, source="elsewhere/train.csv", test=replace(data.test, source="elsewhere/table.csv"))
+    assert a_config().fingerprint(renamed) == fingerprint(a_config())
 
 
 def test_same_settings_go_on_after_a_round_trip_through_json() -> None:
     settings = a_config(configs=[PARAMS], percentile=33.3)
     before = stored(settings)
     check_fingerprint("s", before, fingerprint(settings))
-    assert default_name(before) == default_name(fingerprint(settings))
+    assert default_name("insects", before) == default_name("insects", fingerprint(settings))
     before["configs"][0]["width"] += 1
     with pytest.raises(StudyError, match="configs was "):
         check_fingerprint("s", before, fingerprint(settings))
@@ -167,7 +168,7 @@ def test_same_settings_go_on_after_a_round_trip_through_json() -> None:
 
 def test_reason_of_a_choice_is_not_in_the_fingerprint() -> None:
     chosen = replace(a_config(), choice=Choice("cpu", "compiled", "no accelerator found"))
-    assert default_name(fingerprint(chosen)) == default_name(fingerprint(a_config()))
+    assert default_name("insects", fingerprint(chosen)) == default_name("insects", fingerprint(a_config()))
 
 
 def test_study_digest_changes_with_every_part_of_a_result_but_its_times() -> None:

@@ -99,7 +99,7 @@ def test_interrupted_description_is_completed(
     assert run.data.params["seed"] == "0"
     assert run.inputs is not None
     assert len(run.inputs.dataset_inputs) == 1
-    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["test_rows.npz"]
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["test_rows.npz", "trained_on.npy"]
 
 
 def test_comparing_again_does_nothing(store: Path, study: StudyFolder, client: MlflowClient, drawn: list[str]) -> None:
@@ -166,7 +166,7 @@ def test_interrupted_comparison_is_completed(
     assert run.data.tags[COMPARED_TRIALS_TAG] == study_digest(study.results_without_weights())
     assert run.data.tags["mlflow.note.content"].startswith("Best of 1 trials on built-in insects_train.csv: trial 0: ")
     files = {file.path for file in client.list_artifacts(run_id)}
-    assert files == {"test_rows.npz", "comparison.png", "description.png"}
+    assert files == {"test_rows.npz", "trained_on.npy", "comparison.png", "description.png"}
     assert drawn == ["comparison", "description"] * 2
 
 
