@@ -30,7 +30,7 @@ def test_python_block_runs_on_a_store_without_pickle(
     names: dict[str, Any] = {}
     exec(block, names)  # noqa: S102 - the project's own text
     assert len(names["classes"]) == 2
-    assert set(names["classes"]) <= set("01234")
+    assert set(names["classes"]) <= set(range(5))
 
 
 def test_every_command_in_the_readme_is_installed() -> None:

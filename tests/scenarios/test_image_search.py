@@ -18,6 +18,7 @@ from insects.images.features import FeatureRecipe
 from insects.images.reading import read_pixels
 from insects.mlp import Floats
 from search.registry import export
+from search.store.image_manifest import ImageManifest
 from search.store.study_folder import StudyFolder
 from search.study import data
 from search.study.data import DataRequest, ImageRequest, load_data
@@ -85,10 +86,10 @@ def test_split_seed_draws_other_specimens(searched: Searched) -> None:
     images = ImageRequest(*files, "sample", "filename", FeatureRecipe(16), skip_bad=False)
 
     def held_out(split_seed: int) -> list[tuple[str, str]]:
-        request = DataRequest(None, "species", None, None, 0.1, split_seed, images)
-        loaded = load_data(request, searched.store / "images")
-        assert loaded.images is not None
-        return loaded.images.test
+        request = DataRequest(None, "species", split_seed=split_seed, images=images)
+        manifest = load_data(request, searched.store / "images").manifest
+        assert isinstance(manifest, ImageManifest)
+        return manifest.test
 
     record = searched.folder.images()
     assert record is not None
