@@ -194,7 +194,7 @@ def inputs_of(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     for name in source.dates:
         date = pd.to_datetime(frame.pop(name))
         frame[f"{name} days"], frame[f"{name} month"] = (date - pd.Timestamp("2000-01-01")).dt.days, date.dt.month
-    for name in frame.select_dtypes(exclude="number"):
+    for name in map(str, frame.select_dtypes(exclude="number")):
         frame[name] = frame[name].astype(object).where(frame[name].notna(), "(missing)").astype(str)
     return frame
 
@@ -253,8 +253,10 @@ def print_summary(figures: pd.DataFrame, methods: list[str]) -> None:
     print(by_table.groupby("method").mean().loc[methods].round(4).to_string())
     print(f"\n{methods[0]} minus the other, 95 % interval over {figures.table.nunique()} tables")
     for method in methods[1:]:
-        first, second = (by_table.xs(name, level="method") for name in (methods[0], method))
-        difference = first - second
+        first, second = (
+            by_table.loc[by_table.index.get_level_values("method") == name] for name in (methods[0], method)
+        )
+        difference = first.droplevel("method").sub(second.droplevel("method"))
         half = 1.96 * difference.std() / np.sqrt(len(difference))
         shown = ", ".join(f"{name} {difference[name].mean():+.4f} ± {half[name]:.4f}" for name in MEASURES[:3])
         wins = int((difference.accuracy > 0).sum())

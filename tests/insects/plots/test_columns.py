@@ -62,10 +62,11 @@ def test_two_most_telling_number_columns_are_drawn_beside_the_projection(scaling
         splits.encoder, NAMES, lambda x: predict(splits.encoder.transform(x)), raw[1], splits.valid_y
     )
     assert set(drawn) == {"decision_columns.png"}  # a projection cannot be asked about gaps and levels
-    axes = drawn["decision_columns.png"].axes[0]
+    figure = drawn["decision_columns.png"]
+    axes = figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("b", "d")
     assert 80 < axes.get_xlim()[0] < axes.get_xlim()[1] < 130  # the units of the table
-    assert any("other 2 columns at their median or most frequent level" in text for text in texts(axes.figure))
+    assert any("other 2 columns at their median or most frequent level" in text for text in texts(figure))
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from insects.tables.columns import MOST_LEVELS, Column, Columns, FoundColumns, f
 ROWS = 60
 
 
-def found(values: list[object], **choice: tuple[str, ...]) -> FoundColumns:
-    return find_columns(pd.DataFrame({"c": values}), "t.csv", **choice)
+def found(values: Sequence[object], categorical: tuple[str, ...] = (), numeric: tuple[str, ...] = ()) -> FoundColumns:
+    return find_columns(pd.DataFrame({"c": list(values)}), "t.csv", categorical, numeric)
 
 
 def repeated(*values: object) -> list[object]:

@@ -155,7 +155,7 @@ def test_typed_columns_become_plain_ones(tmp_path: Path) -> None:
             "labels": pd.Categorical(["a", "b", "a"]),
             "count": pd.array([1, None, 3], "Int64"),
             "is": pd.array([True, None, False], "boolean"),
-            "when": pd.to_datetime(["2024-01-31T23:00:00Z", None, "2024-02-01T01:00:00Z"]),
+            "when": pd.to_datetime(pd.Series(["2024-01-31T23:00:00Z", None, "2024-02-01T01:00:00Z"])),
         }
     )
     frame.to_parquet(tmp_path / "t.parquet")
