@@ -13,6 +13,7 @@ from search.store.study_folder import StudyFolder
 from tests.support.commands import Finished, client_of, invoke, run_finished
 from tests.support.disks import mounted
 from tests.support.image_search import TINY, Searched
+from tests.support.real_tables import penguins
 from tests.support.reference_study import CONFIG, TRIALS, Reference
 from tests.support.studies import run_study
 
@@ -84,6 +85,20 @@ def searched(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> 
         done = invoke(patch, "search", "--images", "demo", *TINY, "--store", str(store), "--json")
     assert done.exit_code == 0, done.stderr
     return Searched(store, json.loads(done.stdout), done.stderr)
+
+
+@pytest.fixture(scope="session")
+def on_penguins(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """A store with a search on the penguins; its registered model has categories and gaps."""
+    store = tmp_path_factory.mktemp("penguins")
+    shutil.copy(empty_database, store)
+    table = store.parent / "penguins.csv"
+    penguins().to_csv(table, index=False)
+    arguments = ("--train", str(table), "--target", "species", "--trials", "2", "--epochs", "10")
+    with pytest.MonkeyPatch.context() as patch:
+        done = invoke(patch, "search", *arguments, "--store", str(store))
+    assert done.exit_code == 0, done.stderr
+    return store
 
 
 @pytest.fixture

@@ -64,10 +64,10 @@ def changed(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[], pd.D
     return lambda: change(penguins().copy())
 
 
-def with_cells(column: str, rows: range, cell: object) -> Callable[[], pd.DataFrame]:
+def with_cells(column: str, rows: range, cell: str) -> Callable[[], pd.DataFrame]:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         values = frame[column].astype(object)
-        values.iloc[rows] = cell
+        values.iloc[list(rows)] = cell
         return frame.assign(**{column: values})
 
     return changed(change)
