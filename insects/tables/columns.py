@@ -273,7 +273,7 @@ def _identifier(name: str, values: pd.Series, decimal: str) -> str:
     """The reason why a column is an identifier; empty if it is none."""
     if name.casefold() in _INDEX_NAMES:
         return "the rows' names"
-    if values.dtype.kind in "iu" or (values.dtype.kind == "f" and values.notna().all()):
+    if values.dtype.kind in "iu" or (values.dtype.kind == "f" and np.isfinite(values).all()):
         number_N = np.sort(values.to_numpy())
         if len(number_N) >= _FEWEST_IDS and bool((np.diff(number_N) == 1).all()):
             return "counts the rows"
