@@ -48,22 +48,27 @@ def long_table(rows: int) -> pd.DataFrame:
 def read_by(name: str, path: Path) -> tuple[float, float]:
     """Seconds of a reader in a process of its own, and the bytes of its peak over those before it."""
     script = f"""
-import resource, sys, time
+import sys, time
+from pathlib import Path
 import pandas, pyarrow, pyarrow.csv, insects.tables.frames
+def peak():
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
 path = sys.argv[1]
-before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+before, started = peak(), time.perf_counter()
 {READERS[name]}
-print(time.perf_counter() - started, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+print(time.perf_counter() - started, peak() - before)
 """
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     seconds, peak = map(float, done.stdout.split())
     return seconds, peak
 
 
-def predict_seconds(store: Path, rows: Path, out: Path) -> tuple[float, int]:
+def predict_seconds(store: Path, model: str, rows: Path, out: Path) -> tuple[float, int]:
     """Seconds of `insects-predict`, and its number of rows."""
     started = time.perf_counter()
-    command = [str(BIN / "insects-predict"), "--best", str(rows), "--store", str(store), "--out", str(out), "--json"]
+    command = [str(BIN / "insects-predict"), "--best", "--model-name", model, str(rows), "--store", str(store)]
+    command += ["--out", str(out), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return time.perf_counter() - started, int(json.loads(done.stdout)["rows"])
 
@@ -96,10 +101,11 @@ def main(rows: int, repeats: int) -> None:
         )
         search = [str(BIN / "insects-search"), "--train", str(learnt), "--target", "label", "--store", str(store)]
         for depth, width in ((2, 64), (4, 256)):
-            shape = ["--depth", str(depth), "--width", str(width), "--trials", "1"]
+            model = f"depth-{depth}"
+            shape = ["--depth", str(depth), "--width", str(width), "--trials", "1", "--model-name", model]
             subprocess.run([*search, *shape], capture_output=True, check=True)
-            start = min(predict_seconds(store, few, folder / "out.csv")[0] for _ in range(repeats))
-            whole, count = min(predict_seconds(store, table, folder / "out.csv") for _ in range(repeats))
+            start = min(predict_seconds(store, model, few, folder / "out.csv")[0] for _ in range(repeats))
+            whole, count = min(predict_seconds(store, model, table, folder / "out.csv") for _ in range(repeats))
             print(
                 f"predicting by depth {depth}, width {width}: {count / (whole - start):,.0f} rows a second after a "
                 f"start of {start:.1f} s"

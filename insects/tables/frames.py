@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -230,12 +230,15 @@ def _parse(file: TextFile, text: Collection[str], labels: str | None) -> pd.Data
 
     def parse(columns: list[int] | None, as_text: Collection[int]) -> pd.DataFrame:
         na_values: dict[Any, list[str]] = {place: missing[place] for place in columns or places}
-        with file.open_rows() as rows, warnings.catch_warnings():
+        # pandas reads a file that it opens itself in half the time.
+        opened: Any = nullcontext(file.path) if file.is_plain else file.open_rows()
+        with opened as rows, warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # such columns are read again, below
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of a first row longer than the header
             return pd.read_csv(
                 rows,
                 header=None,
+                skiprows=1 if file.is_plain else 0,
                 names=list(places),
                 usecols=columns,
                 sep=file.separator,

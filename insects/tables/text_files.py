@@ -29,6 +29,8 @@ _BEGINNING = 1 << 16  # bytes that are looked at
 _LINES = 50  # that decide the separator
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 FALLBACK = "cp1252"
+_UTF8 = ("utf-8", "utf-8-sig")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ class TextFile:
     header_bytes: int
     content: bytes | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is an uncompressed file in UTF-8 with a header of one line, which pandas may open itself."""
+        compressed = os.path.splitext(self.path)[1].lower() in _COMPRESSED
+        return self.content is None and self.encoding in _UTF8 and self.header_lines == 1 and not compressed
+
     @contextmanager
     def open_bytes(self) -> Iterator[IO[bytes]]:
         """Open the uncompressed bytes, from the beginning."""
@@ -85,7 +93,7 @@ class TextFile:
     def open_rows(self) -> Iterator[IO[bytes]]:
         """Open what is below the header, in UTF-8."""
         with self.open_bytes() as file:
-            if self.encoding in ("utf-8", "utf-8-sig"):
+            if self.encoding in _UTF8:
                 file.read(self.header_bytes)  # by bytes, since a line may end with a carriage return alone
                 yield file
             else:
