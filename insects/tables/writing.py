@@ -101,6 +101,8 @@ class _CsvWriter:
         if pa.types.is_nested(column.type):
             texts = [None if value is None else str(value) for value in column.to_pylist()]
             return pa.chunked_array([pa.array(texts, pa.string())])
+        if pa.types.is_string_view(column.type):  # as other libraries write text to Parquet
+            return column.cast(pa.string())
         if pa.types.is_floating(column.type) and self._decimal != ".":
             return pc.replace_substring(pc.cast(column, pa.string()), ".", self._decimal)
         return column

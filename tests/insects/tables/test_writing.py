@@ -51,6 +51,13 @@ def test_numbers_have_the_decimal_mark_of_the_file() -> None:
     assert written("t.csv", [pa.table({"a": ["1,5"], "n": [0.25]})], ";", ",") == b"a;n\n1,5;0,25\n"
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_texts_of_every_type_are_written(kind: pa.DataType) -> None:
+    assert written(None, [pa.table({"a": pa.array(["x", None]).cast(kind)})]) == b"a\nx\n\n"
+
+
 def test_lists_and_times_become_text_in_csv() -> None:
     block = pa.table({"list": [[1, 2]], "when": pa.array([pd.Timestamp("2024-01-31")])})
     assert written(None, [block]).decode().splitlines()[1].startswith('"[1, 2]",')
