@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from insects.encoder import Encoder
 from insects.mlp import Floats
 from insects.plots.heading import Heading
-from insects.plots.plane import Plane, Predict, Projection, plane_for, raw, sample, sample_index, two_columns
+from insects.plots.plane import Plane, Predict, Projection, TwoColumns, plane_for, raw, sample, sample_index
 from insects.plots.style import (
     INK,
     MUTED,
@@ -182,6 +182,7 @@ def evaluation_boundaries(
     y_N: NDArray[np.integer],
     title: str = "test rows",
     unit: str = "row",
+    columns: tuple[int, int] | None = None,
 ) -> dict[str, Figure]:
     """The model's decision with the test rows on it, the wrong ones ringed and counted in the title.
 
@@ -193,10 +194,11 @@ def evaluation_boundaries(
         y_N: `(N,)` classes in `[0, C)`.
         title: The first words of the title.
         unit: What a row is to the user: the texts say `test image` for `image`.
+        columns: Positions of the two number columns to draw, see `insects.plots.plane.telling_columns`; None: none.
 
     Returns:
         By file name, `decision_boundary.png`: two columns as they are or a projection, which only a model of numbers
-        without gaps can be asked about; and `decision_columns.png`: the two most telling ones of more columns.
+        without gaps can be asked about; and `decision_columns.png`: two of more columns.
     """
     wrong_N = np.argmax(predict_raw(raw_NK), axis=1) != y_N
     figures = {}
@@ -214,11 +216,11 @@ def evaluation_boundaries(
             unit,
             of=f"PCA of {len(encoder.names):,} features; " if isinstance(plane, Projection) else "",
         )
-    columns = two_columns(encoder, raw_NK, y_N, len(classes), encode=lambda x: x) if unit == "row" else None
     if columns is not None:
-        points_N2 = columns.points(raw_NK)
-        figures["decision_boundary.png" if columns.shows_all else "decision_columns.png"] = _evaluated(
-            columns, classes, predict_raw, points_N2, y_N, wrong_N, title, unit
+        of_two = TwoColumns(encoder, columns, raw_NK, len(classes), encode=lambda x: x)
+        points_N2 = of_two.points(raw_NK)
+        figures["decision_boundary.png" if of_two.shows_all else "decision_columns.png"] = _evaluated(
+            of_two, classes, predict_raw, points_N2, y_N, wrong_N, title, unit
         )
     return figures
 

@@ -208,7 +208,7 @@ class Projection(_Flat):
 
 
 class TwoColumns(_Flat):
-    """The two number columns that tell the classes apart best, in their own units.
+    """Two number columns in their own units.
 
     Every other column is held at the training median or its most frequent level.
 
@@ -217,8 +217,8 @@ class TwoColumns(_Flat):
 
     Args:
         encoder: What makes the network's inputs.
-        raw_NK: `(N, K)` coded rows.
-        y_N: `(N,)` their classes.
+        columns: Positions of the two columns.
+        raw_NK: `(N, K)` coded rows, which decide the limits.
         classes: Number of classes.
         encode: Makes what the model takes of coded rows.
     """
@@ -226,15 +226,12 @@ class TwoColumns(_Flat):
     def __init__(
         self,
         encoder: Encoder,
+        columns: tuple[int, int],
         raw_NK: Floats,
-        y_N: NDArray[np.integer],
         classes: int,
         encode: Callable[[Floats], Floats],
     ) -> None:
-        numbers = encoder.numbers
-        telling = most_telling(anova_f(raw_NK[:, numbers].astype(np.float64), y_N, classes), 2)
-        chosen = np.concatenate([telling, np.setdiff1d(np.arange(len(numbers)), telling)])[:2]
-        self._columns = numbers[np.sort(chosen)]
+        self._columns = np.array(columns, np.intp)
         self._held_K, self._encode = _typical(encoder, raw_NK), encode
         self.shows_all = len(encoder.columns) == 2
         points_N2 = self.points(raw_NK)
@@ -259,26 +256,23 @@ class TwoColumns(_Flat):
         return self._encode(raw_GK)
 
 
-def two_columns(
-    encoder: Encoder,
-    raw_NK: Floats,
-    y_N: NDArray[np.integer],
-    classes: int,
-    encode: Callable[[Floats], Floats] | None = None,
-) -> TwoColumns | None:
-    """The plane of the two most telling number columns; None if `plane_for` shows them, or there are not two.
+def telling_columns(encoder: Encoder, raw_NK: Floats, y_N: NDArray[np.integer], classes: int) -> tuple[int, int] | None:
+    """The two number columns that tell the classes apart best; None if `plane_for` shows them, or there are not two.
 
     Args:
         encoder: What makes the network's inputs.
-        raw_NK: `(N, K)` coded rows, which decide the limits.
+        raw_NK: `(N, K)` coded rows.
         y_N: `(N,)` their classes.
         classes: Number of classes.
-        encode: Makes what the model takes of coded rows; None: `encoder.transform`.
     """
+    numbers = encoder.numbers
     is_shown = encoder.is_plain and encoder.inputs <= 2
-    if is_shown or len(encoder.numbers) < 2:
+    if is_shown or len(numbers) < 2:
         return None
-    return TwoColumns(encoder, raw_NK, y_N, classes, encode or encoder.transform)
+    telling = most_telling(anova_f(raw_NK[:, numbers].astype(np.float64), y_N, classes), 2)
+    chosen = np.concatenate([telling, np.setdiff1d(np.arange(len(numbers)), telling)])[:2]
+    first, second = numbers[np.sort(chosen)].tolist()
+    return first, second
 
 
 def _typical(encoder: Encoder, raw_NK: Floats) -> Floats:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from insects.mlp import Floats
 from insects.plots.boundary import POINTS, TrialBoundary
 from insects.plots.curves import LossCurves
-from insects.plots.plane import Plane, Predict, plane_for, sample, two_columns
+from insects.plots.plane import Plane, Predict, TwoColumns, plane_for, sample, telling_columns
 from insects.plots.style import Pixels, default_settings
 from insects.splits import Splits
 
@@ -38,7 +38,9 @@ class TrialFigures:
         columns = None
         if raw is not None:
             raw_NK, y_N = np.concatenate(raw), np.concatenate([splits.train_y, splits.valid_y])
-            columns = two_columns(splits.encoder, raw_NK, y_N, len(splits.classes))
+            chosen = telling_columns(splits.encoder, raw_NK, y_N, len(splits.classes))
+            if chosen is not None:
+                columns = TwoColumns(splits.encoder, chosen, raw_NK, len(splits.classes), splits.encoder.transform)
         of_columns = None if columns is None else TrialBoundary(columns, splits.classes, *parts, unit, raw)
         if columns is not None and of_columns is not None and columns.shows_all:
             self.plane: Plane = columns

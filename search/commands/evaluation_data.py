@@ -196,6 +196,7 @@ class EvaluationTable:
             self.table.x,
             self.table.y,
             f"{title} on test rows",
+            columns=model.table.shown,
         )
 
 

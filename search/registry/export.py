@@ -83,7 +83,7 @@ def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     example = _at_least_two(data.test.x[:_EXAMPLES])
     with torch.no_grad():
         signature = infer_signature(example, mlp(torch.from_numpy(example)).numpy())
-    return Program(mlp, signature, example, classes, table=ModelTable.of_study(manifest, sample.encoder))
+    return Program(mlp, signature, example, classes, table=ModelTable.of_study(manifest, data))
 
 
 def _image_module(images: ImageManifest, mlp: RowMLP) -> torch.nn.Module:

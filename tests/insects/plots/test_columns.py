@@ -6,12 +6,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from insects import mlp
 from insects.encoder import CodedColumn, fit_encoder
 from insects.mlp import Floats, initial_weights
 from insects.params import TrialParams
 from insects.plots import TrialFigures, evaluation_boundaries
+from insects.plots.plane import telling_columns
 from insects.scaling import SCALINGS
 from insects.splits import Splits, Table, encoded_splits
 from tests.support.plot_cases import TITLE, decoded, texts
@@ -25,7 +27,7 @@ def table_of(columns: tuple[CodedColumn, ...], gaps: bool) -> Table:
     generator = np.random.default_rng(0)
     y = (np.arange(200) % 2).astype(np.int32)
     parts = [
-        generator.normal(100 * place, 5, 200) + (5 * y if place == 1 else y if place == 3 else 0)
+        generator.normal(100 * place, 5, 200) + (5 * y if place == 1 else 3 * y if place == 3 else 0)
         if column.levels is None
         else generator.integers(0, 3, 200)
         for place, column in enumerate(columns)
@@ -47,6 +49,21 @@ def predict_of(splits: Splits) -> partial[Floats]:
     return partial(mlp.logits, weights, PARAMS, splits.shape)
 
 
+def evaluated(splits: Splits, raw: tuple[Floats, Floats], test: Floats) -> dict[str, Figure]:
+    """The figures of an evaluation on `test` with the classes of the validation rows."""
+    rows, y = np.concatenate(raw), np.concatenate([splits.train_y, splits.valid_y])
+    columns = telling_columns(splits.encoder, rows, y, len(splits.classes))
+    predict = predict_of(splits)
+    return evaluation_boundaries(
+        splits.encoder,
+        NAMES,
+        lambda x: predict(splits.encoder.transform(x)),
+        test,
+        splits.valid_y,
+        columns=columns,
+    )
+
+
 FOUR = (CodedColumn("a"), CodedColumn("b"), CodedColumn("c", ("p", "q")), CodedColumn("d"))
 
 
@@ -58,9 +75,7 @@ def test_two_most_telling_number_columns_are_drawn_beside_the_projection(scaling
     assert figures.plane.xlabel.startswith("PC 1 of ")
     predict = predict_of(splits)
     assert decoded(figures.decision_columns(predict, TITLE)).shape == (500, 700, 3)
-    drawn = evaluation_boundaries(
-        splits.encoder, NAMES, lambda x: predict(splits.encoder.transform(x)), raw[1], splits.valid_y
-    )
+    drawn = evaluated(splits, raw, raw[1])
     assert set(drawn) == {"decision_columns.png"}  # a projection cannot be asked about gaps and levels
     figure = drawn["decision_columns.png"]
     axes = figure.axes[0]
@@ -79,9 +94,7 @@ def test_two_columns_alone_are_the_decision_boundary_in_their_own_units(scaling:
     assert 80 < figures.plane.ylim[0] < figures.plane.ylim[1] < 130
     predict = predict_of(splits)
     assert figures.thumbnail(predict).shape == (64, 64, 3)
-    drawn = evaluation_boundaries(
-        splits.encoder, NAMES, lambda x: predict(splits.encoder.transform(x)), raw[1], splits.valid_y
-    )
+    drawn = evaluated(splits, raw, raw[1])
     assert set(drawn) == {"decision_boundary.png"}
     assert drawn["decision_boundary.png"].axes[0].get_ylabel() == "b"
 
@@ -99,9 +112,6 @@ def test_column_without_a_value_in_the_test_rows_is_drawn_at_the_training_median
     splits, raw = splits_of(table_of(FOUR[:2], gaps=False), FOUR[:2], "robust")
     test = raw[1].copy()
     test[:, 0] = np.nan
-    predict = predict_of(splits)
-    drawn = evaluation_boundaries(
-        splits.encoder, NAMES, lambda x: predict(splits.encoder.transform(x)), test, splits.valid_y
-    )
+    drawn = evaluated(splits, raw, test)
     low, high = drawn["decision_boundary.png"].axes[0].get_xlim()
     assert low < splits.encoder.fill[0] < high
