@@ -111,7 +111,7 @@ def test_second_search_decodes_nothing_and_knows_the_same_study(
 
 
 def test_search_on_own_images_warns_without_groups_and_names_or_skips_bad_files(
-    searched: Searched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    searched: Searched, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(searched.demo / "images", tmp_path / "photos"))
     rows = searched.annotations()[:72]
@@ -119,7 +119,7 @@ def test_search_on_own_images_warns_without_groups_and_names_or_skips_bad_files(
     table = tmp_path / "mine.csv"
     table.write_text("\n".join(["kind,photo", *(f"{row['species']},{row['filename']}" for row in rows)]))
     columns = ("--target", "kind", "--filename", "photo")
-    mine = ("--images", str(table), "--image-dir", str(folder), *columns, *TINY, *searched.place)
+    mine = ("--images", str(table), "--image-dir", str(folder), *columns, *TINY, "--store", str(store))
     refused = invoke(monkeypatch, "search", *mine, "--model-name", "mine")
     assert (refused.exit_code, refused.stdout) == (1, "")
     bad = f"{table}, line 7: image '{rows[5]['filename']}' is not an image in an accepted format ("
