@@ -227,7 +227,7 @@ def _bars(axes: Any, category: Category, y_N: NDArray[np.integer], classes: int)
     for code, colour in enumerate(class_colours(classes) / 255):
         axes.barh(range(len(order)), counts[order, code], left=before, color=colour, edgecolor="white", linewidth=0.4)
         before += counts[order, code]
-    labels = [drawable(category.levels[level], 14) for level in order]
+    labels = [drawable(category.levels[level], 12) for level in order]
     size = SMALL if len(order) <= 5 else SMALLEST - 2
     axes.set_yticks(range(len(order)), labels, fontsize=size, parse_math=False)
     axes.invert_yaxis()

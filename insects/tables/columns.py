@@ -286,7 +286,7 @@ def _identifier(name: str, values: pd.Series, decimal: str) -> str:
 
 
 def _holds_lists(values: pd.Series) -> bool:
-    return values.dtype.kind == "O" and any(isinstance(value, (list, dict, tuple)) for value in values)
+    return values.dtype == object and any(isinstance(value, (list, dict, tuple)) for value in values)
 
 
 def _kind(

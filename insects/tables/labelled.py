@@ -18,9 +18,9 @@ from insects.errors import DataError
 from insects.splits import Labels, Table
 from insects.tables import cells
 from insects.tables.columns import Columns, find_identifiers
-from insects.tables.frames import Frame, read_frame
+from insects.tables.frames import Frame, read_frame, where_in
 from insects.tables.names import are_whole_numbers, canonical, checked_name, ordered_classes
-from insects.tables.text_files import TableFormat
+from insects.tables.text_files import TableFormat, TextFile
 from insects.text import counted, listed, shown
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class LabelledFrame:
         classes: C class names, sorted, as numbers if all of them are whole numbers.
         y: `(N,)` int32, class numbers in `[0, C)`.
         groups: `(N,)`, number of the group of each row; None: there are no groups.
+        rows: `(N,)`, position of each row in the file.
         source: Name of the file, for messages.
+        text: The text file, if it is one.
         decimal: The decimal mark in texts.
         identifiers: Name and reason of each column that names rows and is no input.
         notes: Remarks for the user.
@@ -70,10 +72,16 @@ class LabelledFrame:
     classes: tuple[str, ...]
     y: Labels
     groups: NDArray[np.intp] | None
+    rows: NDArray[np.intp]
     source: str
+    text: TextFile | None
     decimal: str
     identifiers: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+
+    def where(self, row: int) -> str:
+        """File and line of a row: the beginning of a message."""
+        return where_in(self.source, self.text, int(self.rows[row]))
 
 
 def read_labelled(
@@ -128,7 +136,9 @@ def read_labelled(
         classes=classes,
         y=np.ascontiguousarray(y_N[kept_N]),
         groups=None if choice.group is None else _groups(table.cells[choice.group])[kept_N],
+        rows=np.flatnonzero(kept_N),
         source=table.source,
+        text=table.text,
         decimal=table.decimal,
         identifiers=tuple(identifiers.items()),
         notes=tuple(notes),

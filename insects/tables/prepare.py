@@ -138,9 +138,10 @@ def _column_notes(
         more = f" and {len(columns) - 8} more columns" if len(columns) > 8 else ""
         notes.append(f"gaps in training rows, filled: {counts}{more}")
     for name, rows in others[:5]:
-        cell = labelled.frame[name].iloc[parts.train[rows[0]]]
+        first = int(parts.train[list(rows)].min())
+        cell = labelled.frame[name].iloc[first]
         notes.append(
-            f"{counted(len(rows), 'cell')} of column {shown(name)} in training rows not a number, taken as missing, "
-            f"such as {shown(cell)}"
+            f"{counted(len(rows), 'cell')} of column {shown(name)} in training rows not a number, taken as missing; "
+            f"the first is {shown(cell)} ({labelled.where(first)})"
         )
     return notes

@@ -81,6 +81,7 @@ class RawTable:
         columns: Columns,
         target: str = "labels",
         dropped: Sequence[Sequence[str]] = (),
+        notes: Sequence[str] = (),
     ) -> RawTable:
         """The raw table of coded rows.
 
@@ -89,6 +90,7 @@ class RawTable:
             columns: The columns that were coded.
             target: Name of the label column.
             dropped: Name and reason of each column that is not among them.
+            notes: Remarks for the user.
         """
         numbers = [place for place, column in enumerate(columns.coded) if column.levels is None]
         x_NF = table.x[:, numbers].astype(np.float64)
@@ -111,6 +113,7 @@ class RawTable:
             categories=tuple(categories),
             dates=tuple((column.name, column.start) for column in columns.columns if column.kind == "date"),
             dropped=tuple((str(name), str(reason)) for name, reason in dropped),
+            notes=tuple(notes),
         )
 
 

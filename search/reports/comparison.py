@@ -118,7 +118,7 @@ def sample_table(study: StudyFolder, data: StudyData) -> RawTable:
     source = f"{study.source}: training and validation rows{part}"
     table, manifest = Table(sample.features, sample.classes, x, y, source), study.table()
     assert manifest is not None, "only a study on a table has one"
-    return RawTable.from_table(table, manifest.model_columns, manifest.target, manifest.dropped)
+    return RawTable.from_table(table, manifest.model_columns, manifest.target, manifest.dropped, manifest.notes)
 
 
 def _atlas(

@@ -48,7 +48,8 @@ def test_columns_left_out_gaps_and_odd_cells_are_told(write: Write) -> None:
     assert "gaps in training rows, filled: 'mass' " in notes
     is_trained = 7 in table.parts.train
     assert (
-        "1 cell of column 'mass' in training rows not a number, taken as missing, such as 'x'" in notes
+        "1 cell of column 'mass' in training rows not a number, taken as missing; the first is 'x' (t.csv, line 9)"
+        in notes
     ) == is_trained
 
 

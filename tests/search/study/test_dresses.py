@@ -161,7 +161,8 @@ DRESSES: dict[str, Dress] = {
     "words among the numbers": Dress(
         with_cells("body_mass_g", range(10), "heavy"),
         as_csv(),
-        message="cells of column 'body_mass_g' in training rows not a number, taken as missing, such as 'heavy'",
+        message="cells of column 'body_mass_g' in training rows not a number, taken as missing; the first is 'heavy' "
+        "(t.csv, line ",
     ),
     "rows without a label": Dress(
         changed(lambda frame: frame.assign(species=frame["species"].where(frame.index % 50 != 0))),
