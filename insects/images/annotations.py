@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from insects.errors import DataError
-from insects.images.csv_header import open_csv, read_header
 from insects.splits import Labels
 from insects.tables.names import checked_name, ordered_classes, source_name
+from insects.tables.text_files import TableFormat, TextFile, is_blank, look_at, with_fallback
 from insects.text import listed, shown
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")  # the beginning of an absolute path, on Windows too
@@ -105,11 +105,13 @@ def read_annotations(
         raise DataError(
             f"the path of the image folder must be UTF-8, to be kept with the search, found {place}; rename it"
         )
-    with open_csv(path) as file:
-        header, line = read_header(file, source)
-        roles = {"label": target, "group": group, "file name": filename}
-        wanted = {role: _position(source, header, role, name) for role, name in roles.items() if name is not None}
-        rows = list(_rows(file, source, header, line, wanted))
+    file = look_at(os.fspath(path), TableFormat())
+    roles = {"label": target, "group": group, "file name": filename}
+    wanted = {role: _position(source, file.header, role, name) for role, name in roles.items() if name is not None}
+    try:
+        rows = list(_rows(file, wanted))
+    except UnicodeDecodeError:  # beyond the beginning that was looked at
+        rows = list(_rows(with_fallback(file), wanted))
     if not rows:
         raise DataError(f"{source} has a header but no rows; add some")
     lines, cells = zip(*rows, strict=True)
@@ -121,31 +123,38 @@ def read_annotations(
     return annotations
 
 
-def _rows(
-    file: TextIO, source: str, header: tuple[str, ...], line: int, wanted: dict[str, int]
-) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(file: TextFile, wanted: dict[str, int]) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and checked cells, by role, of each row. `wanted`: the position of each role's column."""
-    reader = csv.reader(file, strict=True)
-    while True:
-        first = line + reader.line_num  # a row with quoted line breaks spans several lines
-        where = f"{source}, line {first}"
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(f"{where}: the row is not valid CSV: {error}; check its quotes") from None
-        if len(row) <= 1 and not "".join(row).strip():
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{where}: a row must have {len(header)} cells like the header, found {len(row)}")
-        cells = {}
-        for role, position in wanted.items():
+    with file.open_bytes() as content:
+        reader = csv.reader(io.TextIOWrapper(content, file.encoding, newline=""), delimiter=file.separator, strict=True)
+        is_header = True
+        while True:
+            line = reader.line_num + 1  # a row with quoted line breaks spans several lines
+            where = f"{file.source}, line {line}"
             try:
-                cells[role] = _checked_file(row[position]) if role == "file name" else checked_name(row[position])
-            except ValueError as reason:
-                raise DataError(f"{where}, column {shown(header[position])}: the {role} {reason}") from None
-        yield first, cells
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise DataError(f"{where}: the row is not valid CSV: {error}; check its quotes") from None
+            if is_blank(row):
+                continue
+            if not is_header:
+                yield line, _cells(row, file.header, wanted, where)
+            is_header = False
+
+
+def _cells(row: list[str], header: Sequence[str], wanted: dict[str, int], where: str) -> dict[str, str]:
+    """The checked cells of a row, by role."""
+    if len(row) != len(header):
+        raise DataError(f"{where}: a row must have {len(header)} cells like the header, found {len(row)}")
+    cells = {}
+    for role, position in wanted.items():
+        try:
+            cells[role] = _checked_file(row[position]) if role == "file name" else checked_name(row[position])
+        except ValueError as reason:
+            raise DataError(f"{where}, column {shown(header[position])}: the {role} {reason}") from None
+    return cells
 
 
 def _checked_file(cell: str) -> str:
@@ -155,8 +164,6 @@ def _checked_file(cell: str) -> str:
         raise ValueError("must not be empty; fill it in or leave the row out")
     if "\0" in name:
         raise ValueError(f"must not hold a NUL character, found {shown(name)}; export the table as CSV (UTF-8)")
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise ValueError("must be UTF-8, found other bytes; export the table as CSV (UTF-8)")
     if _ABSOLUTE.match(name):
         raise ValueError(f"must be inside the image folder, found the absolute {shown(name)}; write it without folder")
     if _PARENT.search(name):

@@ -182,7 +182,9 @@ class FrameBlocks:
                 column_names=[str(place) for place in range(len(text.header))],
                 block_size=_BLOCK_BYTES,
             ),
-            "parse_options": pc.ParseOptions(delimiter=text.separator, newlines_in_values=True),
+            "parse_options": pc.ParseOptions(
+                delimiter=text.separator, newlines_in_values=True, invalid_row_handler=_skip_blank
+            ),
             "convert_options": pc.ConvertOptions(
                 column_types={str(place): pa.string() for place in range(len(text.header))}, strings_can_be_null=False
             ),
@@ -202,6 +204,11 @@ class FrameBlocks:
             except UnicodeDecodeError as not_text:
                 raise not_encoded(self.source, text.encoding, not_text) from None
             raise DataError(f"{self.source} is not valid CSV: {str(error).splitlines()[0]}; export it again") from None
+
+
+def _skip_blank(row: pa.csv.InvalidRow) -> str:
+    """Whether Arrow skips a row of another length than the header: a line of blanks, as in `read_frame`."""
+    return "error" if row.text.strip() else "skip"
 
 
 def _read_text(file: TextFile, text: Collection[str], labels: str | None, may_fall_back: bool) -> Frame:
@@ -288,7 +295,7 @@ def _read_excel(file: Any) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_excel(file, header=None)
+        frame = pd.read_excel(file, header=None, keep_default_na=False, na_values=[""])  # `None` may be a class
     except ImportError:
         raise DataError("Excel files need the package openpyxl; pip install 'insects-search[excel]'") from None
     frame = frame.dropna(how="all").reset_index(drop=True)

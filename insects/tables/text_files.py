@@ -110,7 +110,7 @@ class TextFile:
             reader = csv.reader(text, delimiter=self.separator)
             seen, line = -1, 1  # the header is row -1
             for cells in reader:
-                if not _is_blank(cells):
+                if not is_blank(cells):
                     if seen == row:
                         break
                     seen += 1
@@ -247,7 +247,7 @@ def _read_header(lines: list[str], separator: str, source: str) -> tuple[tuple[s
     """The names on the first line that is not blank, without surrounding blanks, and the last line of the header."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
-        names = next((tuple(cell.strip() for cell in row) for row in reader if not _is_blank(row)), None)
+        names = next((tuple(cell.strip() for cell in row) for row in reader if not is_blank(row)), None)
     except csv.Error as error:
         raise DataError(
             f"{source}, line {reader.line_num}: the header is not valid CSV: {error}; "
@@ -297,7 +297,7 @@ def check_widths(file: TextFile) -> None:
         line, is_header = 1, True
         try:
             for row in reader:
-                if not _is_blank(row):
+                if not is_blank(row):
                     if len(row) != wanted and not is_header:
                         where = f"{file.source}, line {line}"
                         raise DataError(f"{where}: a row must have {wanted} cells like the header, found {len(row)}")
@@ -310,7 +310,8 @@ def check_widths(file: TextFile) -> None:
         text.detach()
 
 
-def _is_blank(row: list[str]) -> bool:
+def is_blank(row: list[str]) -> bool:
+    """Whether a row is that of a blank line."""
     return len(row) <= 1 and not "".join(row).strip()
 
 
@@ -362,7 +363,7 @@ def _separator(lines: list[str]) -> str:
 def _rows(lines: list[str], separator: str) -> list[list[str]]:
     reader = csv.reader(lines, delimiter=separator)
     try:
-        return [row for row in itertools.islice(reader, _LINES) if not _is_blank(row)]
+        return [row for row in itertools.islice(reader, _LINES) if not is_blank(row)]
     except csv.Error:  # read with care later
         return []
 

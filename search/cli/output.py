@@ -92,19 +92,19 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def evaluation_text(evaluation: Evaluation) -> str:
     """Return the report with its headline, and a word of caution at a second evaluation on the same data."""
-    name, version = evaluation.model["name"], evaluation.model["version"]
+    name, version, unit = evaluation.model["name"], evaluation.model["version"], evaluation.unit
     lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.report.text()]
     lines += ["", f"Report and figures are in MLflow: run '{evaluation.run_name}' of the model's study"]
     if evaluation.seen:
         lines += [
             "",
-            f"{evaluation.seen:,} of these {evaluation.report.total:,} rows were part of the model's training or "
-            "validation data: how well it does on them says nothing about new rows.",
+            f"{evaluation.seen:,} of these {evaluation.report.total:,} {unit}s were part of the model's training or "
+            f"validation data: how well it does on them says nothing about new {unit}s.",
         ]
     if evaluation.test_looks > 1:
         lines += [
             "",
-            f"Evaluation {evaluation.test_looks} on these rows: a model that is chosen by them needs others to be "
+            f"Evaluation {evaluation.test_looks} on these {unit}s: a model that is chosen by them needs others to be "
             "tested on.",
         ]
     return "\n".join(lines)

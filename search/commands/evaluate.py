@@ -33,6 +33,7 @@ class Evaluation:
         source: The name of the test data.
         test_looks: Evaluations of this search on this data, this one included.
         seen: Rows that the search trained on or validated with; None if that is not known.
+        unit: What a row is to the user, `row` or `image`.
     """
 
     report: Report
@@ -40,6 +41,7 @@ class Evaluation:
     source: str
     test_looks: int
     seen: int | None
+    unit: str
 
     @property
     def run_name(self) -> str:
@@ -71,7 +73,14 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         _draw(folder, model, data, logits_NC, report)  # before the run is created, so that an error leaves no run
         with mlflow_errors(store.tracking_uri):
             looks = _log(client, model, data, report, seen, str(folder))
-    return Evaluation(report, {"name": model.name, "version": model.version, "uri": uri}, data.source, looks, seen)
+    return Evaluation(
+        report=report,
+        model={"name": model.name, "version": model.version, "uri": uri},
+        source=data.source,
+        test_looks=looks,
+        seen=seen,
+        unit="row" if model.images is None else "image",
+    )
 
 
 def _log(

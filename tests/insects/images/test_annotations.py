@@ -82,12 +82,7 @@ BAD_TABLES = {
     "absolute Windows name": (HEADER + "1,ant,C:\\a.jpg\n", "found the absolute 'C:\\\\a.jpg'", None),
     "way up": (HEADER + "1,ant,sub/../../a.jpg\n", "found 'sub/../../a.jpg' with '..'", None),
     "way up with backslashes": (HEADER + "1,ant,sub\\..\\a.jpg\n", "with '..'; write it without", None),
-    "NUL": (HEADER + "1,ant,a\0.jpg\n", "line 2, column 'filename': the file name must not hold a NUL character", None),
-    "not UTF-8": (
-        HEADER.encode() + b"1,ant,\xff.jpg\n",
-        "line 2, column 'filename': the file name must be UTF-8",
-        None,
-    ),
+    "NUL": (HEADER + "1,ant,a\0.jpg\n", "is no text: it holds NUL bytes; export it as CSV (UTF-8)", None),
     "same image twice": (
         HEADER + "1,ant,a\n1,ant,./a\n",
         "line 3: image 'a' must occur once, but is on line 2 too",
@@ -121,6 +116,15 @@ def test_bad_table_is_refused_in_one_line(
     assert str(error.value).startswith(str(path))
     assert str(error.value).isprintable()
     assert error.value.parameter == parameter
+
+
+def test_annotations_may_have_any_separator_and_encoding(tmp_path: Path) -> None:
+    text = HEADER.replace(",", ";") + "1;Ameise ä;a.jpg\n"
+    for encoding in ("utf-8", "utf-8-sig", "cp1252", "utf-16"):
+        annotations = read_annotations(write(tmp_path, text.encode(encoding)), tmp_path, group="sample")
+        assert (annotations.files, annotations.classes, annotations.lines) == (("a.jpg",), ("Ameise ä",), (2,))
+    late = HEADER + "".join(f"{n},ant,{n:060}.jpg\n" for n in range(2000)) + "7,Ameise ä,z.jpg\n"
+    assert read_annotations(write(tmp_path, late.encode("cp1252")), tmp_path).classes == ("Ameise ä", "ant")
 
 
 def test_missing_csv_and_missing_folder_are_refused(tmp_path: Path) -> None:

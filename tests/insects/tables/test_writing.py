@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -30,10 +31,8 @@ def written(name: str | None, blocks: list[pa.Table], separator: str = ",", deci
     return sink.getvalue()
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "t.parquet", "t.jsonl", "t.jsonl.gz"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "t.parquet", "t.jsonl"])
 def test_written_table_is_read_again(name: str, tmp_path: Path) -> None:
-    if name.endswith(".jsonl.gz"):
-        pytest.skip("is not a table that the package reads")
     path = tmp_path / name
     path.write_bytes(written(name, BLOCKS))
     cells = read_frame(path, TableFormat(), text={"a, b"}).cells
@@ -63,8 +62,10 @@ def test_lists_and_times_become_text_in_csv() -> None:
     assert written(None, [block]).decode().splitlines()[1].startswith('"[1, 2]",')
 
 
-def test_json_lines_hold_one_object_a_row() -> None:
-    lines = written("t.jsonl", BLOCKS).decode().splitlines()
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz"])
+def test_json_lines_hold_one_object_a_row(name: str) -> None:
+    content = written(name, BLOCKS)
+    lines = (gzip.decompress(content) if name.endswith(".gz") else content).decode().splitlines()
     assert json.loads(lines[1]) == {"a, b": 'say "no"', "n": None, "whole": 2}
 
 
