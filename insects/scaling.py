@@ -239,7 +239,9 @@ def _tree_edges(x_N: Floats, y_N: NDArray[np.integer]) -> tuple[float, ...]:
         grown = tree.fit(x_N[:, None], y_N).tree_
     inner = grown.threshold[grown.children_left >= 0]
     edges = np.unique(np.concatenate([[x_N.min(), x_N.max()], inner]).astype(np.float32))
-    if len(edges) == 1:  # a column of one value and gaps: a bin of width 1, as a standard deviation of 0 counts as 1
-        right = max(edges[0] + np.float32(1), np.nextafter(edges[0], np.float32(np.inf)))
-        edges = np.array([edges[0], right], np.float32)
+    if len(edges) == 1:  # a column of one value and gaps: the bin has width 1, as an encoder's std of 0 becomes 1
+        float32 = np.finfo(np.float32)
+        width = max(np.float32(1), np.abs(edges[0]) * float32.eps)
+        left = min(edges[0], float32.max - width)
+        edges = np.array([left, left + width], np.float32)
     return tuple(edges.tolist())

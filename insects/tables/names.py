@@ -15,7 +15,7 @@ from insects.text import shown
 
 LONGEST_NAME = 255
 STANDARD_INPUT = "-"
-_WHOLE_NUMBER = re.compile(rf"([+-]?\d{{1,{LONGEST_NAME}}})(\.0*)?", re.ASCII)  # Python refuses to parse very long ones
+_WHOLE_NUMBER = re.compile(rf"([+-]?\d{{1,{LONGEST_NAME}}})(\.0*)?", re.ASCII)  # `int` refuses thousands of digits
 _ENDINGS = {"gz", "bz2", "xz", "zst", "zip"}
 
 

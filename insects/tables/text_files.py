@@ -26,7 +26,8 @@ from insects.text import shown
 
 SEPARATORS = ",;\t|"
 _BEGINNING = 1 << 16  # bytes that are looked at
-_LINES = 50  # that decide the separator
+_LONGEST_BEGINNING = 1 << 24  # if the header is longer
+_LINES, _FEWEST_LINES = 50, 3  # that decide the separator
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 FALLBACK = "cp1252"
 _UTF8 = ("utf-8", "utf-8-sig")
@@ -105,7 +106,7 @@ class TextFile:
 
     def line_of(self, row: int) -> int:
         """The line on which a data row begins, both counted from the top, lines from 1 and rows from 0."""
-        with self.open_bytes() as file:
+        with self.open_bytes() as file, _fields_of_any_length():
             text = io.TextIOWrapper(file, self.encoding, newline="")
             reader = csv.reader(text, delimiter=self.separator)
             seen, line = -1, 1  # the header is row -1
@@ -169,7 +170,13 @@ def _uncompressed(path: str, file: IO[bytes]) -> Iterator[Any]:
                 raise DataError(
                     f"{source_name(path)} must hold one file, found {len(names)}; unpack it, then choose one"
                 )
-            with archive.open(names[0]) as member:
+            try:
+                member = archive.open(names[0])
+            except RuntimeError as error:  # it has a password, or a rare compression
+                raise DataError(
+                    f"{source_name(path)} cannot be unpacked: {error}; unpack it, then choose the file"
+                ) from None
+            with member:
                 yield member
     else:
         yield file
@@ -190,17 +197,14 @@ def look_at(path: str, table_format: TableFormat) -> TextFile:
     """
     source = source_name(path)
     content = sys.stdin.buffer.read() if path == STANDARD_INPUT else None
-    if content is None:
-        with open_bytes(path) as file:
-            beginning = file.read(_BEGINNING)
-    else:
-        beginning = content[:_BEGINNING]
+    with io.BytesIO(content) if content is not None else open_bytes(path) as file:
+        beginning, is_whole = _read_beginning(file)
     marked = next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), "")
     encoding = marked or table_format.encoding or ""
     if not encoding and b"\0" in beginning:
         raise DataError(f"{source} is no text: it holds NUL bytes; export it as CSV (UTF-8)")
     text = _decoded(beginning, encoding, source)
-    lines = _whole_lines(text, complete=len(beginning) < _BEGINNING)
+    lines = _whole_lines(text, complete=is_whole)
     separator = table_format.separator or _separator(lines)
     rows = _rows(lines, separator)
     header, line = _read_header(lines, separator, source)
@@ -219,6 +223,17 @@ def look_at(path: str, table_format: TableFormat) -> TextFile:
         header_bytes=len("".join(lines[:line]).encode()) + (len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0),
         content=content,
     )
+
+
+def _read_beginning(file: IO[bytes]) -> tuple[bytes, bool]:
+    """The beginning of a file, with a few lines below the header of a wide table; and whether it is the whole file."""
+    beginning = file.read(_BEGINNING)
+    while len(beginning) < _LONGEST_BEGINNING and beginning.count(b"\n") + beginning.count(b"\r") < 2 * _FEWEST_LINES:
+        more = file.read(len(beginning) or 1)
+        if not more:
+            return beginning, True
+        beginning += more
+    return beginning, not file.read(1)
 
 
 class _Utf8(io.RawIOBase):
@@ -291,7 +306,7 @@ def check_widths(file: TextFile) -> None:
         DataError: A row has fewer or more, or a quote is not closed. The message names its line.
     """
     wanted = len(file.header)
-    with file.open_bytes() as content:
+    with file.open_bytes() as content, _fields_of_any_length():
         text = io.TextIOWrapper(content, file.encoding, newline="")
         reader = csv.reader(text, delimiter=file.separator, strict=True)
         line, is_header = 1, True
@@ -308,6 +323,16 @@ def check_widths(file: TextFile) -> None:
                 f"{file.source}, line {line}: the row is not valid CSV: {error}; check its quotes"
             ) from None
         text.detach()
+
+
+@contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    """Let `csv` read long cells, as pandas and Arrow do; its own limit is 128 KB."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def is_blank(row: list[str]) -> bool:
@@ -363,7 +388,8 @@ def _separator(lines: list[str]) -> str:
 def _rows(lines: list[str], separator: str) -> list[list[str]]:
     reader = csv.reader(lines, delimiter=separator)
     try:
-        return [row for row in itertools.islice(reader, _LINES) if not is_blank(row)]
+        with _fields_of_any_length():
+            return [row for row in itertools.islice(reader, _LINES) if not is_blank(row)]
     except csv.Error:  # read with care later
         return []
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
+from insects.tables.cells import MISSING_LABELS, texts
+from insects.tables.columns import find_columns
 from insects.tables.frames import FrameBlocks, read_frame
 from insects.tables.text_files import TableFormat
 from tests.support.csv_cases import GOOD, Write, message_of
@@ -26,31 +24,27 @@ MIXED = pd.DataFrame(
 )
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        GOOD,
-        GOOD.replace("\n", "\r\n"),
-        GOOD.replace("\n", "\r"),
-        "\ufeff" + GOOD,
-        GOOD.rstrip("\n"),
-        GOOD + "\n\n",
-        "\n" + GOOD.replace("\nfly", "\n\n  \nfly"),
-        '"labels","a","b"\n"bee","1","2"\n"fly","3","4"\n',
-        'labels,a,b\n"bee",1,2\nfly,"3",4\n',
-        " labels , a,b \n bee , 1 ,\t2\nfly,+3.,.4e1\n",
-        GOOD.replace(",", ";"),
-        GOOD.replace(",", "\t"),
-        GOOD.replace(",", "|"),
-        GOOD.encode("utf-16"),
-    ],
-    ids=[
-        "plain", "CRLF", "CR", "BOM", "no last newline", "blank end", "blank lines", "quotes", "some quotes", "blanks",
-        "semicolons", "tabs", "bars", "UTF-16",
-    ],
-)  # fmt: skip
-def test_dialect_of_a_text_file_does_not_change_the_table(write: Write, content: str | bytes) -> None:
-    table = read_numbers(write(content))
+DIALECTS: dict[str, str | bytes] = {
+    "plain": GOOD,
+    "CRLF": GOOD.replace("\n", "\r\n"),
+    "CR": GOOD.replace("\n", "\r"),
+    "BOM": "\ufeff" + GOOD,
+    "no last newline": GOOD.rstrip("\n"),
+    "blank end": GOOD + "\n\n",
+    "blank lines": "\n" + GOOD.replace("\nfly", "\n\n  \nfly"),
+    "quotes": '"labels","a","b"\n"bee","1","2"\n"fly","3","4"\n',
+    "some quotes": 'labels,a,b\n"bee",1,2\nfly,"3",4\n',
+    "blanks": " labels , a,b \n bee , 1 ,\t2\nfly,+3.,.4e1\n",
+    "semicolons": GOOD.replace(",", ";"),
+    "tabs": GOOD.replace(",", "\t"),
+    "bars": GOOD.replace(",", "|"),
+    "UTF-16": GOOD.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_dialect_of_a_text_file_does_not_change_the_table(write: Write, dialect: str) -> None:
+    table = read_numbers(write(DIALECTS[dialect]))
     assert (table.features, table.classes, table.source) == (("a", "b"), ("bee", "fly"), "t.csv")
     np.testing.assert_array_equal(table.x, [[1, 2], [3, 4]])
     assert table.y.tolist() == [0, 1]
@@ -86,42 +80,6 @@ def test_encoding_that_does_not_fit_is_named(write: Write) -> None:
     )
 
 
-def zipped(content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("inner.csv", content)
-        archive.writestr("__MACOSX/._inner.csv", b"\0")
-    return buffer.getvalue()
-
-
-COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
-    "gz": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "zst": lambda content: pa.compress(content, "zstd", asbytes=True),
-    "zip": zipped,
-}
-
-
-@pytest.mark.parametrize("ending", COMPRESSIONS)
-def test_compressed_file_is_read_like_the_plain_one(ending: str, tmp_path: Path) -> None:
-    path = tmp_path / f"t.csv.{ending}"
-    path.write_bytes(COMPRESSIONS[ending](GOOD.encode()))
-    np.testing.assert_array_equal(read_numbers(path).x, [[1, 2], [3, 4]])
-    if ending != "zst":
-        path.write_bytes(path.read_bytes()[:-4] if ending == "xz" else path.read_bytes()[: len(path.read_bytes()) // 2])
-        assert "cannot be uncompressed" in message_of(lambda: read_numbers(path))
-
-
-def test_archive_of_two_files_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
-        archive.writestr("a.csv", GOOD)
-        archive.writestr("b.csv", GOOD)
-    assert message_of(lambda: read_frame(tmp_path / "t.zip", TableFormat())).endswith(
-        "t.zip must hold one file, found 2; unpack it, then choose one"
-    )
-
-
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     "csv": lambda frame, path: frame.to_csv(path, index=False),
     "parquet": lambda frame, path: frame.to_parquet(path, index=False),
@@ -130,6 +88,22 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     "jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True),
     "xlsx": lambda frame, path: frame.to_excel(path, index=False),
 }
+
+
+def assert_blocks_equal_the_whole(path: Path) -> None:
+    """Blocks are coded as the whole table is, by columns found on the whole, and have the same texts."""
+    whole = read_frame(path, TableFormat())
+    columns = find_columns(whole.cells, whole.source, decimal=whole.decimal).columns
+    blocks = FrameBlocks(path, TableFormat())
+    assert blocks.names == tuple(whole.cells.columns)
+    frames, tables = zip(*blocks, strict=True)
+    assert all(table.column_names == list(blocks.names) for table in tables)
+    assert [table.num_rows for table in tables] == [len(frame) for frame in frames]
+    coded = [columns.code(frame, blocks.source, blocks.decimal) for frame in frames]
+    np.testing.assert_array_equal(np.concatenate(coded), columns.code(whole.cells, whole.source, whole.decimal))
+    read = pd.concat(frames, ignore_index=True)
+    for name in whole.cells.columns[whole.cells.dtypes.map(pd.api.types.is_string_dtype)]:
+        assert texts(read[name]).texts == texts(whole.cells[name]).texts
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -141,12 +115,48 @@ def test_formats_give_the_same_cells_and_blocks_the_same_rows(ending: str, tmp_p
     np.testing.assert_array_equal(cells["mass"], [1.5, np.nan, 2.5])
     assert cells["legs"].tolist() == [6, 6, 5]
     assert cells["flies"].tolist() == [True, False, True]
-    blocks = FrameBlocks(path, TableFormat())
-    assert blocks.names == ("kind", "mass", "legs", "flies")
-    frames, tables = zip(*blocks, strict=True)
-    assert [str(cell) for cell in pd.concat(frames)["kind"]] == ["bee", "fly", "bee"]
-    assert [table.column_names for table in tables] == [["kind", "mass", "legs", "flies"]] * len(tables)
-    assert sum(table.num_rows for table in tables) == 3
+    assert_blocks_equal_the_whole(path)
+    _, table = next(iter(FrameBlocks(path, TableFormat())))
+    assert list(map(str, table["kind"].to_pylist())) == ["bee", "fly", "bee"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_blocks_of_every_dialect_equal_the_whole(write: Write, dialect: str) -> None:
+    assert_blocks_equal_the_whole(write(DIALECTS[dialect]))
+
+
+def test_blocks_of_a_compressed_file_equal_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress("labels;größe\nKäfer;1,5\nBiene;2\n".encode("cp1252")))
+    assert_blocks_equal_the_whole(path)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_long_table_of_a_typed_format_comes_in_blocks(ending: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(120_000) / 3, "b": np.arange(120_000) % 7 == 0})
+    path = tmp_path / f"t.{ending}"
+    WRITERS[ending](frame, path)
+    assert [len(block) for block, _ in FrameBlocks(path, TableFormat())] == [50_000, 50_000, 20_000]
+    assert_blocks_equal_the_whole(path)
+
+
+def test_label_none_is_a_class_in_every_format(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"labels": ["None", "x", None], "a": [1, 2, 3]})
+    for ending, write_frame in WRITERS.items():
+        path = tmp_path / f"t.{ending}"
+        write_frame(frame, path)
+        labels = read_frame(path, TableFormat(), labels="labels").cells["labels"]
+        assert texts(labels, MISSING_LABELS).texts == ("None", "x"), ending
+        assert texts(labels, MISSING_LABELS).known == 2
+
+
+def test_records_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    for content in ("3", '{"a": 1}'):
+        path.write_text(content)
+        assert "t.json cannot be read: " in message_of(lambda: read_frame(path, TableFormat()))
+    path.write_text("[]")
+    assert message_of(lambda: read_frame(path, TableFormat())).endswith("t.json has a header but no rows; add some")
 
 
 def test_typed_columns_become_plain_ones(tmp_path: Path) -> None:
@@ -225,18 +235,7 @@ def test_blocks_of_a_long_text_file_equal_the_whole(write: Write) -> None:
 
 
 BAD: dict[str, tuple[str | bytes, str]] = {
-    "empty": ("", "t.csv is empty; it needs a header line with the column names, and rows"),
-    "blank": ("\n \n", "t.csv is empty; it needs a header line with the column names, and rows"),
     "no rows": ("labels,a\n\n", "t.csv has a header but no rows; add some"),
-    "NUL": ("labels,a\nx,1\ny\0,2\n", "t.csv is no text: it holds NUL bytes; export it as CSV (UTF-8)"),
-    "names": (
-        "labels,a,a\nx,1,2\n",
-        "t.csv, line 1: a column must have a name of its own, found 'a' as columns 2 and 3; rename one",
-    ),
-    "control": (
-        '"a\nb",labels\n0,x\n',
-        "t.csv, line 2: the name of column 1 must not hold control characters, found 'a\\nb'; take them out",
-    ),
     "short": ("labels,a,b\nx,1,2\ny,3\n", "t.csv, line 3: a row must have 3 cells like the header, found 2"),
     "long": ("labels,a,b\nx,1,2\n\ny,3,4,5\n", "t.csv, line 4: a row must have 3 cells like the header, found 4"),
     "longer": ("labels,a\nx,1\ny,2,3,4\n", "t.csv, line 3: a row must have 2 cells like the header, found 4"),
@@ -267,23 +266,6 @@ def test_damaged_file_of_a_typed_format_is_refused_in_one_line(ending: str, tmp_
     path.write_bytes(b"this is not it\n")
     assert f"t.{ending} cannot be read: " in message_of(lambda: read_frame(path, TableFormat()))
     assert f"t.{ending} cannot be read: " in message_of(lambda: list(FrameBlocks(path, TableFormat())))
-
-
-def test_missing_file_folder_and_device_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("folder").mkdir()
-    formats = TableFormat()
-    assert message_of(lambda: read_frame("no\n.csv", formats)) == "there is no file 'no\\n.csv'; check the path"
-    assert message_of(lambda: read_frame("folder", formats)) == "'folder' is a folder; give the table file in it"
-    assert message_of(lambda: read_frame("/dev/zero", formats)) == "'/dev/zero' is a device; give a table file"
-    assert "cannot be read: File name too long" in message_of(lambda: read_frame("n" * 300, formats))
-
-
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
-def test_file_that_opens_but_cannot_be_read_is_refused() -> None:
-    assert message_of(lambda: read_frame("/proc/self/mem", TableFormat())).startswith(
-        "'/proc/self/mem' cannot be read: "
-    )
 
 
 def test_ten_thousand_columns_are_read(write: Write) -> None:
