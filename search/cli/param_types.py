@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -131,8 +130,8 @@ class EncodingName(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name."""
         try:
-            codecs.lookup(value)
-        except LookupError:
+            "".encode(value)  # refuses codecs of bytes such as hex too
+        except (LookupError, UnicodeError):
             self.fail(f"{value!r} is not an encoding such as utf-8, cp1252 or utf-16", param, ctx)
         return value
 

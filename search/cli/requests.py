@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -132,6 +133,8 @@ def describe_request(options: Options) -> DescribeRequest:
     for name in ("features", "target", "categorical", "numeric", "drop", "group", *_FORMAT):
         if options[name] and images is None and options["train"] is None:
             raise click.UsageError(f"{_option(name)} is about your own table: add --train.")
+    if images is None:
+        _check_columns(options)
     cached = images is not None  # images are cached in the store
     if not options["log"] and (options["tracking_uri"] or (is_given("store") and not cached)):
         raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
@@ -208,6 +211,20 @@ def _check_table(options: Options) -> None:
             raise click.UsageError(f"{_option(given[0])} is about your own table: add --train.")
     if str(options["train"]) == str(options["test"]) == "-":
         raise click.UsageError("--train and --test cannot both be standard input.")
+    _check_columns(options)
+
+
+def _check_columns(options: Options) -> None:
+    """Check that no column is asked for in two ways that exclude each other, and none in a way that has no effect."""
+    named = {name: options[name] or () for name in ("features", "categorical", "numeric", "drop")}
+    named |= {name: (options[name],) if options[name] else () for name in ("target", "group")}
+    of_one_column = ("target", "group", "drop", "categorical", "numeric")
+    for one, other in (*combinations(of_one_column, 2), *(("features", name) for name in of_one_column[:3])):
+        if both := [name for name in named[one] if name in named[other]]:
+            raise click.UsageError(f"{_option(one)} and {_option(other)} both name {both[0]!r}: take it out of one.")
+    for name in ("categorical", "numeric"):
+        if options["features"] and (others := [column for column in named[name] if column not in named["features"]]):
+            raise click.UsageError(f"{_option(name)} names {others[0]!r}, which is not among --features: add it there.")
 
 
 def _check_model(options: Options) -> None:

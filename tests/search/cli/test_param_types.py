@@ -33,6 +33,18 @@ BAD_USAGE = [
     "--batch-size ,",
     "--features a,a",
     "--features a,,b",
+    "--categorical a,a",
+    "--numeric ,",
+    "--drop a,,b",
+    "--separator ;;",
+    "--separator '\"'",
+    "--separator ''",
+    "--decimal ;",
+    "--encoding klingon",
+    "--encoding hex",
+    "--encoding undefined",
+    "--scaling minmax",
+    "--group ''",
     "--sampler grid",
     "--pruner percentile:0",
     "--pruner percentile:nan",
@@ -67,7 +79,7 @@ def test_wrong_usage_exits_2_with_the_usage(line: str, tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["search", "evaluate", "describe", "ui"])
+@pytest.mark.parametrize("name", ["search", "evaluate", "predict", "describe", "ui"])
 def test_empty_text_is_refused_by_the_name_of_its_option(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

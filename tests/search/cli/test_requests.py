@@ -190,6 +190,8 @@ def test_demo_has_a_folder_of_its_own() -> None:
 TABLE_OR_IMAGES = "is about a table, and --images takes the place of one: leave one out."
 OF_A_CSV = "is about a CSV of images: leave one out."
 OWN_FILES = "--images demo has its own folder, species and specimens: leave out"
+ONE_OF_BOTH = "take it out of one."
+NO_FEATURE = "which is not among --features: add it there."
 ONLY_IMAGES = "is about images, and --test brings rows of a table: leave one out."
 
 CONTRADICTIONS = {
@@ -208,9 +210,31 @@ CONTRADICTIONS = {
         "--group sample": "--group is about your own table: add --train.",
         "--categorical a": "--categorical is about your own table: add --train.",
         "--drop-rare-classes": "--drop-rare-classes is about your own table: add --train.",
+        "--numeric a": "--numeric is about your own table: add --train.",
+        "--drop a": "--drop is about your own table: add --train.",
         "--separator ;": "--separator is about your own table: add --train.",
+        "--decimal ,": "--decimal is about your own table: add --train.",
+        "--encoding latin-1": "--encoding is about your own table: add --train.",
+        "--train t.csv --categorical a,b --numeric b": f"--categorical and --numeric both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --drop b --categorical a,b": f"--drop and --categorical both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --drop b --numeric b": f"--drop and --numeric both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --group b --drop b": f"--group and --drop both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --target b --drop b": f"--target and --drop both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --target b --group b": f"--target and --group both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --features a,b --target b": f"--features and --target both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --features a,b --group b": f"--features and --group both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --features a,b --drop b": f"--features and --drop both name 'b': {ONE_OF_BOTH}",
+        "--train t.csv --features a --categorical b": f"--categorical names 'b', {NO_FEATURE}",
+        "--train t.csv --features a --numeric a,b": f"--numeric names 'b', {NO_FEATURE}",
         "--train - --test -": "--train and --test cannot both be standard input.",
         "--images demo --scaling ple": f"--scaling {TABLE_OR_IMAGES}",
+        "--images demo --scaling standard": f"--scaling {TABLE_OR_IMAGES}",
+        "--images demo --categorical a": f"--categorical {TABLE_OR_IMAGES}",
+        "--images demo --numeric a": f"--numeric {TABLE_OR_IMAGES}",
+        "--images demo --drop a": f"--drop {TABLE_OR_IMAGES}",
+        "--images demo --drop-rare-classes": f"--drop-rare-classes {TABLE_OR_IMAGES}",
+        "--images demo --separator ;": f"--separator {TABLE_OR_IMAGES}",
+        "--images demo --encoding utf-8": f"--encoding {TABLE_OR_IMAGES}",
         "--images demo --decimal ,": f"--decimal {TABLE_OR_IMAGES}",
         "--images demo --train x.csv": f"--train {TABLE_OR_IMAGES}",
         "--images demo --features a,b": f"--features {TABLE_OR_IMAGES}",
@@ -256,8 +280,12 @@ CONTRADICTIONS = {
         "--images a.csv": "--images needs the folder that the files are in: add --image-dir.",
         "--images demo --train a.csv": f"--train {TABLE_OR_IMAGES}",
         "--group sample": "--group is about your own table: add --train.",
+        "--categorical a": "--categorical is about your own table: add --train.",
         "--drop a": "--drop is about your own table: add --train.",
         "--separator ;": "--separator is about your own table: add --train.",
+        "--train t.csv --drop a --numeric a": f"--drop and --numeric both name 'a': {ONE_OF_BOTH}",
+        "--images demo --categorical a": f"--categorical {TABLE_OR_IMAGES}",
+        "--images demo --decimal ,": f"--decimal {TABLE_OR_IMAGES}",
         "--store s": "--store and --tracking-uri say where to log: add --log.",
         "--tracking-uri sqlite:///x.db": "--store and --tracking-uri say where to log: add --log.",
         "--images demo --tracking-uri sqlite:///x.db": "--store and --tracking-uri say where to log: add --log.",
