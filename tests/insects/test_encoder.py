@@ -75,6 +75,26 @@ def test_plain_table_is_standardized_with_the_bits_of_the_moments() -> None:
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
+def test_categories_alone_need_no_numbers(scaling: str) -> None:
+    raw = np.array([[0, 1], [1, 0], [NAN, 0]], np.float32)
+    encoder = fit_encoder((CodedColumn("a", ("p", "q")), CodedColumn("b", ("x", "y"))), raw, Y[:3], scaling)
+    assert encoder.input_names == ("a=p", "a=q", "a=missing", "b=x", "b=y")
+    assert_array_equal(encoder.transform(raw), [[1, 0, 0, 0, 1], [0, 1, 0, 1, 0], [0, 0, 1, 1, 0]])
+    with torch.no_grad():
+        assert_array_equal(RowEncoder(encoder)(torch.from_numpy(raw)).numpy(), encoder.transform(raw))
+
+
+def test_gap_of_a_plain_table_counts_as_the_median_also_in_the_program() -> None:
+    raw = np.array([[1, 5], [2, 6], [9, 10]], np.float32)
+    encoder = fit_encoder(number_columns("ab"), raw, Y[:3])
+    later = np.array([[NAN, 7], [2, NAN]], np.float32)
+    expected = encoder.transform(np.array([[2, 7], [2, 6]], np.float32))
+    assert_array_equal(encoder.transform(later), expected)
+    assert_array_equal(RowEncoder(encoder)(torch.from_numpy(later)).numpy(), expected)
+    assert np.isnan(later).sum() == 2  # the rows are not changed
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
 def test_encoder_survives_json(scaling: str) -> None:
     columns, raw, y = mixed_rows(200)
     encoder = fit_encoder(columns, raw, y, scaling)

@@ -51,6 +51,24 @@ def test_without_a_test_fraction_no_row_is_held_out() -> None:
     assert len(parts_of(*rows(60), test_fraction=None).test) == 0
 
 
+@pytest.mark.parametrize("fraction", [0.05, 0.25, 0.5])
+def test_share_of_test_rows_is_the_one_asked_for(fraction: float) -> None:
+    group_N, y_N = rows(300)
+    parts = parts_of(group_N, y_N, fraction)
+    assert abs(len(parts.test) / len(y_N) - fraction) < 0.02
+    assert abs(len(parts.valid) / len(y_N) - 0.2 * (1 - fraction)) < 0.02
+
+
+def test_class_of_too_few_rows_and_fraction_out_of_bounds_are_refused() -> None:
+    group_N, y_N = rows(60)
+    y_N = np.where(y_N == 2, 0, y_N)
+    y_N[:2] = 2
+    with pytest.raises(DataError, match=r"^t\.csv: a class needs at least 3 rows to be .*, 'c' has 2; add"):
+        parts_of(group_N, y_N)
+    with pytest.raises(DataError, match=r"^the share of test rows must be above 0 and below 1, found 1\.0$"):
+        parts_of(*rows(60), test_fraction=1.0)
+
+
 def test_class_in_too_few_groups_is_refused() -> None:
     group_N = np.repeat(np.arange(60), 5)
     y_N = np.where(group_N == 7, 2, np.arange(300) % 2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.special import ndtri
-from sklearn.preprocessing import QuantileTransformer
+from sklearn.preprocessing import QuantileTransformer, RobustScaler
 
 from insects.scaling import KINDS, PiecewiseLinear, Quantile, Robust
 
@@ -19,6 +19,15 @@ def test_robust_is_a_smooth_clip_of_the_distance_from_the_median() -> None:
     z = (x - 2) / 2
     expected: np.ndarray = z / np.sqrt(1 + (z / 3) ** 2)
     assert_allclose(Robust.fit(x, np.zeros(5, int)).transform(x), expected, rtol=1e-6)
+
+
+def test_robust_is_that_of_scikit_learn_before_the_clip() -> None:
+    ours, theirs = Robust.fit(ROWS, LABELS), RobustScaler().fit(ROWS.astype(np.float64))
+    assert_allclose(ours.centre, theirs.center_, rtol=1e-6)
+    assert_allclose(1 / ours.factor, theirs.scale_, rtol=1e-6)
+    z = theirs.transform(ROWS.astype(np.float64))
+    assert_allclose(ours.transform(ROWS), z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-4, atol=1e-6)
+    assert abs(ours.transform(np.array([[1e30, -1e30]], np.float32))).tolist() == [[3, 3]]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +67,16 @@ def test_edges_of_bins_are_where_a_tree_splits_the_classes() -> None:
     assert min(abs(np.array(first) - 1)) < 0.01
     assert (first[0], first[-1]) == (ROWS[:, 0].min(), ROWS[:, 0].max())
     assert len(first) == 3  # one split tells the classes apart
+
+
+@pytest.mark.parametrize("value", [0, 7, -3, 1e30, 3.4028235e38, -3.4028235e38])
+def test_bin_of_a_single_value_is_as_wide_as_a_standard_deviation_would_be(value: float) -> None:
+    scaling = PiecewiseLinear.fit(np.full((30, 1), value, np.float32), LABELS[:30])
+    ((left, right),) = scaling.edges
+    assert left <= np.float32(value) <= right
+    assert np.isfinite(scaling.width).all()
+    if abs(value) < 10:
+        assert scaling.transform(np.array([[value], [value + 2]], np.float32)).tolist() == [[0], [2]]
 
 
 @pytest.mark.parametrize("name", KINDS)

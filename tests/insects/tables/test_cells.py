@@ -35,7 +35,31 @@ def test_numbers_in_texts_are_parsed_and_others_are_gaps() -> None:
     cells = pd.Series(["1", " -2.5e3 ", "NA", "", "x", "1_000", "inf", "0x1F", "٣"])
     np.testing.assert_array_equal(numbers(cells)[:4], [1, -2500, np.nan, np.nan])
     assert np.isnan(numbers(cells)[4:8]).all()
+    assert numbers(cells)[8] == 3  # a digit of another script
     np.testing.assert_array_equal(numbers(pd.Series(["1,5", "2", None]), decimal=","), [1.5, 2, np.nan])
+
+
+@pytest.mark.parametrize(
+    "cell", ["1_000", "0x10", "1 000", "1,000", "1e", "True", "1d5", "--1", ".", "1.2.3", "1j", "-inf", "1e400", "$5"]
+)
+def test_cell_that_is_not_a_finite_decimal_number_is_none(cell: str) -> None:
+    assert np.isnan(numbers(pd.Series([cell, "2"]))).tolist() == [True, False]
+    assert np.isnan(numbers(pd.Series([cell, "x"]))).all()
+    assert texts(pd.Series([cell])).texts == (cell,)  # it is not missing
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pd.Series([1, 2], dtype="int8"), [1, 2]),
+        (pd.Series([1.5, np.inf, -np.inf, np.nan]), [1.5, np.nan, np.nan, np.nan]),
+        (pd.Series([True, False]), [1, 0]),
+        (pd.Series([True, None, 2.5, "4"], dtype=object), [np.nan, np.nan, 2.5, 4]),
+        (pd.Series(pd.to_datetime(["2024-01-31"])), [np.nan]),
+    ],
+)
+def test_numbers_of_every_type(values: pd.Series, expected: list[float]) -> None:
+    np.testing.assert_array_equal(numbers(values), expected)
 
 
 def test_numbers_of_texts_are_the_same_whether_all_of_them_are_numbers_or_not() -> None:

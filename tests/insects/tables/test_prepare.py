@@ -53,6 +53,29 @@ def test_columns_left_out_gaps_and_odd_cells_are_told(write: Write) -> None:
     ) == is_trained
 
 
+def test_parts_hold_all_rows_once_and_test_rows_are_left_out_if_another_file_has_them(write: Write) -> None:
+    labelled = read_labelled(write(mixed()), ColumnChoice())
+    for fraction, share in ((0.2, 60), (None, 0)):
+        table = prepare_table(labelled, ColumnChoice(), test_fraction=fraction, seed=0, scaling="standard")
+        parts = table.parts
+        assert sorted(np.concatenate([parts.train, parts.valid, parts.test])) == list(range(300))
+        assert len(parts.test) == share
+        assert (table.test is None) == (fraction is None)
+        assert len(parts.valid) == (300 - share) // 5
+
+
+def test_seed_changes_the_parts_and_the_order_of_the_rows_does_not(write: Write) -> None:
+    labelled = read_labelled(write(mixed()), ColumnChoice())
+    choice = ColumnChoice()
+    first, other = (
+        prepare_table(labelled, choice, test_fraction=0.1, seed=seed, scaling="standard") for seed in (0, 1)
+    )
+    assert set(first.parts.test) != set(other.parts.test)
+    header, *lines = mixed().splitlines(keepends=True)
+    again = prepared(write(header + "".join(lines[::-1])))
+    assert again.splits.digest == first.splits.digest
+
+
 def test_encoder_is_fitted_on_training_rows_alone(write: Write) -> None:
     table = prepared(write(mixed()))
     raw = table.table.x[table.parts.train]

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from insects.errors import DataError
-from insects.tables.labelled import ColumnChoice
-from insects.tables.raw import UNLABELLED, read_raw_table
+from insects.tables.labelled import ColumnChoice, read_labelled
+from insects.tables.prepare import prepare_table
+from insects.tables.raw import UNLABELLED, RawTable, read_raw_table
 from tests.support.csv_cases import MESSY, raw_table
 
 
@@ -51,6 +52,39 @@ def test_what_a_search_would_refuse_is_a_note_and_the_kinds_are_still_found(tmp_
     assert "is a quantity" in table.notes[0]
     rare = raw_table(tmp_path / "t.csv", "labels,a\n" + "x,1\ny,2\n" * 5 + "z,3\n")
     assert "'z' has 1; add rows, or leave out 1 class with 1 row" in rare.notes[0]
+
+
+def test_columns_that_a_search_drops_and_cells_that_it_overlooks_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"key {n},{'pq'[n % 2]},{'about 3' if n == 7 else n % 9},same\n" for n in range(40))
+    table = raw_table(tmp_path / "t.csv", f"id,labels,mass,site\n{rows}")
+    assert table.dropped == (("id", "an id: 40 different texts in 40 rows"), ("site", "always 'same'"))
+    assert table.features == ("mass",)
+    assert table.other.tolist() == [1]
+    assert table.notes == (f"column 'mass': 1 cell not a number, the first 'about 3' ({tmp_path}/t.csv, line 9)",)
+
+
+def test_label_of_thousands_of_digits_is_text(tmp_path: Path) -> None:
+    table = raw_table(tmp_path / "t.csv", f"labels,a\n{'9' * 5000},1\n8,2\n")
+    assert table.classes == ("8", "9" * 5000)
+
+
+def test_coded_rows_become_the_raw_table_of_the_file(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{'pq'[n % 2]},{n % 9 or ''},{['red', 'green', ''][n % 3]},2024-0{1 + n % 3}-01\n" for n in range(60)
+    )
+    raw = raw_table(tmp_path / "t.csv", f"labels,mass,colour,day\n{rows}blue,1,once,2024-01-01\n")
+    choice = ColumnChoice()
+    labelled = read_labelled(tmp_path / "t.csv", choice, fewest_rows=3)
+    prepared = prepare_table(labelled, choice, test_fraction=None, seed=0, scaling="standard")
+    table = RawTable.from_table(prepared.table, prepared.columns, "labels", notes=("a note",))
+    assert table.features == ("mass", "day", "day (month)", "day (weekday)")
+    np.testing.assert_array_equal(table.x[:, 0], raw.x[:-1, 0])
+    assert table.missing[0] == raw.missing[0] == 7
+    (colour,), (expected,) = table.categories, raw.categories
+    assert [colour.levels[code] if code >= 0 else "" for code in colour.code] == [
+        expected.levels[code] if code >= 0 else "" for code in expected.code[:-1]
+    ]
+    assert (table.dates, table.classes, table.notes) == ((("day", "2024-01-01"),), ("p", "q"), ("a note",))
 
 
 @pytest.mark.parametrize(
