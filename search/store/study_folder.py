@@ -176,7 +176,14 @@ class StudyFolder:
 
     def table(self) -> TableManifest | None:
         """Read what is known of the table; None in a study on images."""
-        return None if self._is_of_images else self._read_manifest("table.json", _TABLE, TableManifest)
+        if self._is_of_images:
+            return None
+        manifest = self._read_manifest("table.json", _TABLE, TableManifest)
+        try:
+            _ = manifest.model_columns
+        except (TypeError, ValueError) as error:
+            raise _cannot_read(self.path / "table.json", error) from error
+        return manifest
 
     def images(self) -> ImageManifest | None:
         """Read the image files that the rows were made from; None in a study on a table."""
@@ -186,7 +193,10 @@ class StudyFolder:
         """Read the keys of the training and validation rows; see `insects.splits.row_keys`."""
         path = self.path / "seen.npy"
         try:
-            keys: Hashes = np.load(path, allow_pickle=False)
+            with open(path, "rb") as file:
+                keys: Hashes = np.lib.format.read_array(file, allow_pickle=False)
+            if keys.dtype != np.uint64:
+                raise ValueError("it does not hold the keys of rows")
             return keys
         except (OSError, ValueError) as error:
             raise _cannot_read(path, error) from error
