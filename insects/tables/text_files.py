@@ -346,17 +346,16 @@ def _decoded(beginning: bytes, encoding: str, source: str) -> str:
         encoding = "utf-8" if _is_utf8(beginning) else FALLBACK
     try:
         return codecs.getincrementaldecoder(encoding)("strict" if encoding != FALLBACK else "replace").decode(beginning)
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise not_encoded(source, encoding, error) from None
 
 
-def not_encoded(source: str, encoding: str, error: UnicodeDecodeError) -> DataError:
+def not_encoded(source: str, encoding: str, error: UnicodeError) -> DataError:
     """The error for a file that is not in its encoding."""
-    return DataError(
-        f"{source} is not in {encoding}: byte 0x{error.object[error.start]:02x} has no meaning in it; "
-        "name the encoding that it is in",
-        parameter="encoding",
-    )
+    reason = str(error)  # of UTF-16 and UTF-32 that their mark is missing
+    if isinstance(error, UnicodeDecodeError):
+        reason = f"byte 0x{error.object[error.start]:02x} has no meaning in it"
+    return DataError(f"{source} is not in {encoding}: {reason}; name the encoding that it is in", parameter="encoding")
 
 
 def _is_utf8(beginning: bytes) -> bool:

@@ -111,6 +111,13 @@ DRESSES: dict[str, Dress] = {
         as_csv(encoding="latin-1"),
         request=replace(PENGUINS, table_format=TableFormat(encoding="latin-1")),
     ),
+    "UTF-16 that it is not": Dress(
+        penguins,
+        as_csv(),
+        request=replace(PENGUINS, table_format=TableFormat(encoding="utf-16")),
+        accuracy=None,
+        message="t.csv is not in utf-16: UTF-16 stream does not start with BOM; name the encoding that it is in",
+    ),
     "gzip": Dress(penguins, as_csv(), "t.csv.gz"),
     "bzip2": Dress(penguins, as_csv(), "t.csv.bz2"),
     "xz": Dress(penguins, as_csv(), "t.csv.xz"),
