@@ -66,9 +66,13 @@ def test_search_with_nothing_left_imports_neither_mlflow_nor_torch_nor_optuna(fi
 def test_search_with_nothing_left_asks_mlflow_for_nothing(
     finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own(store_of(uploaded)).record_search("another")
     done = search_again(monkeypatch, finished, uploaded)
     assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
+    last = own(store_of(uploaded)).last_study()
+    assert last is not None
+    assert last.name == uploaded.name
     assert "Model insects-mlp: version 1 was registered before; load it as models:/insects-mlp/1\n" in done.stdout
     assert "All 14 trials were done already; go on with a larger --trials." in done.stdout
     assert "Not all is in MLflow yet" not in done.stdout
