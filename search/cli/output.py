@@ -96,10 +96,11 @@ def evaluation_text(evaluation: Evaluation) -> str:
     lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.report.text()]
     lines += ["", f"Report and figures are in MLflow: run '{evaluation.run_name}' of the model's study"]
     if evaluation.seen:
+        were, them = ("was", "it") if evaluation.seen == 1 else ("were", "them")
         lines += [
             "",
-            f"{evaluation.seen:,} of these {evaluation.report.total:,} {unit}s were part of the model's training or "
-            f"validation data: how well it does on them says nothing about new {unit}s.",
+            f"{evaluation.seen:,} of these {evaluation.report.total:,} {unit}s {were} part of the model's training or "
+            f"validation data: how well it does on {them} says nothing about new {unit}s.",
         ]
     if evaluation.test_looks > 1:
         lines += [

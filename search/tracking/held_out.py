@@ -73,9 +73,10 @@ def count_known(keys: Hashes, path: Path) -> int | None:
         DataError: The file is not that.
     """
     try:
-        known: Hashes = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            known: Hashes = np.lib.format.read_array(file, allow_pickle=False)
         return int(np.isin(keys, known).sum()) if len(known) else None
-    except (OSError, ValueError, EOFError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"cannot read the keys of the training rows in {path}: {error}") from error
 
 

@@ -111,6 +111,8 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     assert json.loads(second.stdout) == {**evaluated, "test_looks": 2}
     third = invoke(monkeypatch, "evaluate", "--model", "models:/insects-mlp/1", *place)
     assert "Evaluation 3 on these rows: " in third.stdout
+    assert evaluated["seen_in_training"] == 1  # the row at the origin
+    assert "\n1 of these 300 rows was part of the model's training or validation data: " in third.stdout
     assert f"accuracy {evaluated['accuracy']:.4f}" in third.stdout
     rows = builtin_splits()[1]
     some = Table(rows.features, rows.classes, rows.x[:50], rows.y[:50], "some.csv")
