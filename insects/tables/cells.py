@@ -37,6 +37,15 @@ DATE_FORMATS = (
 """Formats of dates, as `pandas.to_datetime` takes them, in the order in which they are tried."""
 
 
+_LIKE_DATE = re.compile(
+    r"\d{4}"  # 2024-01-31
+    r"|\d{1,2}([./-])\d{1,2}\1\d{2}"  # 31.01.2024, 1/31/24
+    r"|\d{1,2}[\s-]+[^\W\d]{3,}[\s-]+\d{2}"  # 31 Jan 2024, 31-Jan-24
+    r"|[^\W\d]{3,}\s+\d{1,2},?\s+\d{4}"  # January 31, 2024
+)
+"""The beginning of every date in one of these formats."""
+
+
 @dataclass(frozen=True)
 class Texts:
     """The cells of a column as texts: without surrounding blanks, whole numbers without `.0`, booleans as True, False.
@@ -130,7 +139,7 @@ def date_format_of(found: Texts, share: float) -> str | None:
         One of `DATE_FORMATS`; None if too few texts are dates.
     """
     sample = found.texts[:: max(1, len(found.texts) // 200)]
-    if np.mean([any(map(str.isdigit, text)) for text in sample]) < share:  # saves 120 attempts
+    if np.mean([bool(_LIKE_DATE.match(text)) for text in sample]) < share:  # saves 120 attempts
         return None
     best, most = None, 0.0
     for date_format in DATE_FORMATS:

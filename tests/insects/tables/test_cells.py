@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from insects.tables.cells import date_format_of, numbers, texts, times
+from insects.tables.cells import DATE_FORMATS, date_format_of, numbers, texts, times
 
 
 def test_texts_are_trimmed_and_equal_values_have_one_text() -> None:
@@ -87,11 +89,25 @@ def test_format_of_dates_is_found_and_read(cell: str, date_format: str, expected
     assert times(pd.Series([cell, None]), date_format)[0] == np.datetime64(expected)
 
 
+@pytest.mark.parametrize("date_format", DATE_FORMATS)
+def test_every_format_of_dates_is_found(date_format: str) -> None:
+    days = [datetime(2024, month, 13 + month, 7 * month % 24, 30) for month in range(1, 13)]
+    written = [day.isoformat() if date_format == "ISO8601" else day.strftime(date_format) for day in days]
+    found = texts(pd.Series(written))
+    known = date_format_of(found, 0.9)
+    assert known is not None
+    read = times(pd.Series(written), known)
+    assert (read == times(pd.Series(written), date_format)).all()
+
+
 def test_days_and_months_are_told_apart_by_all_cells_together() -> None:
     found = texts(pd.Series(["1/2/2024", "3/4/2024", "13/4/2024"]))
     assert date_format_of(found, 0.9) == "%d/%m/%Y"
 
 
-@pytest.mark.parametrize("cells", [["red", "green"], ["1.5", "2.5"], ["room 12", "room 13"], ["12-34", "56-78"]])
+@pytest.mark.parametrize(
+    "cells",
+    [["red", "green"], ["1.5", "2.5"], ["room 12", "room 13"], ["12-34", "56-78"], ["0/1", "1/1"], ["1234 Hill"]],
+)
 def test_texts_that_are_no_dates_have_no_format(cells: list[str]) -> None:
     assert date_format_of(texts(pd.Series(cells)), 0.9) is None
