@@ -331,7 +331,7 @@ def _number_kind(values: pd.Series, decimal: str) -> tuple[dict[str, Any], tuple
     number_N = as_float32(cells.numbers(values, decimal))
     missing_N = np.isnan(number_N)
     if missing_N.all():
-        return "empty"
+        return "no cell is a number" if (cells.texts(values).code >= 0).any() else "empty"
     if not missing_N.any() and number_N.min() == number_N.max():
         return f"always {number_N[0]:g}"
     odd = np.flatnonzero(missing_N & (cells.texts(values).code >= 0)) if missing_N.any() else ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from insects.errors import DataError
@@ -68,6 +69,10 @@ def test_text_that_is_asked_for_as_numbers_is_numbers(tmp_path: Path) -> None:
     numeric = load_data(DataRequest(path, numeric=("a",)), tmp_path)
     assert kinds(numeric) == {"a": "number", "b": "number"}
     assert sum(np.isnan(rows[:, 0]).sum() for rows in all_rows(numeric)) == 18
+    pd.read_csv(path).assign(word=["one", "two", "one"] * 30).to_csv(path, index=False)
+    none = load_data(DataRequest(path, numeric=("word",)), tmp_path)
+    assert isinstance(none.manifest, TableManifest)
+    assert none.manifest.dropped == [["word", "no cell is a number"]]
 
 
 def test_columns_that_are_not_used_are_kept_with_their_reasons(request_of: DataRequest, tmp_path: Path) -> None:
