@@ -7,6 +7,7 @@ each column.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable
@@ -351,16 +352,18 @@ def row_hashes(columns: Iterable[NDArray[Any]], rows: int, seed: int) -> Hashes:
     return state_N
 
 
-def row_keys(x_NK: Floats) -> Hashes:
-    """A key of each coded row, by which it is recognized: equal for equal rows.
+def row_keys(x_NK: Floats, y_N: Labels) -> Hashes:
+    """A key of each coded row with its class, by which it is recognized: equal for equal rows.
 
     Args:
         x_NK: `(N, K)` float32, coded rows.
+        y_N: `(N,)` their class numbers.
 
     Returns:
         `(N,)` keys.
     """
-    return row_hashes((x_NK[:, column] for column in range(x_NK.shape[1])), len(x_NK), seed=0)
+    columns = (x_NK[:, column] for column in range(x_NK.shape[1]))
+    return row_hashes(itertools.chain(columns, [y_N.astype(np.uint64)]), len(x_NK), seed=0)
 
 
 def _mix(state_N: Hashes) -> Hashes:

@@ -180,7 +180,7 @@ class EvaluationTable:
 
     @property
     def keys(self) -> Hashes:
-        return row_keys(self.table.x)
+        return row_keys(self.table.x, self.table.y)
 
     def logits(self, model: LoadedModel) -> Floats:
         return program_logits(model.module, self.table.x)

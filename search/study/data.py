@@ -172,7 +172,7 @@ def _load_table(request: DataRequest, path: Path) -> StoredData:
 def _stored(
     table: Table, parts: Parts, splits: Splits, test: Table, manifest: TableManifest, rows_repeat: bool = False
 ) -> StoredData:
-    key_N = row_keys(table.x)
+    key_N = row_keys(table.x, table.y)
     train_raw, valid_raw = (table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
     return StoredData(
         source=table.source,
@@ -251,7 +251,7 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sto
     manifest = _manifest(found, parts, image_columns(images, request.target)[0], images.recipe, description)
     train_raw, valid_raw = (found.table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
     key_N = np.array([image_key(digest) for digest in found.digests], np.uint64)
-    features_N = row_keys(found.table.x)
+    features_N = row_keys(found.table.x, found.table.y)
     return StoredData(
         source=found.table.source,
         splits=parts.splits,

@@ -15,7 +15,7 @@ from PIL import Image
 from insects import mlp
 from insects.splits import Table
 from tests.support.commands import Finished, client_of, command, digests, invoke
-from tests.support.studies import builtin_splits
+from tests.support.studies import builtin_data, builtin_splits
 
 KEYS = {
     "seen_in_training",
@@ -111,14 +111,15 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     assert json.loads(second.stdout) == {**evaluated, "test_looks": 2}
     third = invoke(monkeypatch, "evaluate", "--model", "models:/insects-mlp/1", *place)
     assert "Evaluation 3 on these rows: " in third.stdout
-    assert evaluated["seen_in_training"] == 1  # the row at the origin
-    assert "\n1 of these 300 rows was part of the model's training or validation data: " in third.stdout
+    assert evaluated["seen_in_training"] == 0  # the row at the origin has another class in the training table
+    assert "of the model's training" not in third.stdout
     assert f"accuracy {evaluated['accuracy']:.4f}" in third.stdout
-    rows = builtin_splits()[1]
-    some = Table(rows.features, rows.classes, rows.x[:50], rows.y[:50], "some.csv")
+    rows, trained = builtin_splits()[1], builtin_data()
+    x = np.concatenate([rows.x[:49], trained.train_raw[:1]])
+    some = Table(rows.features, rows.classes, x, np.append(rows.y[:49], trained.splits.train_y[:1]), "some.csv")
     path = write_csv(tmp_path / "some.csv", some)
     other = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--test", str(path), "--json").stdout)
-    assert other["test_looks"] == 1
+    assert (other["test_looks"], other["seen_in_training"]) == (1, 1)
     assert other["correct"] == int(np.sum(predicted(finished, some) == some.y))
     assert other["total"] == 50
     assert other["test"] == str(path)

@@ -209,8 +209,8 @@ def test_study_keeps_columns_notes_and_keys_of_its_rows(request_of: DataRequest,
     assert table.target == "species"
     assert {column.name: column.kind for column in table.model_columns.columns}["island"] == "category"
     assert any(note.startswith("gaps in training rows, filled: ") for note in table.notes)
-    assert not np.isin(row_keys(data.test.x), folder.seen()).any()
-    assert np.isin(row_keys(data.train_raw), folder.seen()).all()
+    assert not np.isin(row_keys(data.test.x, data.test.y), folder.seen()).any()
+    assert np.isin(row_keys(data.train_raw, data.splits.train_y), folder.seen()).all()
 
 
 def test_rows_of_few_categories_are_not_recognized(tmp_path: Path) -> None:
