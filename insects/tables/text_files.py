@@ -62,6 +62,8 @@ class TextFile:
         header: The column names as they are written, an empty one in front if only the rows have it.
         header_lines: Number of lines up to the end of the header.
         header_bytes: Number of bytes of these lines, in UTF-8 with its mark.
+        has_returns: Whether its lines end with a carriage return alone. After a skipped line of such a file pandas
+            overlooks an empty first cell.
         content: The bytes of standard input, which can be read only once.
     """
 
@@ -73,13 +75,15 @@ class TextFile:
     header: tuple[str, ...]
     header_lines: int
     header_bytes: int
+    has_returns: bool = False
     content: bytes | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether it is an uncompressed file in UTF-8 with a header of one line, which pandas may open itself."""
         compressed = os.path.splitext(self.path)[1].lower() in _COMPRESSED
-        return self.content is None and self.encoding in _UTF8 and self.header_lines == 1 and not compressed
+        is_usual = self.encoding in _UTF8 and self.header_lines == 1 and not self.has_returns
+        return is_usual and self.content is None and not compressed
 
     @contextmanager
     def open_bytes(self) -> Iterator[IO[bytes]]:
@@ -92,13 +96,13 @@ class TextFile:
 
     @contextmanager
     def open_rows(self) -> Iterator[IO[bytes]]:
-        """Open what is below the header, in UTF-8."""
+        """Open what is below the header, in UTF-8, with line feeds where it has carriage returns alone."""
         with self.open_bytes() as file:
-            if self.encoding in _UTF8:
-                file.read(self.header_bytes)  # by bytes, since a line may end with a carriage return alone
+            if self.encoding in _UTF8 and not self.has_returns:
+                file.read(self.header_bytes)
                 yield file
             else:
-                text = io.TextIOWrapper(file, self.encoding, newline="")
+                text = io.TextIOWrapper(file, self.encoding, newline=None if self.has_returns else "")
                 for _ in range(self.header_lines):
                     text.readline()
                 yield io.BufferedReader(_Utf8(text))
@@ -221,6 +225,7 @@ def look_at(path: str, table_format: TableFormat) -> TextFile:
         header=header,
         header_lines=line,
         header_bytes=len("".join(lines[:line]).encode()) + (len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0),
+        has_returns=lines[line - 1].endswith("\r"),
         content=content,
     )
 
@@ -336,8 +341,8 @@ def _fields_of_any_length() -> Iterator[None]:
 
 
 def is_blank(row: list[str]) -> bool:
-    """Whether a row is that of a blank line."""
-    return len(row) <= 1 and not "".join(row).strip()
+    """Whether a row is that of a blank line. A pair of quotes is a cell."""
+    return not row or (len(row) == 1 and row[0].isspace())
 
 
 def _decoded(beginning: bytes, encoding: str, source: str) -> str:

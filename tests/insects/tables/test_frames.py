@@ -52,6 +52,17 @@ def test_dialect_of_a_text_file_does_not_change_the_table(write: Write, dialect:
     assert table.x.flags.c_contiguous
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_empty_first_cells_do_not_shift_their_rows(write: Write, end: str) -> None:
+    path = write(f"a,labels,b{end},bee,1{end}2,fly,3{end}{end},bee,{end}")
+    frame = read_frame(path, TableFormat())
+    np.testing.assert_array_equal(frame.cells["a"], [np.nan, 2, np.nan])
+    np.testing.assert_array_equal(frame.cells["b"], [1, 3, np.nan])
+    assert frame.where(2) == "t.csv, line 5"
+    (read,) = [block for block, _ in FrameBlocks(path, TableFormat())]
+    assert read.to_numpy().tolist() == [["", "bee", "1"], ["2", "fly", "3"], ["", "bee", ""]]
+
+
 def test_decimal_commas_are_found_beside_semicolons(write: Write) -> None:
     table = read_numbers(write("labels;a;b\nbee;1,5;2\nfly;-3,25;4e0\n"))
     np.testing.assert_array_equal(table.x, [[1.5, 2], [-3.25, 4]])
@@ -239,6 +250,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "short": ("labels,a,b\nx,1,2\ny,3\n", "t.csv, line 3: a row must have 3 cells like the header, found 2"),
     "long": ("labels,a,b\nx,1,2\n\ny,3,4,5\n", "t.csv, line 4: a row must have 3 cells like the header, found 4"),
     "longer": ("labels,a\nx,1\ny,2,3,4\n", "t.csv, line 3: a row must have 2 cells like the header, found 4"),
+    "quotes alone": ('labels,a\nx,1\n""\ny,2\n', "t.csv, line 3: a row must have 2 cells like the header, found 1"),
     "quote": (
         'labels,a\nx,1\n"y,2\nz,3\n',
         "t.csv, line 3: the row is not valid CSV: unexpected end of data; check its quotes",
@@ -253,7 +265,7 @@ def test_malformed_text_file_is_refused_in_one_line(write: Write, case: str) -> 
     assert message_of(lambda: read_frame(path, TableFormat())) == message
 
 
-@pytest.mark.parametrize("case", ["short", "long", "quote"])
+@pytest.mark.parametrize("case", ["short", "long", "quotes alone", "quote"])
 def test_malformed_row_is_named_by_blocks_too(write: Write, case: str) -> None:
     content, message = BAD[case]
     path = write(content)

@@ -65,7 +65,7 @@ def test_encoding_is_found_and_rows_come_in_utf8(write: Write, encode: str, enco
     assert file.encoding == encoding
     assert file.header == ("labels", "größe")
     assert file.header_lines == 2
-    assert rows_of(file) == f"Käfer,1{end}"
+    assert rows_of(file) == ("Käfer,1\n" if end == "\r" else f"Käfer,1{end}")
 
 
 def test_character_that_the_look_at_the_beginning_cuts_in_two_is_still_utf8(write: Write) -> None:
