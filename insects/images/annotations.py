@@ -21,7 +21,7 @@ import numpy as np
 from insects.errors import DataError
 from insects.splits import Labels
 from insects.tables.names import checked_name, ordered_classes, source_name
-from insects.tables.text_files import TableFormat, TextFile, is_blank, look_at, with_fallback
+from insects.tables.text_files import TableFormat, TextFile, csv_reason, is_blank, look_at, with_fallback
 from insects.text import listed, shown
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")  # the beginning of an absolute path, on Windows too
@@ -136,7 +136,7 @@ def _rows(file: TextFile, wanted: dict[str, int]) -> Iterator[tuple[int, dict[st
             except StopIteration:
                 return
             except csv.Error as error:
-                raise DataError(f"{where}: the row is not valid CSV: {error}; check its quotes") from None
+                raise DataError(f"{where}: the row is not valid CSV: {csv_reason(error)}; check its quotes") from None
             if is_blank(row):
                 continue
             if not is_header:

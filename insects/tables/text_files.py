@@ -270,7 +270,7 @@ def _read_header(lines: list[str], separator: str, source: str) -> tuple[tuple[s
         names = next((tuple(cell.strip() for cell in row) for row in reader if not is_blank(row)), None)
     except csv.Error as error:
         raise DataError(
-            f"{source}, line {reader.line_num}: the header is not valid CSV: {error}; "
+            f"{source}, line {reader.line_num}: the header is not valid CSV: {csv_reason(error)}; "
             "separate names by commas and check their quotes"
         ) from None
     if names is None:
@@ -325,7 +325,7 @@ def check_widths(file: TextFile) -> None:
                 line = reader.line_num + 1
         except csv.Error as error:
             raise DataError(
-                f"{file.source}, line {line}: the row is not valid CSV: {error}; check its quotes"
+                f"{file.source}, line {line}: the row is not valid CSV: {csv_reason(error)}; check its quotes"
             ) from None
         text.detach()
 
@@ -338,6 +338,11 @@ def _fields_of_any_length() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(limit)
+
+
+def csv_reason(error: csv.Error) -> str:
+    """What `csv` says, on one line: it names the separator, which may be a tab."""
+    return str(error).replace("\t", "\\t")
 
 
 def is_blank(row: list[str]) -> bool:

@@ -236,6 +236,10 @@ def test_file_without_a_valid_header_is_refused(write: Write, content: str, mess
             "t.csv, line 3: the row is not valid CSV: unexpected end of data; check its quotes",
         ),
         (
+            'labels\ta\nx\t1\ny\t"2"3\n',
+            "t.csv, line 3: the row is not valid CSV: '\\t' expected after '\"'; check its quotes",
+        ),
+        (
             'labels,a\nx,1\ny,"2"3\n',
             "t.csv, line 3: the row is not valid CSV: ',' expected after '\"'; check its quotes",
         ),
