@@ -325,11 +325,10 @@ def main(
             of_table = [row for future in futures for row in future.result()]
             found += of_table
             print_table(f"{name}: {sizes[name]}", as_figures(of_table), methods)
+            if out is not None:
+                as_figures(found).to_csv(out, index=False)
     if found:
-        figures = as_figures(found)
-        print_summary(figures, methods)
-        if out is not None:
-            figures.to_csv(out, index=False)
+        print_summary(as_figures(found), methods)
 
 
 def describe(frame: pd.DataFrame, source: Source) -> str:
