@@ -197,16 +197,27 @@ def wilson_interval(share: float, draws: int) -> tuple[float, float]:
 
 
 def cross_entropy(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer]) -> float:
-    """Mean cross entropy.
+    """Mean cross entropy; see `row_losses`.
+
+    Args:
+        logits_NC: `(N, C)` logits.
+        y_N: `(N,)` true classes.
+    """
+    return float(np.mean(row_losses(logits_NC, y_N)))
+
+
+def row_losses(logits_NC: NDArray[np.floating], y_N: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Cross entropy of each row.
 
     Args:
         logits_NC: `(N, C)` logits.
         y_N: `(N,)` true classes.
 
     Returns:
-        The mean over rows of `log sum exp(logits) - logit of the true class`, in nats.
+        `(N,)`, `log sum exp(logits) - logit of the true class`, in nats.
     """
-    logits = logits_NC.astype(np.float64)
-    largest_N = logits.max(axis=1)  # subtracted first, as exp overflows from 710 on
-    log_sum_N = largest_N + np.log(np.exp(logits - largest_N[:, None]).sum(axis=1))
-    return float(np.mean(log_sum_N - logits[np.arange(len(y_N)), y_N]))
+    logits_NC = logits_NC.astype(np.float64)
+    largest_N = logits_NC.max(axis=1)  # subtracted first, as exp overflows from 710 on
+    log_sum_N = largest_N + np.log(np.exp(logits_NC - largest_N[:, None]).sum(axis=1))
+    loss_N: NDArray[np.float64] = log_sum_N - logits_NC[np.arange(len(y_N)), y_N]
+    return loss_N

@@ -53,9 +53,7 @@ def draw_group_parts(
     groups = int(group_N.max()) + 1
     count_GC = np.zeros((groups, len(classes)))
     np.add.at(count_GC, (group_N, y_N), 1)
-    hash_G = np.zeros(groups, np.uint64)
-    np.add.at(hash_G, group_N, hash_N)  # a sum does not depend on the order of the rows
-    order_G = np.argsort(hash_G, kind="stable")
+    order_G = np.argsort(_sums(group_N, hash_N), kind="stable")
 
     part_G = np.zeros(groups, np.intp)
     total_C, left = count_GC.sum(axis=0), 1 - (test_fraction or 0)
@@ -73,6 +71,27 @@ def draw_group_parts(
             )
     order_N = np.lexsort((y_N, hash_N))
     return Parts(*(order_N[part_N[order_N] == part] for part in range(3)))
+
+
+def group_hashes(group_N: NDArray[np.intp], hash_N: Hashes) -> Hashes:
+    """A hash of the content of each row's group.
+
+    Args:
+        group_N: `(N,)`, number of the group of each row.
+        hash_N: `(N,)`, hash of each row's content.
+
+    Returns:
+        `(N,)`, equal for the rows of a group.
+    """
+    group_N = np.unique(group_N, return_inverse=True)[1]
+    return _sums(group_N, hash_N)[group_N]
+
+
+def _sums(group_N: NDArray[np.intp], hash_N: Hashes) -> Hashes:
+    """The sum of the hashes of each group, `(G,)`: it does not depend on the order of the rows."""
+    hash_G = np.zeros(int(group_N.max()) + 1, np.uint64)
+    np.add.at(hash_G, group_N, hash_N)
+    return hash_G
 
 
 def _nearest(count_GC: NDArray[np.float64], wanted_C: NDArray[np.float64]) -> list[int]:

@@ -10,6 +10,7 @@ Shapes: N rows, F features, C classes, P parameters.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +111,29 @@ def initial_weights(params: TrialParams, shape: Shape, generator: np.random.Gene
         weight *= bound  # in place: weight and bias are views of weights_P
         bias *= bound
     return weights_P
+
+
+def mean_logits(weights: Sequence[Floats], params: TrialParams, shape: Shape, x_NF: Floats) -> Floats:
+    """Logits of one network, or the logarithm of the mean of several networks' probabilities.
+
+    Args:
+        weights: `(P,)`, the flat vector of each network.
+        params: Depth and width of the networks.
+        shape: Features and classes of the data.
+        x_NF: `(N, F)` float32, standardized rows.
+
+    Returns:
+        `(N, C)` float32.
+    """
+    each = [logits(flat, params, shape, x_NF) for flat in weights]
+    if len(each) == 1:
+        return each[0]
+    each_MNC = np.stack(each).astype(np.float64)
+    each_MNC -= each_MNC.max(axis=2, keepdims=True)  # exp overflows from 710 on
+    share_MNC = np.exp(each_MNC)
+    share_MNC /= share_MNC.sum(axis=2, keepdims=True)
+    mean_NC: Floats = np.log(share_MNC.mean(axis=0) + np.finfo(np.float64).tiny).astype(np.float32)
+    return mean_NC
 
 
 def logits(weights_P: Floats, params: TrialParams, shape: Shape, x_NF: Floats) -> Floats:

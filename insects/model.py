@@ -6,6 +6,9 @@ P parameters, H height, W width.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -139,26 +142,44 @@ class RowMLP(nn.Module):
     Args:
         sizes: `(inputs, outputs)` of each linear layer.
         encoder: Makes the F inputs of the first layer.
+        networks: Networks of these sizes. The mean of the probabilities that they give is returned as logits.
     """
 
-    def __init__(self, sizes: list[tuple[int, int]], encoder: Encoder) -> None:
+    def __init__(self, sizes: list[tuple[int, int]], encoder: Encoder, networks: int = 1) -> None:
         super().__init__()
         self.encoder = RowEncoder(encoder)
-        linear = [nn.Linear(inputs, outputs) for inputs, outputs in sizes]
-        self.layers = nn.Sequential(*(step for layer in linear[:-1] for step in (layer, nn.ReLU())), linear[-1])
+        self.networks = nn.ModuleList(_layers(sizes) for _ in range(networks))
 
     def forward(self, raw_NK: torch.Tensor) -> torch.Tensor:
         """Logits of coded rows."""
-        logits_NC: torch.Tensor = self.layers(self.encoder(raw_NK))
-        return logits_NC
+        x_NF = self.encoder(raw_NK)
+        if len(self.networks) == 1:
+            logits_NC: torch.Tensor = self.networks[0](x_NF)
+            return logits_NC
+        return mean_log_probabilities([network(x_NF) for network in self.networks])
 
 
-def build_module(weights_P: Floats, params: TrialParams, shape: Shape, encoder: Encoder) -> RowMLP:
-    """Build the module of a trained network.
+def _layers(sizes: list[tuple[int, int]]) -> nn.Sequential:
+    linear = [nn.Linear(inputs, outputs) for inputs, outputs in sizes]
+    return nn.Sequential(*(step for layer in linear[:-1] for step in (layer, nn.ReLU())), linear[-1])
+
+
+def mean_log_probabilities(logits: list[torch.Tensor]) -> torch.Tensor:
+    """Logarithm of the mean of several networks' probabilities, which serves as logits.
 
     Args:
-        weights_P: `(P,)` float32, the flat vector of `insects.mlp`.
-        params: Depth and width of the network.
+        logits: `(N, C)` of each network.
+    """
+    log_share_MNC = torch.log_softmax(torch.stack(logits), dim=-1)
+    return torch.logsumexp(log_share_MNC, dim=0) - math.log(len(logits))
+
+
+def build_module(weights: Sequence[Floats], params: TrialParams, shape: Shape, encoder: Encoder) -> RowMLP:
+    """Build the module of one trained network, or of several with the same parameters.
+
+    Args:
+        weights: `(P,)` float32, the flat vector of `insects.mlp`, of each network.
+        params: Depth and width of the networks.
         shape: Inputs and classes of the data.
         encoder: The encoder of the training data.
 
@@ -166,10 +187,10 @@ def build_module(weights_P: Floats, params: TrialParams, shape: Shape, encoder: 
         The module in evaluation mode. It shares no memory with the arguments.
 
     Raises:
-        ValueError: The vector has not `insects.mlp.parameter_count(params, shape)` numbers.
+        ValueError: A vector has not `insects.mlp.parameter_count(params, shape)` numbers.
     """
-    module = RowMLP(layer_sizes(params, shape), encoder)
-    arrays = [array for layer in unflatten(weights_P, params, shape) for array in layer]
+    module = RowMLP(layer_sizes(params, shape), encoder, len(weights))
+    arrays = [array for flat in weights for layer in unflatten(flat, params, shape) for array in layer]
     for parameter, array in zip(module.parameters(), arrays, strict=True):
         np.copyto(parameter.detach().numpy(), array)
     return module.eval()

@@ -124,8 +124,9 @@ def split(
     """
     if test is not None and (test.features, test.classes) != (table.features, table.classes):
         raise ValueError("the test table must have the features and classes of the table that is split")
+    features_N = row_hashes([table.x[:, column] for column in range(table.x.shape[1])], len(table.y), seed)
     parts = draw_parts(
-        row_hashes([table.x[:, column] for column in range(table.x.shape[1])], len(table.y), seed),
+        content_hashes(features_N, table.y, table.classes),
         table.y,
         table.classes,
         table.source,
@@ -143,7 +144,6 @@ def draw_parts(
     *,
     test_fraction: float | None = 0.1,
     valid_fraction: float = 0.2,
-    equal_apart: bool = False,
 ) -> Parts:
     """Draw the test rows, then the validation rows; train on the rest.
 
@@ -153,13 +153,12 @@ def draw_parts(
     every part.
 
     Args:
-        hash_N: `(N,)`, hash of each row's content; see `row_hashes`.
+        hash_N: `(N,)`, hash of each row's content; see `content_hashes`.
         y_N: `(N,)` class numbers.
         classes: C class names.
         source: Name of the table, for messages.
         test_fraction: Share of the rows to draw as test rows, in (0, 1); None: draw none.
         valid_fraction: Share of the remaining rows to draw as validation rows, in (0, 1).
-        equal_apart: Draw equal rows independently of each other; see `insects.tables.prepare.rows_repeat`.
 
     Returns:
         The parts, each in order of the hashes.
@@ -171,8 +170,6 @@ def draw_parts(
     needed = 2 if test_fraction is None else 3
     check_class_sizes(y_N, classes, source, needed)
 
-    if equal_apart:
-        hash_N = _numbered_repeats(hash_N, y_N)
     order_N = np.lexsort((y_N, hash_N))
     hash_N, y_N = hash_N[order_N], y_N[order_N]
     test = np.empty(0, np.intp)
@@ -181,18 +178,39 @@ def draw_parts(
         test = order_N[test_N]
         order_N, hash_N, y_N = order_N[~test_N], hash_N[~test_N], y_N[~test_N]
     # The remaining rows all have high hashes. Mixing once more makes the second draw independent of the first.
-    valid_N = _draw(_mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
+    valid_N = _draw(mix(hash_N ^ _VALIDATION), y_N, valid_fraction, parts=2)
     return Parts(order_N[~valid_N], order_N[valid_N], test)
 
 
-def _numbered_repeats(hash_N: Hashes, y_N: Labels) -> Hashes:
-    """Hashes of content, class and the number of the row among its equals."""
-    order_N = np.lexsort((y_N, hash_N))
-    is_first_N = np.append(True, (np.diff(hash_N[order_N]) != 0) | (np.diff(y_N[order_N]) != 0))
+def content_hashes(hash_N: Hashes, y_N: Labels, classes: tuple[str, ...], *, equal_apart: bool = False) -> Hashes:
+    """Hashes of the features and the class of each row.
+
+    Rows with equal features but other classes get independent hashes: with one hash, all of them would be in one part.
+
+    Args:
+        hash_N: `(N,)`, hash of each row's features.
+        y_N: `(N,)` class numbers.
+        classes: C class names, which count rather than the numbers: a further class changes no other row's hash.
+        equal_apart: Whether equal rows of a class get independent hashes too; see `insects.tables.prepare.rows_repeat`.
+
+    Returns:
+        `(N,)` hashes.
+    """
+    name_C = np.array(
+        [int(hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16], 16) for name in classes], np.uint64
+    )
+    content_N = mix(hash_N ^ mix(name_C)[y_N])
+    return _numbered_repeats(content_N) if equal_apart else content_N
+
+
+def _numbered_repeats(hash_N: Hashes) -> Hashes:
+    """Hashes of content and the number of the row among its equals."""
+    order_N = np.argsort(hash_N, kind="stable")
+    is_first_N = np.append(True, np.diff(hash_N[order_N]) != 0)
     place_N = np.arange(len(order_N))
     number_N = place_N - np.maximum.accumulate(np.where(is_first_N, place_N, 0))
     mixed_N = np.empty_like(hash_N)
-    mixed_N[order_N] = _mix(hash_N[order_N] ^ _mix(number_N.astype(np.uint64)))
+    mixed_N[order_N] = mix(hash_N[order_N] ^ mix(number_N.astype(np.uint64)))
     return mixed_N
 
 
@@ -342,13 +360,13 @@ def row_hashes(columns: Iterable[NDArray[Any]], rows: int, seed: int) -> Hashes:
     Returns:
         `(N,)` hashes.
     """
-    state_N = _mix(np.full(rows, seed % 2**64, dtype=np.uint64))
+    state_N = mix(np.full(rows, seed % 2**64, dtype=np.uint64))
     for column in columns:
         if column.dtype == np.float32:
             value_N = column + np.float32(0)  # turns -0.0, which has other bits, into 0.0
             value_N[np.isnan(value_N)] = np.nan  # one of the many bit patterns of NaN
             column = value_N.view(np.uint32)
-        state_N = _mix(state_N ^ column)
+        state_N = mix(state_N ^ column)
     return state_N
 
 
@@ -366,7 +384,7 @@ def row_keys(x_NK: Floats, y_N: Labels) -> Hashes:
     return row_hashes(itertools.chain(columns, [y_N.astype(np.uint64)]), len(x_NK), seed=0)
 
 
-def _mix(state_N: Hashes) -> Hashes:
+def mix(state_N: Hashes) -> Hashes:
     """One step of SplitMix64, a bijection of 64 bits (Steele, Lea and Flood, 2014, doi:10.1145/2660193.2660195)."""
     mixed_N = state_N + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from insects.errors import DataError
 from insects.images.features import ImageSet
-from insects.splits import Splits, Table, check_fractions, standardized_splits
+from insects.splits import Hashes, Splits, Table, check_fractions, standardized_splits
 from insects.text import listed, shown
 
 TRAIN, VALID, TEST = range(3)
@@ -45,6 +45,8 @@ class ImageSplits:
         train: Positions in the `ImageSet` of the rows of `splits.train_x`.
         valid: Positions of the rows of `splits.valid_x`.
         test: Positions of the rows of `test_table.x`.
+        units: `(N,)`, equal for images that stay together in every split; see `insects.folds.draw_folds`.
+        grouped: Whether such images are a group, rather than equal files.
         notes: Remarks on the split for the user, one line each.
     """
 
@@ -53,6 +55,8 @@ class ImageSplits:
     train: NDArray[np.intp]
     valid: NDArray[np.intp]
     test: NDArray[np.intp]
+    units: Hashes
+    grouped: bool
     notes: tuple[str, ...]
 
 
@@ -98,7 +102,18 @@ def split_images(
         )
     splits = standardized_splits(table, train, valid)
     test_table = replace(table, x=table.x[test], y=table.y[test], source=f"held-out images of {table.source}")
-    return ImageSplits(splits, test_table, train, valid, test, _notes(images, part_N, shares))
+    units = _units(groups or images.digests, images.digests, seed)
+    notes = _notes(images, part_N, shares)
+    return ImageSplits(splits, test_table, train, valid, test, units, groups is not None, notes)
+
+
+def _units(groups: Sequence[str], digests: Sequence[str], seed: int) -> Hashes:
+    """A hash of the content of each image's group."""
+    members: dict[str, list[str]] = {}
+    for group, digest in zip(groups, digests, strict=True):
+        members.setdefault(group, []).append(digest)
+    hashes = {group: int(_key(seed, *sorted(files))[:16], 16) for group, files in members.items()}
+    return np.array([hashes[group] for group in groups], np.uint64)
 
 
 def assign_parts(

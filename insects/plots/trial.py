@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from insects.mlp import Floats
 from insects.plots.boundary import POINTS, TrialBoundary
 from insects.plots.curves import LossCurves
+from insects.plots.fold_curves import fold_figure
 from insects.plots.plane import Plane, Predict, TwoColumns, plane_for, sample, telling_columns
-from insects.plots.style import Pixels, default_settings
+from insects.plots.style import Pixels, default_settings, figure_png
 from insects.splits import Splits
 
 THUMBNAIL = 64
@@ -66,6 +69,10 @@ class TrialFigures:
             ValueError: The history has another shape or no epoch.
         """
         return self._curves.draw(history_E4, best_epoch, title)
+
+    def fold_curves(self, histories: Sequence[NDArray[np.float64]], best_epochs: Sequence[int], title: str) -> bytes:
+        """The loss of each fold by epoch as a PNG of 700 x 500 pixels; see `fold_figure`."""
+        return figure_png(fold_figure(histories, best_epochs, title))
 
     @default_settings()
     def decision_boundary(self, predict: Predict, title: str) -> bytes:

@@ -13,8 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.encoder import fit_encoder
-from insects.groups import draw_group_parts
-from insects.splits import Hashes, Parts, Splits, Table, draw_parts, encoded_splits, held_out, row_hashes
+from insects.groups import draw_group_parts, group_hashes
+from insects.splits import (
+    Hashes,
+    Parts,
+    Splits,
+    Table,
+    content_hashes,
+    draw_parts,
+    encoded_splits,
+    held_out,
+    row_hashes,
+)
 from insects.tables.columns import MOST_LEVELS, Columns, as_float32, find_columns
 from insects.tables.labelled import ColumnChoice, LabelledFrame
 from insects.text import counted, shown
@@ -30,6 +40,7 @@ class PreparedTable:
     Attributes:
         table: All rows, coded.
         parts: Positions of the rows of each part.
+        units: `(N,)`, equal for rows that stay together in every split; see `insects.folds.draw_folds`.
         columns: The columns that the model uses.
         splits: Training and validation rows.
         test: Test rows, coded; None if they come from another table.
@@ -40,6 +51,7 @@ class PreparedTable:
 
     table: Table
     parts: Parts
+    units: Hashes
     columns: Columns
     splits: Splits
     test: Table | None
@@ -69,10 +81,12 @@ def prepare_table(
     y_N, source = labelled.y, labelled.source
     hash_N = row_hashes(_hashed(labelled.frame), len(y_N), seed)
     apart = labelled.groups is None and rows_repeat(labelled.frame, hash_N)
+    unit_N = hash_N = content_hashes(hash_N, y_N, labelled.classes, equal_apart=apart)
     if labelled.groups is None:
-        parts = draw_parts(hash_N, y_N, labelled.classes, source, test_fraction=test_fraction, equal_apart=apart)
+        parts = draw_parts(hash_N, y_N, labelled.classes, source, test_fraction=test_fraction)
     else:
         parts = draw_group_parts(labelled.groups, hash_N, y_N, labelled.classes, source, test_fraction=test_fraction)
+        unit_N = group_hashes(labelled.groups, hash_N)
     found = find_columns(labelled.frame.iloc[parts.train], source, choice.categorical, choice.numeric, labelled.decimal)
     x_NK = found.columns.code(labelled.frame, source, labelled.decimal)
     table = Table(tuple(column.name for column in found.columns.coded), labelled.classes, x_NK, y_N, source)
@@ -82,6 +96,7 @@ def prepare_table(
     return PreparedTable(
         table=table,
         parts=parts,
+        units=unit_N,
         columns=found.columns,
         splits=encoded_splits(table, parts.train, parts.valid, encoder),
         test=None if test_fraction is None else held_out(table, parts),

@@ -8,9 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.splits import Splits
-from insects.training.state import METRICS, TrainingInterrupted, TrainingState, batch_order, init
+from insects.training.state import METRICS, TrainingInterrupted, TrainingState, batch_order, fold_seed, init
 
-__all__ = ["ENGINES", "METRICS", "Engine", "TrainingInterrupted", "TrainingState", "advance", "batch_order", "init"]
+__all__ = [
+    "ENGINES",
+    "METRICS",
+    "Engine",
+    "TrainingInterrupted",
+    "TrainingState",
+    "advance",
+    "batch_order",
+    "fold_seed",
+    "init",
+]
 
 Engine = Literal["compiled", "torch"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)

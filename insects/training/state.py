@@ -18,7 +18,7 @@ METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 Status = Literal["running", "finished", "pruned", "diverged"]
 
 # First key of each random stream of a trial, so that no two streams share their numbers.
-_WEIGHTS, _BATCH_ORDER = 0, 1
+_WEIGHTS, _BATCH_ORDER, _FOLD = 0, 1, 2
 
 
 class TrainingInterrupted(InsectsError):
@@ -107,6 +107,17 @@ def batch_order(seed: int, trial: int, epoch: int, rows: int) -> NDArray[np.int3
         `(rows,)` int32, a permutation.
     """
     return _generator(seed, trial, _BATCH_ORDER, epoch).permutation(rows).astype(np.int32)
+
+
+def fold_seed(seed: int, trial: int, fold: int) -> int:
+    """The seed that takes the place of the study's when a trial's configuration is trained with a fold held out.
+
+    Args:
+        seed: The study's seed.
+        trial: The trial's number.
+        fold: The fold, from 0.
+    """
+    return int(np.random.SeedSequence(seed, spawn_key=(trial, _FOLD, fold)).generate_state(1)[0])
 
 
 def _generator(seed: int, *key: int) -> np.random.Generator:

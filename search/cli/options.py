@@ -171,6 +171,22 @@ lr = click.option(
 batch_size = click.option(
     "--batch-size", type=Choices(), default="4,8,16,32,64,128", show_default=True, help="Rows a step."
 )
+finalists = click.option(
+    "--finalists",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Best trials that are trained again on folds; 0: the best trial's own network is registered.",
+)
+folds = click.option(
+    "--folds",
+    type=click.IntRange(2),
+    default=5,
+    show_default=True,
+    metavar="K",
+    help="Folds, each held out from one network of a finalist; the model is the mean of these networks.",
+)
 configs = click.option(
     "--configs", type=PATH, metavar="JSON", help="Train exactly these configurations before any sampled one."
 )
@@ -191,7 +207,7 @@ pruner = click.option(
 window = click.option(
     "--window",
     type=click.IntRange(1),
-    default=16,
+    default=4,
     show_default=True,
     help="Trials in flight; another window is another study.",
 )
@@ -297,7 +313,7 @@ _FORMAT = (separator, decimal, encoding)
 OF_SEARCH = (
     trials, epochs, schedule, train, target, features, *_COLUMNS, *_FORMAT, scaling, drop_rare_classes, test,
     images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
-    test_fraction, split_seed, model_name, depth, width, lr, batch_size,
+    test_fraction, split_seed, model_name, depth, width, lr, batch_size, finalists, folds,
     configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
 )  # fmt: skip
 OF_EVALUATE = (

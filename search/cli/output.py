@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHOWN_TRIALS = 5
 SHOWN_CLASSES = 10
 _MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
-_BACKGROUND = ("training", "figures", "tracking")
+_BACKGROUND = ("training", "final", "figures", "tracking")
 
 
 def search_json(outcome: SearchOutcome) -> dict[str, Any]:

@@ -44,8 +44,10 @@ def search_request(options: Options) -> SearchRequest:
     images = _image_request(options)
     if images is None:
         _check_table(options)
+    _check_final(options)
     from insects.params import Recipe
     from search.commands.search import SearchRequest
+    from search.study.config import FinalSettings
     from search.study.data import IMAGE_TARGET, TABLE_TARGET, DataRequest
     from search.study.pruner import PercentilePruner
     from search.study.space import SearchSpace
@@ -56,6 +58,7 @@ def search_request(options: Options) -> SearchRequest:
         "space": _build(SearchSpace, options),
         "recipe": _build(Recipe, options),
         "pruner": PercentilePruner(*options["pruner"]),
+        "final": _build(FinalSettings, options),
     }
     return _build(SearchRequest, {**options, **groups})
 
@@ -225,6 +228,11 @@ def _check_columns(options: Options) -> None:
     for name in ("categorical", "numeric"):
         if options["features"] and (others := [column for column in named[name] if column not in named["features"]]):
             raise click.UsageError(f"{_option(name)} names {others[0]!r}, which is not among --features: add it there.")
+
+
+def _check_final(options: Options) -> None:
+    if not options["finalists"] and is_given("folds"):
+        raise click.UsageError("--folds is about the final, and --finalists 0 is without one: leave one out.")
 
 
 def _check_model(options: Options) -> None:

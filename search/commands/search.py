@@ -12,14 +12,15 @@ from typing import Any
 
 from insects import devices
 from insects.errors import StoreError, StudyError
-from insects.params import Recipe
-from insects.splits import Splits
+from insects.final import FoldResult
+from insects.params import Recipe, TrialParams
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
-from search.store.study_folder import StoredData, StudyFolder
+from search.store.study_folder import FinalRecord, StoredData, StudyFolder
 from search.study.config import (
+    FinalSettings,
     StudyConfig,
     check_fingerprint,
     default_name,
@@ -29,11 +30,13 @@ from search.study.config import (
     version_differences,
 )
 from search.study.data import DataRequest, load_data
+from search.study.final import Final, finalists_in
 from search.study.journal import OptunaJournal
 from search.study.loop import LoopSeconds, StudyLoop, asked_before
 from search.study.pruner import PercentilePruner
 from search.study.sampler import Proposer, SamplerName
 from search.study.space import SearchSpace
+from search.study.winner import winner_of
 from search.study.workers import check_compiler, start_compiling, trials_at_once
 from search.system.files import exists
 from search.system.lock import LockHeldError, hold
@@ -54,6 +57,7 @@ class SearchRequest:
         pruner: What stops trials early.
         window: Trials in flight.
         seed: The seed of weights, batch orders and proposals.
+        final: How the best trials are compared.
         configs: A file of configurations that are trained before any proposed one.
         device: `auto`, or where to train.
         engine: The engine; None: by device.
@@ -71,6 +75,7 @@ class SearchRequest:
     pruner: PercentilePruner
     window: int
     seed: int
+    final: FinalSettings
     configs: Path | None
     device: str
     engine: Engine | None
@@ -87,6 +92,23 @@ class SearchRequest:
 
 
 @dataclass(frozen=True)
+class FinalistFigures:
+    """A finalist, for people.
+
+    Attributes:
+        number: The trial's number.
+        params: Its hyperparameters.
+        loss: Loss out of fold.
+        accuracy: Accuracy out of fold.
+    """
+
+    number: int
+    params: TrialParams
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class SearchOutcome:
     """What a search has done.
 
@@ -98,6 +120,8 @@ class SearchOutcome:
         new: Trials that were trained in this run.
         digest: The digest of all results.
         best: The best trial.
+        final: The outcome of the final; None: there was none.
+        finalists: The finalists.
         model: The version of the registered model.
         upload_error: What kept MLflow from being up to date; empty if nothing did.
         seconds: Where the time went.
@@ -110,6 +134,8 @@ class SearchOutcome:
     new: int
     digest: str
     best: TrialResult | None
+    final: FinalRecord | None
+    finalists: list[FinalistFigures]
     model: RegisteredModel | None
     upload_error: str
     seconds: dict[str, float]
@@ -138,14 +164,14 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
         uploader = Uploader(workers, folder)
-        training = _Training(request, config, data.splits, store, folder, trials, flag, uploader)
+        training = _Training(request, config, data, store, folder, trials, flag, uploader)
         watch.lap("imports")
         flag.polled = True
         try:
             results = training.run()
             watch.lap("loop")
-            best = best_of(results)
-            model = uploader.finish(best, request.registered_name, flag.check)
+            winner = winner_of(folder, results)
+            model = uploader.finish(winner, request.registered_name, flag.check)
         except Interrupted:
             uploader.interrupt()
             raise
@@ -155,18 +181,11 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
                 raise StudyError(f"{error}. Not all is in MLflow yet: {uploader.upload_error}") from error
             raise
         watch.lap("finishing")
-    return SearchOutcome(
-        study=folder.name,
-        choice=config.choice,
-        results=results,
-        wanted=request.trials,
-        new=training.count,
-        digest=study_digest(results),
-        best=best,
-        model=model,
-        upload_error=uploader.upload_error,
-        seconds={**watch.parts(training.seconds), "training": training.covered_seconds(), **uploader.seconds},
-    )
+    meanwhile = {"training": training.covered_seconds(), "final": training.final_seconds, **uploader.seconds}
+    return _outcome(
+        request, config, folder, results, training.count, model, uploader.upload_error,
+        {**watch.parts(training.seconds), **meanwhile},
+    )  # fmt: skip
 
 
 def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
@@ -182,6 +201,7 @@ def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
         seed=request.seed,
         configs=() if request.configs is None else read_configs(request.configs),
         choice=choice,
+        final=request.final,
     )
 
 
@@ -225,7 +245,10 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     made_again = [store.journal] if store.database is None else [store.journal, store.database]
     if not all(exists(path) for path in made_again):
         return False
-    digest = study_digest(folder.results_without_weights())
+    results, final = folder.results_without_weights(), folder.final()
+    if request.final.finalists and (final is None or final.trials != study_digest(results)):
+        return False
+    digest = study_digest(results, finalists_in(folder))
     return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.registered_name, digest)
 
 
@@ -233,24 +256,43 @@ def _outcome_of_record(
     request: SearchRequest, config: StudyConfig, folder: StudyFolder, watch: Stopwatch
 ) -> SearchOutcome:
     """Return the outcome of a search that has nothing to do."""
-    results, record = folder.results_without_weights(), folder.upload_record()
+    record = folder.upload_record()
     model, name = None, request.registered_name
     if record is not None and record.version is not None:
         note = f"version {record.version} was registered before"
         model = RegisteredModel(name, record.version, "", f"models:/{name}/{record.version}", note)
     watch.lap("imports")
-    nothing = dict.fromkeys(("training", "figures", "tracking"), 0.0)
+    nothing = dict.fromkeys(("training", "final", "figures", "tracking"), 0.0)
+    return _outcome(
+        request, config, folder, folder.results_without_weights(), 0, model, "",
+        {**watch.parts(LoopSeconds()), **nothing},
+    )  # fmt: skip
+
+
+def _outcome(
+    request: SearchRequest,
+    config: StudyConfig,
+    folder: StudyFolder,
+    results: list[TrialResult],
+    new: int,
+    model: RegisteredModel | None,
+    upload_error: str,
+    seconds: dict[str, float],
+) -> SearchOutcome:
+    finalists = finalists_in(folder)
     return SearchOutcome(
         study=folder.name,
         choice=config.choice,
         results=results,
         wanted=request.trials,
-        new=0,
-        digest=study_digest(results),
+        new=new,
+        digest=study_digest(results, finalists),
         best=best_of(results),
+        final=folder.final() if request.final.finalists else None,
+        finalists=[FinalistFigures(f.number, f.params, f.loss, f.accuracy) for f in finalists],
         model=model,
-        upload_error="",
-        seconds={**watch.parts(LoopSeconds()), **nothing},
+        upload_error=upload_error,
+        seconds=seconds,
     )
 
 
@@ -260,20 +302,21 @@ class _Training:
     Attributes:
         count: Trials that were trained in this run.
         seconds: Where the time of the loop's thread went.
+        final_seconds: Seconds that the final took.
     """
 
     def __init__(
         self,
         request: SearchRequest,
         config: StudyConfig,
-        splits: Splits,
+        data: StoredData,
         store: Store,
         folder: StudyFolder,
         trials: int,
         flag: StopFlag,
         uploader: Uploader,
     ) -> None:
-        numbers = folder.numbers()
+        splits, numbers = data.splits, folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, request.timeout
         self._workers = 1
         if len(numbers) < trials:
@@ -283,7 +326,7 @@ class _Training:
                 start_compiling()
         self._progress = TrialProgress(trials, numbers)
         self._spans: list[tuple[float, float]] = []
-        self.count = 0
+        self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
         digest = fingerprint_digest(folder.fingerprint)
         self._loop = partial(
@@ -297,17 +340,34 @@ class _Training:
             listeners=(uploader, self),
             seconds=self.seconds,
         )
+        self._final = partial(
+            Final, config=config, rows=data.fold_rows, folder=folder, stop=flag, listeners=(uploader, self)
+        )
+        self._has_final = config.final.finalists > 0
 
     def run(self) -> list[TrialResult]:
-        """Train what is left and return the results of all trials."""
+        """Train what is left, hold the final, and return the results of all trials."""
         choice = self._choice
         say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
             try:
-                return self._loop(executor=executor).run(self._trials, deadline)
+                results = self._loop(executor=executor).run(self._trials, deadline)
             finally:
                 self._progress.close()
+            if self._has_final:
+                started = time.perf_counter()
+                final = self._final(executor=executor)
+                final.run(results)
+                self.seconds.waiting += final.waited
+                self.final_seconds = time.perf_counter() - started
+            return results
+
+    def fold_trained(self, result: FoldResult, left: int) -> None:
+        """Show that a network of a finalist was trained."""
+
+    def finalist_trained(self, number: int, folds: int) -> None:
+        """Show that a finalist was trained."""
 
     def trained(self, result: TrialResult) -> None:
         """Show a trial that was trained in this run."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from insects.errors import StoreError, StudyError
-from insects.trial import TrialResult, best_of
+from insects.trial import TrialResult
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
+from search.study.winner import winner_of
 from search.upload.uploader import Uploader, upload_workers
 
 
@@ -45,8 +46,8 @@ def sync_studies(store: Store, study: str | None) -> list[SyncedStudy]:
         for _, name, model_name, folder in sorted(readable, key=lambda entry: entry[:2]):
             uploader = Uploader(workers, folder)
             uploader.wait_until_open()  # a search that goes on may yet find a better trial
-            best = best_of(folder.results_without_weights())
-            uploader.finish(best, model_name, check=lambda: None, recompare=False)
+            winner = winner_of(folder, folder.results_without_weights())
+            uploader.finish(winner, model_name, check=lambda: None, recompare=False)
             outcomes.append(SyncedStudy(name, uploader.upload_error))
     return sorted(outcomes, key=lambda outcome: outcome.study)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.store.store import Store
-from search.tracking.tags import DATA_TAG, LOSS_TAG
+from search.study.winner import OUT_OF_FOLD
+from search.tracking.tags import DATA_TAG, JUDGED_BY_TAG, LOSS_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,6 +89,16 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
         return False, f"version {version} is {ALIAS} already"
     if holder.tags.get(DATA_TAG) != tags[DATA_TAG]:
         return True, f"version {version} is now {ALIAS}: version {holder.version} was for other data"
+    judged_by = holder.tags.get(JUDGED_BY_TAG)
+    if judged_by != tags[JUDGED_BY_TAG]:
+        if judged_by == OUT_OF_FOLD:
+            return False, (
+                f"version {holder.version} stays {ALIAS}: a final has chosen it, and version {version} had none"
+            )
+        return True, (
+            f"version {version} is now {ALIAS}: version {holder.version} was judged {judged_by or 'otherwise'}, and "
+            f"this one {tags[JUDGED_BY_TAG]}"
+        )
     before, after = _finite(holder.tags.get(LOSS_TAG, "")), float(tags[LOSS_TAG])
     if before is None:
         return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its loss"

@@ -1,4 +1,4 @@
-"""A finished trial as the exported program that is registered: coded rows or raw images in, logits out."""
+"""The winner of a study as the exported program that is registered: coded rows or raw images in, logits out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from insects.errors import StoreError
 from insects.model import RowMLP, build_module
-from insects.trial import TrialResult
 from search.registry.model_table import ModelTable
 from search.store.image_manifest import ImageManifest
 from search.store.study_folder import StudyFolder
+from search.study.winner import TrainedModel
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -57,12 +57,12 @@ class Program:
         return size + self.example.nbytes + _GRAPH
 
 
-def build_program(folder: StudyFolder, result: TrialResult) -> Program:
-    """Build the trial's network with the preparation of its input.
+def build_program(folder: StudyFolder, model: TrainedModel) -> Program:
+    """Build the networks with the preparation of their input.
 
     Args:
         folder: The study.
-        result: The trial, with its weights.
+        model: The networks.
 
     Raises:
         StoreError: The study's files cannot be read, or the weights of the backbone have changed.
@@ -70,7 +70,7 @@ def build_program(folder: StudyFolder, result: TrialResult) -> Program:
     """
     data, images = folder.data(), folder.images()
     sample = data.sample
-    mlp = build_module(result.weights, result.params, sample.shape, sample.encoder)
+    mlp = build_module(model.weights, model.params, sample.shape, sample.encoder)
     classes = sample.classes
     if images is not None:
         known = {"target": images.target, "size": images.size, "backbone": images.backbone}

@@ -1,4 +1,4 @@
-"""The logged model of a trial: the files of a `torch.export` program in MLflow. No pickle is written."""
+"""The logged model of a trial or a finalist: the files of a `torch.export` program in MLflow. No pickle is written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from insects.trial import TrialResult
 from search.store.study_folder import StudyFolder
+from search.study.winner import TrainedModel
 from search.system.files import check_temporary_space
 from search.tracking.client import mlflow_errors
 from search.tracking.tags import STUDY_TAG, TRIAL_TAG
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 def find_logged_model(client: MlflowClient, runs: RunIds) -> str | None:
-    """Return the URI of a trial's complete model; models whose export was interrupted are deleted.
+    """Return the URI of a run's complete model; models whose export was interrupted are deleted.
 
     Args:
         client: MLflow's client.
-        runs: The runs of the trial.
+        runs: The runs of the model.
     """
     from mlflow.entities import LoggedModelStatus
 
     complete = None
-    for model in client.search_logged_models([runs.experiment], f"source_run_id = '{runs.trial}'"):
+    for model in client.search_logged_models([runs.experiment], f"source_run_id = '{runs.model}'"):
         if model.status == LoggedModelStatus.READY:
             complete = complete or str(model.model_uri)
         else:
@@ -37,14 +37,14 @@ def find_logged_model(client: MlflowClient, runs: RunIds) -> str | None:
     return complete
 
 
-def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, runs: RunIds) -> str:
-    """Export a trial's model, log it to the trial's run, and return its URI.
+def log_model(client: MlflowClient, folder: StudyFolder, model: TrainedModel, runs: RunIds) -> str:
+    """Export a model, log it to its own run, and return its URI.
 
     Args:
         client: MLflow's client.
         folder: The study.
-        result: The trial, with its weights.
-        runs: The runs of the trial.
+        model: The networks.
+        runs: The runs of the model.
 
     Raises:
         StoreError: The study's files cannot be read, there is no room for temporary files, or MLflow does not answer.
@@ -56,7 +56,7 @@ def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, ru
     from search.registry import flavor
     from search.registry.export import build_program
 
-    program = build_program(folder, result)
+    program = build_program(folder, model)
     check_temporary_space(program.size)  # torch aborts the process if it cannot write the whole program
     with mlflow_errors(client.tracking_uri):
         mlflow.set_experiment(experiment_id=runs.experiment)
@@ -64,8 +64,8 @@ def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, ru
             artifact_path=None,
             name="model",
             flavor=flavor,
-            run_id=runs.trial,
-            step=result.best_epoch,
+            run_id=runs.model,
+            step=model.step,
             classes=program.classes,
             table=program.table,
             pytorch_model=program.module,
@@ -77,11 +77,13 @@ def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, ru
                 f"numpy=={np.__version__}",
             ],
             validate_serving_input=False,
-            tags={STUDY_TAG: folder.name, TRIAL_TAG: result.number},
+            tags={STUDY_TAG: folder.name, TRIAL_TAG: model.number},
             metadata={
                 **program.metadata,
-                "params": asdict(result.params),
-                "valid_loss": result.valid_loss,
+                "params": asdict(model.params),
+                "networks": len(model.weights),
+                "loss": model.loss,
+                "judged_by": model.judged_by,
                 "data_digest": folder.fingerprint["data"]["digest"],
             },
         )

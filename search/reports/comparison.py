@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from insects import mlp
+from insects.final import Finalist
 from insects.trial import TrialResult, best_of
 from search.reports.descriptions import write_figures, write_table, write_texts
 from search.reports.importance import TOP, importances
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 TABLE, IMAGES = "table", "images"
 """Subfolders that hold the description of the data."""
+
+FINAL_CSV = "final.csv"
+"""The finalists, beside `trials.csv`."""
 
 _MOST_TELLING = ("lr", "width", "depth", "batch_size")  # the order where there are too few trials to tell
 _FEWEST_RANKED = 10  # trials: among fewer, none is in the best tenth
@@ -49,7 +53,7 @@ def write_comparison(
     from insects.plots.comparison import importance_figure, parallel_figure, slice_figure
     from insects.plots.contour import contour_figure
 
-    _write_trials(folder / "trials.csv", results)
+    _write_csv(folder / "trials.csv", [_row(result) for result in results])
     data, images = study.data(), study.images()
     complete = [r for r in results if r.state == "complete" and np.isfinite(r.valid_loss)]
     space = SearchSpace(**{name: tuple(bounds) for name, bounds in study.fingerprint["space"].items()})
@@ -171,9 +175,28 @@ def _image_figures(
     return figures
 
 
-def _write_trials(path: Path, results: Sequence[TrialResult]) -> None:
+def write_finalists(path: Path, finalists: Sequence[Finalist]) -> None:
+    """Write the finalists as a CSV file, in the order of the trials' losses.
+
+    Args:
+        path: The file.
+        finalists: The finalists, at least one.
+    """
+    rows = [
+        {
+            "number": finalist.number,
+            **as_dict(finalist.params),
+            "out_of_fold_loss": finalist.loss,
+            "out_of_fold_accuracy": finalist.accuracy,
+            "seconds": round(sum(fold.trial.seconds for fold in finalist.folds), 4),
+        }
+        for finalist in finalists
+    ]
+    _write_csv(path, rows)
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
-        rows = [_row(result) for result in results]
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from insects.encoder import Encoder
+from insects.final import FoldResult
 from insects.mlp import Floats
 from insects.params import ParamsError, TrialParams
 from insects.splits import Splits, Table
@@ -43,16 +44,7 @@ class StudyData:
 
 def pack_result(result: TrialResult) -> bytes:
     """Serialize a finished trial."""
-    meta = {
-        "number": result.number,
-        "params": asdict(result.params),
-        "state": result.state,
-        "reason": result.reason,
-        "best_epoch": result.best_epoch,
-        "started": result.started,
-        "seconds": result.seconds,
-    }
-    return _pack(meta, history=result.history, weights=result.weights)
+    return _pack(_result_meta(result), history=result.history, weights=result.weights)
 
 
 def unpack_result(content: bytes, number: int) -> TrialResult:
@@ -66,6 +58,52 @@ def unpack_result(content: bytes, number: int) -> TrialResult:
         CorruptFileError: The bytes are not that trial.
     """
     meta, arrays = _unpack(content)
+    return _checked_result(meta, arrays, number)
+
+
+def pack_fold(result: FoldResult) -> bytes:
+    """Serialize a network of a finalist."""
+    meta = {**_result_meta(result.trial), "fold": result.fold}
+    trial = result.trial
+    return _pack(meta, history=trial.history, weights=trial.weights, logits=result.logits, y=result.y)
+
+
+def unpack_fold(content: bytes, number: int, fold: int) -> FoldResult:
+    """Read what `pack_fold` wrote.
+
+    Args:
+        content: The bytes.
+        number: The number that the finalist must have.
+        fold: The number that the fold must have.
+
+    Raises:
+        CorruptFileError: The bytes are not that network.
+    """
+    meta, arrays = _unpack(content)
+    try:
+        found, logits, y = meta.pop("fold"), arrays.pop("logits"), arrays.pop("y")
+    except KeyError as error:
+        raise CorruptFileError(f"it is damaged ({error!r})") from error
+    trial = _checked_result(meta, arrays, number)
+    _check(found == fold, f"it holds fold {found!r}")
+    _check_array("y", y, np.int32, (None,))
+    _check_array("logits", logits, np.float32, (len(y) if trial.best_epoch else 0, None))
+    return FoldResult(trial, fold, logits, y)
+
+
+def _result_meta(result: TrialResult) -> dict[str, Any]:
+    return {
+        "number": result.number,
+        "params": asdict(result.params),
+        "state": result.state,
+        "reason": result.reason,
+        "best_epoch": result.best_epoch,
+        "started": result.started,
+        "seconds": result.seconds,
+    }
+
+
+def _checked_result(meta: dict[str, Any], arrays: dict[str, Any], number: int) -> TrialResult:
     try:
         result = TrialResult(**{**meta, "params": TrialParams(**meta["params"])}, **arrays)
     except (KeyError, TypeError, ParamsError) as error:

@@ -6,6 +6,8 @@
     STUDY/images.json     the image files, in a study on images
     STUDY/seen.npy        a 64-bit key of each training and validation row
     STUDY/0007.npz        a finished trial
+    STUDY/final-0007-2.npz  the network of a finalist that fold 2 was held out from
+    STUDY/final.json      the outcome of the final
     STUDY/uploaded.json   the last upload of the whole study
 
 Every file is complete or absent, and none holds a pickle.
@@ -17,6 +19,7 @@ import io
 import json
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,12 +27,23 @@ from typing import Any, TypeVar
 import numpy as np
 
 from insects.errors import StoreError
+from insects.final import Finalist, FoldResult
+from insects.folds import FoldRows
 from insects.mlp import Floats
 from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
 from search.store.schema import Schema, check_schema
-from search.store.serialization import CorruptFileError, StudyData, pack_data, pack_result, unpack_data, unpack_result
+from search.store.serialization import (
+    CorruptFileError,
+    StudyData,
+    pack_data,
+    pack_fold,
+    pack_result,
+    unpack_data,
+    unpack_fold,
+    unpack_result,
+)
 from search.store.table_manifest import TableManifest
 from search.system import files
 
@@ -57,7 +71,18 @@ _IMAGES: Schema = {
     "description": {"text": str, "content": dict},
 }
 
+_FINAL: Schema = {
+    "trials": str,
+    "folds": int,
+    "finalists": [int],
+    "chosen": int | None,
+    "accuracy": float | None,
+    "interval": [float],
+    "loss": float | None,
+}
+
 _Manifest = TypeVar("_Manifest", TableManifest, ImageManifest)
+_Loaded = TypeVar("_Loaded", TrialResult, FoldResult)
 
 
 @dataclass(frozen=True)
@@ -78,6 +103,29 @@ class UploadRecord:
 
 
 @dataclass(frozen=True)
+class FinalRecord:
+    """The outcome of a final.
+
+    Attributes:
+        trials: The digest of the trials that the finalists are from.
+        folds: The number of folds.
+        finalists: The numbers of the trials that were trained on the folds, best trial first.
+        chosen: The finalist whose networks are registered; None if every finalist failed.
+        accuracy: The accuracy to expect of new rows; None if there is no chosen finalist.
+        interval: Its 95 % interval; empty if there is none.
+        loss: The loss of the chosen finalist out of fold.
+    """
+
+    trials: str
+    folds: int
+    finalists: list[int]
+    chosen: int | None
+    accuracy: float | None
+    interval: list[float]
+    loss: float | None
+
+
+@dataclass(frozen=True)
 class StoredData:
     """What a study keeps of its data when it begins.
 
@@ -90,6 +138,7 @@ class StoredData:
         rows: Hex SHA-256 of the training and validation rows before any scaling: models of the same rows are compared.
         seen: Keys of the training and validation rows; empty where equal rows cannot be told apart.
         manifest: The table, or the image files that the rows were made from.
+        fold_rows: The training and validation rows as the final takes them.
     """
 
     source: str
@@ -100,6 +149,7 @@ class StoredData:
     rows: str
     seen: Hashes
     manifest: TableManifest | ImageManifest
+    fold_rows: FoldRows
 
 
 class StudyFolder:
@@ -215,16 +265,31 @@ class StudyFolder:
 
         A damaged file is renamed to `0007.npz.damaged`: training the trial again gives the same result.
         """
-        path = self.file(number)
-        try:
-            return unpack_result(path.read_bytes(), number)
-        except FileNotFoundError:
+        return _load(self.file(number), lambda content: unpack_result(content, number))
+
+    def save_fold(self, result: FoldResult) -> None:
+        """Write a network of a finalist; when this returns it is on the disk."""
+        files.write(self.fold_file(result.trial.number, result.fold), pack_fold(result))
+
+    def load_fold(self, number: int, fold: int) -> FoldResult | None:
+        """Read a network of a finalist; None if there is none. A damaged file is renamed, as by `load`."""
+        return _load(self.fold_file(number, fold), lambda content: unpack_fold(content, number, fold))
+
+    def load_finalist(self, number: int, folds: int) -> Finalist | None:
+        """Read a finalist with the networks of all folds; None if one is missing."""
+        loaded = [self.load_fold(number, fold) for fold in range(folds)]
+        found = tuple(result for result in loaded if result is not None)
+        return Finalist(number, found) if len(found) == folds else None
+
+    def save_final(self, record: FinalRecord) -> None:
+        """Write the outcome of the final."""
+        files.write(self.path / "final.json", json.dumps(asdict(record), indent=1).encode())
+
+    def final(self) -> FinalRecord | None:
+        """Read the outcome of the final; None if there was none yet."""
+        if not files.exists(self.path / "final.json"):
             return None
-        except CorruptFileError as damage:
-            _set_aside(path, damage)
-            return None
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}; choose another --store") from error
+        return FinalRecord(**self._read_json("final.json", _FINAL))
 
     def results_without_weights(self) -> list[TrialResult]:
         """Read every finished trial, by number, without its weights: a study's memory must not grow with them."""
@@ -234,6 +299,10 @@ class StudyFolder:
     def file(self, number: int) -> Path:
         """Return the path of a finished trial."""
         return self.path / f"{number:04d}.npz"
+
+    def fold_file(self, number: int, fold: int) -> Path:
+        """Return the path of a network of a finalist."""
+        return self.path / f"final-{number:04d}-{fold}.npz"
 
     def save_upload_record(self, record: UploadRecord) -> None:
         """Write that the whole study has been uploaded."""
@@ -282,6 +351,18 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
 def without_weights(result: TrialResult) -> TrialResult:
     """Return a result whose weights are an empty array."""
     return replace(result, weights=np.empty(0, np.float32))
+
+
+def _load(path: Path, unpack: Callable[[bytes], _Loaded]) -> _Loaded | None:
+    try:
+        return unpack(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except CorruptFileError as damage:
+        _set_aside(path, damage)
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; choose another --store") from error
 
 
 def _cannot_read(path: Path, error: Exception) -> StoreError:

@@ -15,6 +15,7 @@ import numpy as np
 
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
+from insects.final import Finalist
 from insects.params import ParamsError, Recipe, TrialParams
 from insects.splits import table_digest
 from insects.text import listed
@@ -26,11 +27,27 @@ from search.study.pruner import PercentilePruner
 from search.study.sampler import SamplerName
 from search.study.space import SearchSpace
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised by every change of this program that may change a result of a study."""
+
+FINAL_EPOCHS = 2
+"""Epochs of a network in the final, as a multiple of those of a trial."""
 
 _LIBRARIES: tuple[str, ...] = ("numpy", "numba", "optuna", "scipy", "torch")
 _VERSIONS = ("libraries", "results_version")  # the parts of a fingerprint that an upgrade changes
+
+
+@dataclass(frozen=True)
+class FinalSettings:
+    """How the final is held.
+
+    Attributes:
+        finalists: Trials that are trained on the folds; 0: there is no final.
+        folds: Folds, at least 2; fewer where every class has fewer rows.
+    """
+
+    finalists: int
+    folds: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,7 @@ class StudyConfig:
         seed: The seed of weights, batch orders and proposals.
         configs: Configurations that are trained before any proposed one.
         choice: Device and engine.
+        final: How the best trials are compared.
     """
 
     space: SearchSpace
@@ -56,6 +74,7 @@ class StudyConfig:
     seed: int
     configs: tuple[TrialParams, ...]
     choice: Choice
+    final: FinalSettings
 
     def fingerprint(self, stored: StoredData) -> dict[str, Any]:
         """Return everything that the study's results depend on, ready for JSON.
@@ -90,6 +109,7 @@ class StudyConfig:
             "pruner": self.pruner.percentile,
             "window": self.window,
             "seed": self.seed,
+            "final": asdict(self.final),
             "configs": [asdict(config) for config in self.configs],
             "engine": self.choice.engine,
             "device": self.choice.device,
@@ -143,10 +163,15 @@ def version_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str
     return [] if _shown_differences(*settings) else _shown_differences(before, now)
 
 
-def study_digest(results: Iterable[TrialResult]) -> str:
-    """Return the hex SHA-256 of all trials' numbers, states, parameters and histories, bit for bit."""
+def study_digest(results: Iterable[TrialResult], finalists: Iterable[Finalist] = ()) -> str:
+    """Return the hex SHA-256 of all numbers, states, parameters and histories, bit for bit.
+
+    Args:
+        results: The trials.
+        finalists: The finalists, whose networks follow as trials do.
+    """
     digest = hashlib.sha256()
-    for result in results:
+    for result in (*results, *(fold.trial for finalist in finalists for fold in finalist.folds)):
         head = [result.number, result.state, *asdict(result.params).values(), result.best_epoch]
         digest.update(json.dumps(head).encode())
         digest.update(np.ascontiguousarray(result.history, "<f8").tobytes())

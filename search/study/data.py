@@ -11,12 +11,14 @@ import numpy as np
 
 from insects.encoder import fit_encoder
 from insects.errors import StoreError
+from insects.folds import FoldRows
 from insects.spiral import builtin_tables
 from insects.splits import (
     Hashes,
     Parts,
     Splits,
     Table,
+    content_hashes,
     digest_of,
     draw_parts,
     encoded_splits,
@@ -133,17 +135,12 @@ def _load_builtin(request: DataRequest) -> StoredData:
 
         test, notes = read_rows_like(request.test, columns, table.classes, request.target, request.table_format)
         _say(notes)
-    parts = draw_parts(
-        row_hashes(table.x.T, len(table.y), request.split_seed),
-        table.y,
-        table.classes,
-        table.source,
-        test_fraction=None,
-    )
+    hash_N = content_hashes(row_hashes(table.x.T, len(table.y), request.split_seed), table.y, table.classes)
+    parts = draw_parts(hash_N, table.y, table.classes, table.source, test_fraction=None)
     encoder = fit_encoder(columns.coded, table.x[parts.train], table.y[parts.train], request.scaling)
     splits = encoded_splits(table, parts.train, parts.valid, encoder)
     manifest = TableManifest(TABLE_TARGET, columns.as_dict(), [], [])
-    return _stored(table, parts, splits, test, manifest)
+    return _stored(table, parts, splits, test, manifest, units=hash_N)
 
 
 def _load_table(request: DataRequest, path: Path) -> StoredData:
@@ -166,14 +163,32 @@ def _load_table(request: DataRequest, path: Path) -> StoredData:
     assert test is not None, "without a file of test rows they were drawn"
     dropped = [list(pair) for pair in prepared.dropped]
     manifest = TableManifest(request.target, prepared.columns.as_dict(), dropped, list(prepared.notes))
-    return _stored(prepared.table, prepared.parts, prepared.splits, test, manifest, prepared.rows_repeat)
+    return _stored(
+        prepared.table,
+        prepared.parts,
+        prepared.splits,
+        test,
+        manifest,
+        units=prepared.units,
+        grouped=labelled.groups is not None,
+        rows_repeat=prepared.rows_repeat,
+    )
 
 
 def _stored(
-    table: Table, parts: Parts, splits: Splits, test: Table, manifest: TableManifest, rows_repeat: bool = False
+    table: Table,
+    parts: Parts,
+    splits: Splits,
+    test: Table,
+    manifest: TableManifest,
+    *,
+    units: Hashes,
+    grouped: bool = False,
+    rows_repeat: bool = False,
 ) -> StoredData:
     key_N = row_keys(table.x, table.y)
-    train_raw, valid_raw = (table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
+    seen = np.concatenate([parts.train, parts.valid])
+    train_raw, valid_raw = (table.x[part[:SAMPLE_ROWS]] for part in (parts.train, parts.valid))
     return StoredData(
         source=table.source,
         splits=splits,
@@ -182,8 +197,9 @@ def _stored(
         test=test,
         rows=_rows_digest(splits, key_N[parts.train], key_N[parts.valid]),
         # Where rows repeat, an equal row may be another one.
-        seen=_NO_KEYS if rows_repeat else np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
+        seen=_NO_KEYS if rows_repeat else np.unique(key_N[seen]),
         manifest=manifest,
+        fold_rows=FoldRows(splits, units[seen], grouped),
     )
 
 
@@ -249,7 +265,8 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sto
     _say(parts.notes)
     description = describe_images(found, *image_columns(images, request.target))
     manifest = _manifest(found, parts, image_columns(images, request.target)[0], images.recipe, description)
-    train_raw, valid_raw = (found.table.x[rows[:SAMPLE_ROWS]] for rows in (parts.train, parts.valid))
+    train_raw, valid_raw = (found.table.x[part[:SAMPLE_ROWS]] for part in (parts.train, parts.valid))
+    seen = np.concatenate([parts.train, parts.valid])
     key_N = np.array([image_key(digest) for digest in found.digests], np.uint64)
     features_N = row_keys(found.table.x, found.table.y)
     return StoredData(
@@ -259,8 +276,9 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sto
         valid_raw=valid_raw,
         test=parts.test_table,
         rows=_rows_digest(parts.splits, features_N[parts.train], features_N[parts.valid]),
-        seen=np.unique(key_N[np.concatenate([parts.train, parts.valid])]),
+        seen=np.unique(key_N[seen]),
         manifest=manifest,
+        fold_rows=FoldRows(parts.splits, parts.units[seen], parts.grouped),
     )
 
 

@@ -10,25 +10,21 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import suppress
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from insects.errors import StoreError, StudyError
+from insects.errors import StudyError
 from insects.splits import Splits
-from insects.training import TrainingInterrupted
 from insects.trial import TrialResult, TrialTask, run_trial
 from search.store.study_folder import StudyFolder, without_weights
 from search.study.config import StudyConfig
 from search.study.journal import OptunaJournal
 from search.study.sampler import Proposer
+from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag
 
 FAILURES_IN_A_ROW = 10
-
-# Python handles signals between two of its instructions: a signal just before the wait is handled after it.
-_SIGNAL_SECONDS = 1.0
 
 
 class TrialListener(Protocol):
@@ -74,9 +70,11 @@ class StudyLoop:
     stop: StopFlag
     listeners: Sequence[TrialListener] = ()
     seconds: LoopSeconds = field(default_factory=LoopSeconds)
-    _futures: dict[Future[TrialResult], int] = field(default_factory=dict)
     _results: dict[int, TrialResult] = field(default_factory=dict)
     _failures: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._pool = TaskPool(self.executor, self.stop, self._store)
 
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
@@ -105,9 +103,11 @@ class StudyLoop:
                 if number >= len(self.proposer.told):
                     self._tell(number)
         except BaseException:
-            self._abandon()
+            self._pool.abandon()
             self.stop.check()
             raise
+        finally:
+            self.seconds.waiting += self._pool.waited
         return list(self.proposer.told)
 
     def _ask(self, number: int) -> None:
@@ -129,14 +129,13 @@ class StudyLoop:
             engine=self.config.choice.engine,
             device=self.config.choice.device,
         )
-        future = self.executor.submit(run_trial, task, self.splits, self.stop.array)
-        self._futures[future] = number
+        self._pool.submit(run_trial, task, self.splits)
         self.seconds.sampling += time.perf_counter() - started
-        self._collect(block=False)
+        self._pool.collect(block=False)
 
     def _tell(self, number: int) -> None:
         while number not in self._results:
-            self._collect(block=True)
+            self._pool.collect(block=True)
         result = self._results.pop(number)
         self.journal.add(result)
         started = time.perf_counter()
@@ -144,22 +143,8 @@ class StudyLoop:
         self.seconds.sampling += time.perf_counter() - started
         self._check_failures(result)
 
-    def _collect(self, block: bool) -> None:
-        """Store the trials that have ended, whatever their order; `block` waits for one, or for a signal."""
-        started = time.perf_counter()
-        done, _ = wait(self._futures, timeout=_SIGNAL_SECONDS if block else 0, return_when=FIRST_COMPLETED)
-        self.seconds.waiting += time.perf_counter() - started
-        for future in sorted(done, key=self._futures.__getitem__):
-            self._store(future)
-
-    def _store(self, future: Future[TrialResult]) -> None:
-        try:
-            result = future.result()
-        except TrainingInterrupted:
-            self.stop.check()
-            raise
+    def _store(self, result: TrialResult) -> None:
         self.folder.save(result)
-        del self._futures[future]
         if result.state == "failed":
             self._failures.add(result.number)
         self._results[result.number] = without_weights(result)
@@ -175,18 +160,6 @@ class StudyLoop:
                 "cause (the tracebacks are in MLflow), then run the same command again: it goes on with the trials "
                 "that are left of --trials"
             )
-
-    def _abandon(self) -> None:
-        """Stop training; trials that have just ended are still stored."""
-        self.stop.array[0] = 1
-        for future in self._futures:
-            future.cancel()
-        while wait(self._futures, _SIGNAL_SECONDS).not_done:
-            pass
-        self.stop.array[0] = self.stop.signalled
-        for future in [f for f in self._futures if not f.cancelled() and f.exception() is None]:
-            with suppress(StoreError):  # the error that ended the search is reported; the trial is trained again
-                self._store(future)
 
 
 def asked_before(finished: Sequence[int], window: int) -> int:

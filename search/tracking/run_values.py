@@ -8,15 +8,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from insects import mlp
+from insects.final import Finalist
 from insects.params import TrialParams
 from insects.training import METRICS
 from insects.trial import TrialResult
+from search.store.study_folder import FinalRecord
+from search.study.winner import TrainedModel
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
 BEST_METRICS = ("best_valid_loss", "best_valid_accuracy", "best_epoch")
 """Metrics of the best epoch; the table of runs is sorted by the first."""
+
+OUT_OF_FOLD_METRICS = ("out_of_fold_loss", "out_of_fold_accuracy")
+"""Metrics of a finalist's run."""
 
 _TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
 
@@ -33,22 +39,40 @@ def trial_summary(result: TrialResult) -> str:
     return f"{title}; {figures} in epoch {result.best_epoch}"
 
 
-def trial_params(result: TrialResult, fingerprint: dict[str, Any], shape: mlp.Shape) -> list[Param]:
-    """Return the parameters of a trial's run.
+def final_title(finalist: Finalist) -> str:
+    """Return one line that names a finalist in a figure."""
+    title = trial_title(finalist.number, finalist.params)
+    return f"{title}; mean of {len(finalist.folds)} networks"
+
+
+def model_summary(model: TrainedModel) -> str:
+    """Return one line with the parameters of a model and how it was judged."""
+    title = trial_title(model.number, model.params)
+    if not model.folds:
+        figures = f"validation loss {model.loss:.4g}, accuracy {model.accuracy:.4f}"
+        return f"{title}; {figures} in epoch {model.step}"
+    return (
+        f"{title}; mean of {len(model.weights)} networks, each trained with one of {model.folds} folds held out: loss "
+        f"{model.loss:.4g}, accuracy {model.accuracy:.4f} out of fold"
+    )
+
+
+def trial_params(params: TrialParams, fingerprint: dict[str, Any], shape: mlp.Shape) -> list[Param]:
+    """Return the parameters of a trial's or a finalist's run.
 
     Args:
-        result: The trial.
+        params: The parameters of the trial.
         fingerprint: The study's fingerprint.
         shape: Features and classes.
     """
     return parameters(
         {
-            "depth": result.params.depth,
-            "width": result.params.width,
-            "lr": result.params.lr,
-            "batch_size": result.params.batch_size,
+            "depth": params.depth,
+            "width": params.width,
+            "lr": params.lr,
+            "batch_size": params.batch_size,
             "seed": fingerprint["seed"],
-            "parameters": mlp.parameter_count(result.params, shape),
+            "parameters": mlp.parameter_count(params, shape),
             "device": fingerprint["device"],
             "engine": fingerprint["engine"],
         }
@@ -74,6 +98,26 @@ def epoch_metrics(result: TrialResult) -> list[Metric]:
     ]
 
 
+def final_metrics(finalist: Finalist, time: int) -> list[Metric]:
+    """Return the validation loss of each fold by epoch, and loss and accuracy out of fold.
+
+    Args:
+        finalist: The finalist.
+        time: The time of the latter, in milliseconds since 1970.
+    """
+    from mlflow.entities import Metric
+
+    curves = [
+        Metric(f"valid_loss_fold_{fold.fold}", float(loss), ended(fold.trial), epoch)
+        for fold in finalist.folds
+        for epoch, loss in enumerate(fold.trial.valid_losses, start=1)
+    ]
+    if not finalist.is_sound:
+        return curves
+    figures = zip(OUT_OF_FOLD_METRICS, (finalist.loss, finalist.accuracy), strict=True)
+    return curves + [Metric(key, value, time, 0) for key, value in figures]
+
+
 def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
     """Return the metrics of the best epoch, with a fixed time and step, so that writing them again adds nothing.
 
@@ -86,6 +130,28 @@ def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
 
     figures = (result.valid_loss, result.valid_accuracy, float(result.best_epoch))
     return [Metric(key, value, time, step) for key, value in zip(BEST_METRICS, figures, strict=True)]
+
+
+def expected_metrics(record: FinalRecord | None, time: int, step: int) -> list[Metric]:
+    """Return the accuracy to expect with its interval, and the loss out of fold, of a search with a final.
+
+    Args:
+        record: The outcome of the final; None: there was none.
+        time: Milliseconds since 1970.
+        step: The step.
+    """
+    from mlflow.entities import Metric
+
+    if record is None or record.accuracy is None or record.loss is None:
+        return []
+    low, high = record.interval
+    figures = {
+        "expected_accuracy": record.accuracy,
+        "expected_accuracy_low": low,
+        "expected_accuracy_high": high,
+        OUT_OF_FOLD_METRICS[0]: record.loss,
+    }
+    return [Metric(key, value, time, step) for key, value in figures.items()]
 
 
 def ended(result: TrialResult) -> int:
@@ -113,6 +179,13 @@ def notes(result: TrialResult) -> dict[str, str]:
     if not_finite:  # MLflow shows infinity as 1.8e308
         tags["not_finite"] = ", ".join(not_finite)[:_TAG_LENGTH]
     return tags
+
+
+def final_notes(finalist: Finalist) -> dict[str, str]:
+    """Return tags: why networks of a finalist failed."""
+    reasons = [fold.trial.reason for fold in finalist.folds if not fold.trial.best_epoch]
+    reason = "\n".join(reasons).encode(errors="backslashreplace").decode()
+    return {"reason": reason[-_TAG_LENGTH:]} if reason else {}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

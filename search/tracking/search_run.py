@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from insects.trial import best_of
-from search.reports.comparison import write_comparison, write_description
+from search.reports.comparison import FINAL_CSV, write_comparison, write_description, write_finalists
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
+from search.study.final import finalists_in
 from search.system.files import temporary_folder
 from search.tracking import run_values
 from search.tracking.client import mlflow_errors
@@ -84,15 +85,18 @@ def compare_trials(
         figures: What drew the figures of the trials, to be used again; None: it is made.
         seconds: `figures` and `tracking` grow by the seconds spent.
     """
-    results = folder.results_without_weights()
+    results, finalists = folder.results_without_weights(), finalists_in(folder)
+    digest = study_digest(results, finalists)
     with mlflow_errors(client.tracking_uri):
         tags = client.get_run(run_id).data.tags
     compared = tags.get(COMPARED_TRIALS_TAG)
-    if not results or compared == study_digest(results):
+    if not results or compared == digest:
         return
     started = time.perf_counter()
     with temporary_folder() as local:
         write_comparison(local, folder, results, figures)
+        if finalists:
+            write_finalists(local / FINAL_CSV, finalists)
         if compared is None:  # the data of a study never changes
             write_description(local, folder)
         drawn = time.perf_counter()
@@ -101,12 +105,13 @@ def compare_trials(
             if best is not None:
                 # The step grows from one best trial to the next, so that MLflow shows the latest figures.
                 values = run_values.best_metrics(best, run_values.ended(best), len(results))
+                values += run_values.expected_metrics(folder.final(), run_values.ended(best), len(results))
                 client.log_batch(run_id, metrics=values)
                 if tags.get(NOTE_TAG, _NOTE).startswith(_NOTE):  # else a person has written another description
                     note = f"{_NOTE} {len(results)} trials on {folder.source}: {run_values.trial_summary(best)}"
                     client.set_tag(run_id, NOTE_TAG, note)
             client.log_artifacts(run_id, str(local))
-            client.set_tag(run_id, COMPARED_TRIALS_TAG, study_digest(results))
+            client.set_tag(run_id, COMPARED_TRIALS_TAG, digest)
     seconds["figures"] += drawn - started
     seconds["tracking"] += time.perf_counter() - drawn
 

@@ -38,16 +38,19 @@ class ModelWorker:
 
         params, shape = TrialParams(depth=1, width=1, lr=1.0, batch_size=1), Shape(1, 2)
         encoder = standard_encoder(["x"], np.zeros((1, 1), np.float32))
-        module = build_module(np.zeros(parameter_count(params, shape), np.float32), params, shape, encoder)
+        module = build_module([np.zeros(parameter_count(params, shape), np.float32)], params, shape, encoder)
         rows = ({0: torch.export.Dim.AUTO},)
         torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
 
-    def register(self, study: str, number: int, runs: list[str], name: str, recompare: bool) -> RegisteredModel | None:
-        """Register a trial's model; see `search.registry.versions.register`.
+    def register(
+        self, study: str, number: int, folds: int, runs: list[str], name: str, recompare: bool
+    ) -> RegisteredModel | None:
+        """Register the winner of a study; see `search.registry.versions.register`.
 
         Args:
             study: The study's name.
             number: The trial.
+            folds: The folds of the final that chose it; 0: the trial's own network is registered.
             runs: The values of its `RunIds`.
             name: The registered model.
             recompare: Whether a version that was compared before is compared again.
@@ -58,4 +61,4 @@ class ModelWorker:
         configure_mlflow(self._store)
         # A killed search's process may still be registering the same model, or another study be moving the alias.
         with hold(self._store.path / "register.lock", wait=LOCK_SECONDS):
-            return with_retries(lambda: register(self._store, folder, number, RunIds(*runs), name, recompare))
+            return with_retries(lambda: register(self._store, folder, number, folds, RunIds(*runs), name, recompare))

@@ -64,14 +64,24 @@ class RunsWorker:
             except StoreError:  # two stores that create one experiment at once: one of them is refused
                 self._try(lambda logger: logger.log(number))
 
+    def log_final(self, number: int, folds: int) -> None:
+        """Write the run of a finalist that was trained on `folds` folds, if MLflow has answered lately."""
+        if time.monotonic() >= self._away_until:
+            self._try(lambda logger: logger.log_final(number, folds))
+
     def log_missing(self) -> dict[str, float]:
         """Write the runs that MLflow does not have; return the seconds spent on `figures` and `tracking` so far."""
         self._insist(lambda logger: logger.log_missing())
         return self._seconds
 
-    def run_ids(self, number: int) -> RunIds:
-        """Return the ids of a trial's runs; the trial's own run is written unless MLflow has it."""
-        return self._insist(lambda logger: logger.run_ids(number))
+    def run_ids(self, number: int, folds: int) -> RunIds:
+        """Return the ids of a model's runs, which are written unless MLflow has them.
+
+        Args:
+            number: The trial.
+            folds: The folds of the final that chose it; 0: the model is the trial's own network.
+        """
+        return self._insist(lambda logger: logger.run_ids(number, folds))
 
     def compare(self) -> dict[str, float]:
         """Bring the comparison of all trials to the search's run; return the seconds as `log_missing` does."""

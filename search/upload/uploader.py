@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from insects.errors import InsectsError
+from insects.final import FoldResult
 from insects.trial import TrialResult
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
 from search.store.study_folder import StudyFolder, UploadRecord
 from search.study.config import study_digest
+from search.study.final import finalists_in
+from search.study.winner import Winner
 from search.system.signals import Interrupted
 from search.system.terminal import UploadProgress, say
 from search.tracking.database import takes_seconds
@@ -104,6 +107,15 @@ class Uploader:
         self._submitted.append(logged)
         logged.add_done_callback(self._warn)
 
+    def fold_trained(self, result: FoldResult, left: int) -> None:
+        """Do nothing: the run of a finalist has all its networks; see `search.study.final.FinalListener`."""
+
+    def finalist_trained(self, number: int, folds: int) -> None:
+        """Upload a finalist in the background; see `search.study.final.FinalListener`."""
+        logged = self._workers.runs.submit(RunsWorker.log_final, number, folds)
+        self._submitted.append(logged)
+        logged.add_done_callback(self._warn)
+
     def known(self, result: TrialResult) -> None:
         """Do nothing: `finish` uploads trials of earlier runs; see `search.study.loop.TrialListener`."""
 
@@ -113,18 +125,18 @@ class Uploader:
         return sum(not future.done() for future in self._submitted)
 
     def finish(
-        self, best: TrialResult | None, model_name: str, check: Callable[[], None], recompare: bool = True
+        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool = True
     ) -> RegisteredModel | None:
-        """Upload all that is left and register the best trial's model, with a progress bar.
+        """Upload all that is left and register the winner's model, with a progress bar.
 
         Args:
-            best: The best trial.
+            winner: What the model is made of.
             model_name: The registered model.
             check: Called every `CHECK_SECONDS`; what it raises ends the wait.
             recompare: Whether a version that was compared with the alias's holder before is compared again.
 
         Returns:
-            The registered version; None if there is no best trial, a person has deleted its version, or MLflow does
+            The registered version; None if there is no winner, a person has deleted its version, or MLflow does
             not answer, which `upload_error` says.
         """
         with UploadProgress(self.left) as progress:
@@ -133,29 +145,29 @@ class Uploader:
                 check()
                 progress.show(self.left)
 
-            registered = self._finish(best, model_name, show, recompare)
+            registered = self._finish(winner, model_name, show, recompare)
         if not self.upload_error:
             self._raise_bugs()
-            trials = study_digest(self._folder.results_without_weights())
+            trials = study_digest(self._folder.results_without_weights(), finalists_in(self._folder))
             version = None if registered is None else registered.version
             self._folder.save_upload_record(UploadRecord(self._workers.shown_uri, trials, model_name, version))
         return registered
 
     def _finish(
-        self, best: TrialResult | None, model_name: str, check: Callable[[], None], recompare: bool
+        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool
     ) -> RegisteredModel | None:
         runs_worker, registered = self._workers.runs, None
         with self._noting_error():
             _wait(self._opened, check)
-            # The best trial first: while one worker exports its model, the other uploads and compares the rest.
+            # The winner first: while one worker exports its model, the other uploads and compares the rest.
             runs = None
-            if best is not None:
-                runs = _result(runs_worker.submit_next(RunsWorker.run_ids, best.number), check)
+            if winner is not None:
+                runs = _result(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
             rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
             self._submitted += rest
-            if best is not None and runs is not None:
+            if winner is not None and runs is not None:
                 ids = [*dataclasses.asdict(runs).values()]
-                arguments = (self._folder.name, best.number, ids, model_name, recompare)
+                arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
                 with self._noting_error():  # an error of the registry must not keep the rest from MLflow
                     registered = _result(self._workers.models.submit(ModelWorker.register, *arguments), check)
             for future in rest:

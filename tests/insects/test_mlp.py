@@ -52,5 +52,5 @@ def test_logits_equal_those_of_torchs_linear_layers_with_relu(numbers: int, monk
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(1))
     x_NF = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
     with torch.no_grad():
-        expected = build_module(weights_P, PARAMS, SHAPE, plain_encoder("abc"))(torch.tensor(x_NF)).numpy()
+        expected = build_module([weights_P], PARAMS, SHAPE, plain_encoder("abc"))(torch.tensor(x_NF)).numpy()
     assert_allclose(logits(weights_P, PARAMS, SHAPE, x_NF), expected, rtol=1e-5, atol=1e-6)

@@ -27,7 +27,7 @@ def test_module_maps_unstandardized_rows_to_the_logits_of_the_network(rows: int)
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(0))
     x_NF = np.random.default_rng(1).normal(MEAN, STD, (rows, 2)).astype(np.float32)
     with torch.no_grad():
-        logits_NC = build_module(weights_P, PARAMS, SHAPE, ENCODER)(torch.tensor(x_NF)).numpy()
+        logits_NC = build_module([weights_P], PARAMS, SHAPE, ENCODER)(torch.tensor(x_NF)).numpy()
     expected = logits(weights_P, PARAMS, SHAPE, (x_NF - MEAN) / STD)
     assert logits_NC.dtype == np.float32
     assert_allclose(logits_NC, expected, rtol=1e-5, atol=1e-6)
@@ -35,7 +35,7 @@ def test_module_maps_unstandardized_rows_to_the_logits_of_the_network(rows: int)
 
 def test_module_holds_a_copy_of_the_flat_weights_and_the_standardization() -> None:
     weights_P = initial_weights(PARAMS, SHAPE, np.random.default_rng(0))
-    module = build_module(weights_P, PARAMS, SHAPE, ENCODER)
+    module = build_module([weights_P], PARAMS, SHAPE, ENCODER)
     flat = torch.cat([parameter.detach().flatten() for parameter in module.parameters()]).numpy()
     assert_array_equal(flat, weights_P)
     assert_array_equal(module.state_dict()["encoder.mean"].numpy(), MEAN)
@@ -47,7 +47,7 @@ def test_module_holds_a_copy_of_the_flat_weights_and_the_standardization() -> No
 
 def test_module_refuses_another_number_of_weights() -> None:
     with pytest.raises(ValueError, match=rf"found \({parameter_count(PARAMS, SHAPE) + 1},\)"):
-        build_module(np.zeros(parameter_count(PARAMS, SHAPE) + 1, np.float32), PARAMS, SHAPE, ENCODER)
+        build_module([np.zeros(parameter_count(PARAMS, SHAPE) + 1, np.float32)], PARAMS, SHAPE, ENCODER)
 
 
 def random_images(*shape: int) -> torch.Tensor:
@@ -60,7 +60,7 @@ def image_mlp() -> RowMLP:
     weights = np.random.default_rng(0).normal(size=parameter_count(params, shape)).astype(np.float32)
     ones = np.ones(shape.features, np.float32)
     return build_module(
-        weights,
+        [weights],
         params,
         shape,
         plain_encoder([f"value {place}" for place in range(shape.features)], 120 * ones, 60 * ones),
