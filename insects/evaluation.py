@@ -1,4 +1,4 @@
-"""Evaluation of a classifier: accuracy with its confidence interval, metrics per class and the confusion matrix.
+"""Evaluation of a classifier: accuracy with its confidence interval, other metrics, and the confusion matrix.
 
 Shapes: N rows, C classes.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.calibration import BINS, Calibration, calibrate, softmax
+from insects.ranking import roc_auc
 from insects.text import NAME_LENGTH, aligned, and_more, counted, shortened
 
 CONFIDENCE = 0.95
@@ -48,7 +51,10 @@ class Report:
         total: Number of rows, N.
         interval: Wilson's 95 % interval of the accuracy.
         groups: Number of groups of related rows; None: every row is independent.
-        loss: Mean cross entropy in nats.
+        balanced_accuracy: Mean recall of the classes that have rows.
+        roc_auc: Area under the ROC curve, see `insects.ranking.roc_auc`; None if a class has no row.
+        loss: Mean cross entropy in nats, the log loss.
+        calibration: The rows by the model's confidence. It and `roc_auc` are None if a probability is not finite.
         per_class: Metrics of each class.
         confusion: `(C, C)` int64, one row per true class, one column per predicted class.
     """
@@ -58,7 +64,10 @@ class Report:
     total: int
     interval: tuple[float, float]
     groups: int | None
+    balanced_accuracy: float
+    roc_auc: float | None
     loss: float
+    calibration: Calibration | None
     per_class: tuple[ClassRow, ...]
     confusion: NDArray[np.int64]
 
@@ -72,6 +81,11 @@ class Report:
         """Text that follows the interval where it counts groups instead of rows; else empty."""
         return "" if self.groups is None else f", each of {counted(self.groups, 'group')} counted once"
 
+    @property
+    def calibration_error(self) -> float | None:
+        """Expected calibration error; None if a probability is not finite."""
+        return None if self.calibration is None else self.calibration.error
+
     def as_dict(self) -> dict[str, Any]:
         """The report as a dictionary that `json.dumps` accepts."""
         return {
@@ -80,26 +94,48 @@ class Report:
             "total": self.total,
             "interval": list(self.interval),
             "groups": self.groups,
+            "balanced_accuracy": self.balanced_accuracy,
+            "roc_auc": self.roc_auc,
             "loss": self.loss,
+            "calibration_error": self.calibration_error,
             "per_class": [dict(row) for row in self.per_class],
             "confusion": self.confusion.tolist(),
         }
 
     def text(self) -> str:
         """The report as plain text of several lines."""
-        low, high = self.interval
-        headline = (
-            f"accuracy {self.accuracy:.4f} ({self.correct} of {self.total}), "
-            f"{CONFIDENCE:.0%} interval {low:.4f}–{high:.4f}".replace("95%", "95 %")
-            + self.interval_note
-        )
         rows = [
             [shortened(row["name"]), *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), str(row["support"])]
             for row in self.per_class
         ]
         per_class = aligned([["class", "precision", "recall", "f1", "rows"], *rows])
         confusion = self._matrix_text() if len(self.per_class) <= MATRIX_CLASSES else self._mistakes_text()
-        return "\n".join([headline, f"cross entropy {self.loss:.4f}", "", *per_class, "", *confusion])
+        return "\n".join([*self._summary(), "", *per_class, "", *confusion])
+
+    def _summary(self) -> list[str]:
+        """One line for each metric of all rows: name, value, and what it means."""
+        low, high = self.interval
+        level = f"{CONFIDENCE:.0%}".replace("%", " %")
+        mean = "of two classes" if len(self.per_class) == 2 else "mean of each class against the others"
+        lines: list[tuple[str, float | None, str]] = [
+            (
+                "accuracy",
+                self.accuracy,
+                f"{self.correct} of {self.total} right, {level} interval {low:.4f}–{high:.4f}{self.interval_note}",
+            ),
+            ("balanced accuracy", self.balanced_accuracy, "mean recall of the classes"),
+            ("ROC AUC", self.roc_auc, f"{mean}; 1 ranks without error, 0.5 is chance"),
+            ("log loss", self.loss, "mean cross entropy in nats; 0 is certain and right"),
+            ("calibration error", self.calibration_error, f"mean gap of confidence and accuracy in {BINS} bins"),
+        ]
+        width = max(len(name) for name, _, _ in lines)
+        missing = (
+            "not defined, as a probability is not finite"
+            if self.calibration is None
+            else "not defined, as a class has no rows"
+        )
+        shown = [("–", missing) if value is None else (f"{value:.4f}", note) for _, value, note in lines]
+        return [f"{line[0]:<{width}}  {value:>6}  {note}" for line, (value, note) in zip(lines, shown, strict=True)]
 
     def _matrix_text(self) -> list[str]:
         names = map(shortened, self.classes)
@@ -155,13 +191,12 @@ def evaluate(
         raise ValueError(f"logits must have shape ({total}, {count}) with at least one row, found {logits_NC.shape}")
     if y_N.min() < 0 or y_N.max() >= count:
         raise ValueError(f"labels must be in [0, {count}), found {y_N.min()} to {y_N.max()}")
-    # Imported here: the search loads this module for `Report` alone, and scikit-learn takes over a second to import.
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     predicted_N = np.argmax(logits_NC, axis=1)
-    labels = np.arange(count)
-    metrics = precision_recall_fscore_support(y_N, predicted_N, labels=labels, zero_division=0)
-    correct = int(np.sum(predicted_N == y_N))
+    confusion = np.bincount(y_N * np.int64(count) + predicted_N, minlength=count**2).reshape(count, count)
+    correct = int(np.trace(confusion))
+    per_class = _per_class(confusion, classes)
+    probability_NC = softmax(logits_NC)
+    is_finite = bool(np.isfinite(probability_NC).all())
     group_count = None if groups is None else len(set(groups))
     return Report(
         accuracy=correct / total,
@@ -169,12 +204,24 @@ def evaluate(
         total=total,
         interval=wilson_interval(correct / total, total if group_count is None else group_count),
         groups=group_count,
+        balanced_accuracy=float(np.mean([row["recall"] for row in per_class if row["support"]])),
+        roc_auc=roc_auc(probability_NC, y_N) if is_finite else None,
         loss=cross_entropy(logits_NC, y_N),
-        per_class=tuple(
-            ClassRow(name=name, precision=float(p), recall=float(r), f1=float(f1), support=int(support))
-            for name, p, r, f1, support in zip(classes, *metrics, strict=True)
-        ),
-        confusion=confusion_matrix(y_N, predicted_N, labels=labels).astype(np.int64),
+        calibration=calibrate(probability_NC, y_N) if is_finite else None,
+        per_class=per_class,
+        confusion=confusion.astype(np.int64),
+    )
+
+
+def _per_class(confusion: NDArray[np.integer], classes: tuple[str, ...]) -> tuple[ClassRow, ...]:
+    correct_C, support_C, predicted_C = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    precision_C, recall_C = correct_C / np.maximum(predicted_C, 1), correct_C / np.maximum(support_C, 1)
+    # 2 p r / (p + r) in counts, which is also defined where precision and recall are 0
+    f1_C = 2 * correct_C / np.maximum(support_C + predicted_C, 1)
+    metrics = (array.tolist() for array in (precision_C, recall_C, f1_C, support_C))
+    return tuple(
+        ClassRow(name=name, precision=precision, recall=recall, f1=f1, support=support)
+        for name, precision, recall, f1, support in zip(classes, *metrics, strict=True)
     )
 
 
@@ -188,9 +235,7 @@ def wilson_interval(share: float, draws: int) -> tuple[float, float]:
     Returns:
         Lower and upper limit, both in [0, 1].
     """
-    from scipy.stats import norm
-
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     centre = (share + z**2 / (2 * draws)) / (1 + z**2 / draws)
     half = z * math.sqrt(share * (1 - share) / draws + z**2 / (4 * draws**2)) / (1 + z**2 / draws)
     return max(centre - half, 0.0), min(centre + half, 1.0)

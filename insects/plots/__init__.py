@@ -2,6 +2,7 @@
 
 from insects.plots.boundary import evaluation_boundaries
 from insects.plots.confusion import confusion_figure
+from insects.plots.probabilities import calibration_figure, ranking_figures
 from insects.plots.study import boundary_atlas, optimization_history
 from insects.plots.style import figure_png
 from insects.plots.trial import TrialFigures
@@ -9,8 +10,10 @@ from insects.plots.trial import TrialFigures
 __all__ = [
     "TrialFigures",
     "boundary_atlas",
+    "calibration_figure",
     "confusion_figure",
     "evaluation_boundaries",
     "figure_png",
     "optimization_history",
+    "ranking_figures",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from insects.calibration import softmax
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
@@ -103,6 +104,9 @@ def _log(
         "test_loss": report.loss,
         "test_accuracy_low": low,
         "test_accuracy_high": high,
+        "test_balanced_accuracy": report.balanced_accuracy,
+        "test_roc_auc": report.roc_auc,
+        "test_calibration_error": report.calibration_error,
     }
     params = {"model": model.name, "version": model.version, "rows": str(len(data.y))}
     params |= {} if seen is None else {"seen_in_training": str(seen)}
@@ -110,7 +114,7 @@ def _log(
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "test")])])
     client.log_batch(
         run_id,
-        metrics=[Metric(key, value, started, 0, **of_data) for key, value in figures.items()],
+        metrics=[Metric(key, value, started, 0, **of_data) for key, value in figures.items() if value is not None],
         params=[Param(key, value) for key, value in params.items()],
     )
     client.log_artifacts(run_id, artifacts)
@@ -146,11 +150,15 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
 
 
 def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Floats, report: Report) -> None:
-    from insects.plots import confusion_figure, figure_png
+    from insects.plots import calibration_figure, confusion_figure, figure_png, ranking_figures
 
     title = f"{model.name} version {model.version}"
     figures = data.figures(model, logits_NC, title)
     figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
+    if report.calibration is not None:
+        figures["calibration.png"] = calibration_figure(report.calibration, f"{title}: calibration")
+    if report.roc_auc is not None and len(model.classes) == 2:
+        figures |= ranking_figures(softmax(logits_NC), data.y, model.classes, title)
     files = {name: figure_png(figure) for name, figure in figures.items()}
     files["report.txt"] = f"{report.text()}\n".encode()
     for name, content in files.items():

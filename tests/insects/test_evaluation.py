@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from sklearn.metrics import balanced_accuracy_score, log_loss, precision_recall_fscore_support, roc_auc_score
 
+from insects.calibration import softmax
 from insects.evaluation import Report, cross_entropy, evaluate, wilson_interval
 
 
@@ -28,13 +30,44 @@ def test_metrics_of_a_small_confusion_matrix_equal_those_worked_by_hand() -> Non
     assert cicada == {"name": "cicada", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
 
 
+@pytest.mark.parametrize("classes", [2, 3, 12])
+def test_metrics_equal_scikit_learns(classes: int) -> None:
+    generator = np.random.default_rng(classes)
+    y = generator.integers(0, classes, 300)
+    logits = (2 * np.eye(classes)[y] + generator.normal(size=(300, classes))).astype(np.float32)
+    report = evaluate(logits, y, tuple(map(str, range(classes))))
+    predicted, probability = logits.argmax(axis=1), softmax(logits)
+    assert report.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, predicted))
+    scores = probability[:, 1] if classes == 2 else probability
+    assert report.roc_auc == pytest.approx(roc_auc_score(y, scores, average="macro", multi_class="ovr"))
+    assert report.loss == pytest.approx(log_loss(y, probability))
+    found = [[row[key] for row in report.per_class] for key in ("precision", "recall", "f1", "support")]
+    np.testing.assert_allclose(found, np.array(precision_recall_fscore_support(y, predicted)))
+
+
+def test_classes_without_rows_count_neither_for_balanced_accuracy_nor_for_auc() -> None:
+    report = report_of([[3, 1, 0], [0, 4, 0], [0, 0, 0]], ("ant", "bee", "cicada"))
+    assert (report.balanced_accuracy, report.roc_auc) == (7 / 8, None)
+    assert report.text().splitlines()[2] == "ROC AUC                 –  not defined, as a class has no rows"
+    assert report.as_dict()["roc_auc"] is None
+
+
+def test_row_whose_logits_are_not_finite_leaves_no_probability_to_judge() -> None:
+    logits = np.array([[2, 0], [0, 2], [np.nan, 0]])
+    report = evaluate(logits, np.array([0, 1, 1]), ("ant", "bee"))
+    assert (report.roc_auc, report.calibration, report.calibration_error) == (None, None, None)
+    assert report.balanced_accuracy == 0.75
+    calibration = report.text().splitlines()[4]
+    assert calibration == "calibration error       –  not defined, as a probability is not finite"
+
+
 def test_interval_follows_wilsons_formula() -> None:
     report = report_of([[200, 1], [1, 97]], ("ant", "bee"))
     share, z2 = 297 / 299, 1.959963984540054**2
     centre = (share + z2 / 598) / (1 + z2 / 299)
     half = np.sqrt(z2 * (share * (1 - share) / 299 + z2 / (4 * 299**2))) / (1 + z2 / 299)
     assert report.interval == pytest.approx((centre - half, centre + half), abs=1e-12)
-    assert report.text().splitlines()[0] == "accuracy 0.9933 (297 of 299), 95 % interval 0.9759–0.9982"
+    assert report.text().splitlines()[0] == "accuracy           0.9933  297 of 299 right, 95 % interval 0.9759–0.9982"
 
 
 def test_interval_of_groups_counts_each_group_once() -> None:
@@ -74,7 +107,13 @@ def test_dictionary_of_a_report_is_json() -> None:
 
 def test_text_is_aligned_and_shortens_long_names() -> None:
     lines = report_of([[30, 1], [1, 4]], ("Carabus violaceus purpurascens", "bee")).text().splitlines()
-    assert lines[3:] == [
+    assert lines == [
+        "accuracy           0.9444  34 of 36 right, 95 % interval 0.8186–0.9846",
+        "balanced accuracy  0.8839  mean recall of the classes",
+        "ROC AUC            0.8839  of two classes; 1 ranks without error, 0.5 is chance",
+        "log loss           0.3688  mean cross entropy in nats; 0 is certain and right",
+        "calibration error  0.2134  mean gap of confidence and accuracy in 15 bins",
+        "",
         "class                 precision  recall      f1  rows",
         "Carabus viola…ascens     0.9677  0.9677  0.9677    31",
         "bee                      0.8000  0.8000  0.8000     5",

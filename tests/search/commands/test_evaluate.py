@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
+from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from insects import mlp
 from insects.splits import Table
@@ -24,7 +26,10 @@ KEYS = {
     "total",
     "interval",
     "groups",
+    "balanced_accuracy",
+    "roc_auc",
     "loss",
+    "calibration_error",
     "per_class",
     "confusion",
     "model",
@@ -42,14 +47,15 @@ def evaluated(finished: Finished) -> dict[str, Any]:
     return answer
 
 
-def predicted(finished: Finished, rows: Table) -> np.ndarray:
+def logits_of(finished: Finished, rows: Table) -> np.ndarray:
     splits, _ = builtin_splits()
     result = finished.folder.load(finished.answer["best"]["number"])
     assert result is not None
-    logits = mlp.logits(
-        result.weights, result.params, splits.shape, (rows.x - splits.encoder.mean) / splits.encoder.std
-    )
-    classes: np.ndarray = logits.argmax(axis=1)
+    return mlp.logits(result.weights, result.params, splits.shape, (rows.x - splits.encoder.mean) / splits.encoder.std)
+
+
+def predicted(finished: Finished, rows: Table) -> np.ndarray:
+    classes: np.ndarray = logits_of(finished, rows).argmax(axis=1)
     return classes
 
 
@@ -75,6 +81,18 @@ def test_report_equals_a_recomputation(finished: Finished, evaluated: dict[str, 
     assert evaluated["model"] == {"name": "insects-mlp", "version": "1", "uri": "models:/insects-mlp@best"}
 
 
+def test_metrics_of_probabilities_equal_a_recomputation(finished: Finished, evaluated: dict[str, Any]) -> None:
+    rows = builtin_splits()[1]
+    probability = softmax(logits_of(finished, rows).astype(np.float64), axis=1)
+    found = probability.argmax(axis=1)
+    assert evaluated["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(rows.y, found))
+    assert evaluated["roc_auc"] == pytest.approx(roc_auc_score(rows.y, probability, multi_class="ovr"), abs=1e-5)
+    assert evaluated["loss"] == pytest.approx(log_loss(rows.y, probability), rel=1e-4)
+    bins = np.ceil(15 * probability.max(axis=1)).astype(int)
+    gap = np.bincount(bins, weights=probability.max(axis=1) - (found == rows.y))
+    assert evaluated["calibration_error"] == pytest.approx(np.abs(gap).sum() / 300, abs=1e-5)
+
+
 def test_figures_and_metrics_are_beside_the_model(finished: Finished, evaluated: dict[str, Any]) -> None:
     client = client_of(finished.store)
     version = client.get_model_version_by_alias("insects-mlp", "best")
@@ -87,12 +105,14 @@ def test_figures_and_metrics_are_beside_the_model(finished: Finished, evaluated:
     assert run.data.tags["mlflow.parentRunId"] == version.tags["insects.search_run"]
     assert run.data.metrics["test_accuracy"] == evaluated["accuracy"]
     assert run.data.metrics["test_loss"] == pytest.approx(evaluated["loss"])
+    for key in ("balanced_accuracy", "roc_auc", "calibration_error"):
+        assert run.data.metrics[f"test_{key}"] == pytest.approx(evaluated[key])
     assert run.data.params["version"] == "1"
     assert run.inputs is not None
     (entry,) = run.inputs.dataset_inputs
     assert entry.dataset.name == "built-in insects_test.csv"
     folder = Path(run.info.artifact_uri.removeprefix("file://"))
-    assert set(digests(folder)) == {"confusion_matrix.png", "decision_boundary.png", "report.txt"}
+    assert set(digests(folder)) == {"calibration.png", "confusion_matrix.png", "decision_boundary.png", "report.txt"}
     for path in folder.glob("*.png"):
         with Image.open(io.BytesIO(path.read_bytes())) as picture:
             picture.load()
@@ -113,7 +133,7 @@ def test_looks_at_the_same_rows_are_counted_and_others_are_not(
     assert "Evaluation 3 on these rows: " in third.stdout
     assert evaluated["seen_in_training"] == 0  # the row at the origin has another class in the training table
     assert "of the model's training" not in third.stdout
-    assert f"accuracy {evaluated['accuracy']:.4f}" in third.stdout
+    assert f"\naccuracy           {evaluated['accuracy']:.4f}  {evaluated['correct']} of 300 right, " in third.stdout
     rows, trained = builtin_splits()[1], builtin_data()
     x = np.concatenate([rows.x[:49], trained.train_raw[:1]])
     some = Table(rows.features, rows.classes, x, np.append(rows.y[:49], trained.splits.train_y[:1]), "some.csv")
@@ -163,6 +183,38 @@ def test_loss_that_is_not_finite_is_null_in_json(
 
     answer = json.loads(done.stdout, parse_constant=refuse)
     assert (answer["loss"], answer["total"]) == (None, 3)
+    assert (answer["roc_auc"], answer["calibration_error"]) == (None, None)
+    client = client_of(finished.store)
+    experiment = client.get_experiment_by_name(finished.answer["study"])
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "params.`rows` = '3'")
+    assert not {"test_roc_auc", "test_calibration_error"} & set(run.data.metrics)
+    assert run.data.metrics["test_balanced_accuracy"] == answer["balanced_accuracy"]
+    assert "calibration.png" not in digests(Path(run.info.artifact_uri.removeprefix("file://")))
+
+
+def test_model_of_two_classes_has_its_two_curves_where_both_have_rows(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    x = (np.stack([y, -y], axis=1) + generator.normal(size=(120, 2))).astype(np.float32)
+    table = write_csv(tmp_path / "two.csv", Table(("feature1", "feature2"), ("no", "yes"), x, y.astype(np.int32), ""))
+    place = ("--store", str(store))
+    search = ("--train", str(table), "--target", "labels", "--trials", "1", "--epochs", "3", "--test-fraction", "0.3")
+    assert invoke(monkeypatch, "search", *search, *place).exit_code == 0
+    answer = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--json").stdout)
+    assert answer["roc_auc"] > 0.6
+    one = write_csv(tmp_path / "one.csv", Table(("feature1", "feature2"), ("no",), x[::2], np.zeros(60, np.int32), ""))
+    other = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--test", str(one), "--json").stdout)
+    assert (other["roc_auc"], other["balanced_accuracy"]) == (None, other["accuracy"])
+    client = client_of(store)
+    model = client.get_model_version_by_alias("two-mlp", "best")
+    experiment_id = client.get_run(str(model.run_id)).info.experiment_id
+    curves = {"precision_recall_curve.png", "roc_curve.png"}
+    for rows, drawn in ((36, curves), (60, set())):
+        (run,) = client.search_runs([experiment_id], f"params.`rows` = '{rows}'")
+        assert curves & set(digests(Path(run.info.artifact_uri.removeprefix("file://")))) == drawn
 
 
 def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(

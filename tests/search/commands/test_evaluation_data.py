@@ -36,7 +36,8 @@ def test_report_on_the_test_files_equals_a_recomputation_and_is_logged(
     assert answer["test"] == f"held-out images of {searched.demo / 'insects.csv'}"
     assert answer["test_looks"] == 1
     (folder,) = searched.artifacts("evaluation")
-    assert set(digests(folder)) == {"confusion_matrix.png", "decision_boundary.png", "mistakes.png", "report.txt"}
+    figures = {"calibration.png", "confusion_matrix.png", "decision_boundary.png", "mistakes.png"}
+    assert set(digests(folder)) == figures | {"report.txt"}
 
 
 def test_same_images_from_another_file_count_as_a_second_evaluation(
