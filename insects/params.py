@@ -25,7 +25,7 @@ class TrialParams:
     """The four hyperparameters that a search chooses.
 
     Attributes:
-        depth: Hidden layers, 1 to `MOST_LAYERS`.
+        depth: Hidden layers, 0 to `MOST_LAYERS`; with 0 the network is softmax regression, and `width` has no effect.
         width: Units of each hidden layer, 1 to `MOST_UNITS`.
         lr: Adam's learning rate at the first step, finite and above 0.
         batch_size: Rows of a step, at least 1.
@@ -40,11 +40,11 @@ class TrialParams:
     batch_size: int
 
     def __post_init__(self) -> None:
-        for name in ("depth", "width", "batch_size"):
+        for name, least in (("depth", 0), ("width", 1), ("batch_size", 1)):
             value = getattr(self, name)
             # bool is a subclass of int: JSON's `true` would pass as 1.
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ParamsError(f"{name} must be a whole number of at least 1, found {value!r}", parameter=name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ParamsError(f"{name} must be a whole number of at least {least}, found {value!r}", parameter=name)
         for name, most in (("depth", MOST_LAYERS), ("width", MOST_UNITS)):
             if getattr(self, name) > most:
                 found = str(getattr(self, name))[:40]

@@ -161,7 +161,13 @@ split_seed = click.option(
 model_name = click.option(
     "--model-name", type=StudyName(), help="The registered model.  [default: named after the table, insects-mlp]"
 )
-depth = click.option("--depth", type=Bounds(int, MOST_LAYERS), default="1:4", show_default=True, help="Hidden layers.")
+depth = click.option(
+    "--depth",
+    type=Bounds(int, MOST_LAYERS, zero=True),
+    default="1:4",
+    show_default=True,
+    help="Hidden layers; 0 is softmax regression, without any.",
+)
 width = click.option(
     "--width", type=Bounds(int, MOST_UNITS), default="16:256", show_default=True, help="Units of a hidden layer."
 )

@@ -10,7 +10,8 @@ from insects.params import ParamsError, Recipe, TrialParams
 @pytest.mark.parametrize(
     ("parameter", "value", "message"),
     [
-        ("depth", 0, "depth must be a whole number of at least 1, found 0"),
+        ("depth", -1, "depth must be a whole number of at least 0, found -1"),
+        ("width", 0, "width must be a whole number of at least 1, found 0"),
         ("batch_size", True, "batch_size must be a whole number of at least 1, found True"),
         ("width", 1_000_001, "width must be at most 1000000, found 1000001"),
         ("lr", "0.1", "lr must be a number above 0, found 0.1"),

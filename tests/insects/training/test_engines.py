@@ -57,8 +57,10 @@ def test_adam_follows_the_formula_over_several_steps(make_splits: MakeSplits, en
         (400, 4, 200, TrialParams(1, 33, 1e-2, 32)),
         (40, 3072, 3, TrialParams(2, 12, 1e-3, 8)),
         (33, 7, 16, TrialParams(2, 16, 1e-2, 6)),
+        (50, 1, 2, TrialParams(0, 16, 1e-2, 7)),
+        (60, 300, 37, TrialParams(0, 1, 1e-2, 9)),
     ],
-    ids=["one-of-all", "deep", "last-batch-of-one", "batch-of-one", "batch-over-table", "200-classes", "wide", "whole"],
+    ids=["one-of-all", "deep", "last-batch-of-one", "batch-of-one", "batch-over-table", "200-classes", "wide", "whole", "no-layer", "no-layer-wide"],
 )
 def test_every_shape_trains_as_the_formulas_say(
     make_splits: MakeSplits, engine: Engine, rows: int, features: int, classes: int, params: TrialParams

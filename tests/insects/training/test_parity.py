@@ -21,7 +21,7 @@ from insects.training import Engine, TrainingState, advance, batch_order, init
 CORNERS = [
     TrialParams(depth, width, lr, batch)
     for depth, width, lr, batch in product((1, 4), (16, 256), (1e-4, 1e-1), (4, 128))
-]
+] + [TrialParams(0, 16, lr, batch) for lr, batch in product((1e-4, 1e-1), (4, 128))]
 
 
 def scale(array: NDArray[Any]) -> float:

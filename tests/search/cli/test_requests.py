@@ -137,6 +137,11 @@ def field_of(request: object, path: str) -> object:
     return reduce(lambda part, field: getattr(part, field, None), path.split("."), request)
 
 
+def test_depth_may_begin_at_0() -> None:
+    assert request_of("search", "--depth 0:4").space.depth == (0, 4)
+    assert request_of("search", "--depth 0").space.depth == (0, 0)
+
+
 def paths_of(request: Any) -> set[str]:
     paths = set()
     for field in fields(request):

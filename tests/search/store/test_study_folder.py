@@ -261,7 +261,7 @@ NOT_A_RESULT: dict[str, dict[str, object]] = {
     "no number": {"number": None},
     "number as text": {"number": "0"},
     "no params": {"params": None},
-    "params of no network": {"params": {"depth": 0, "width": 8, "lr": 0.01, "batch_size": 4}},
+    "params of no network": {"params": {"depth": -1, "width": 8, "lr": 0.01, "batch_size": 4}},
     "params as a list": {"params": [1, 2]},
     "unknown value": {"added_later": 1},
     "unknown state": {"state": "running"},

@@ -210,7 +210,7 @@ BAD_CONFIGS = {
     "[{}]": "lr and batch_size, found nothing",
     f'[{{"depth": {10**21}, "width": 1, "lr": 1, "batch_size": 1}}]': "entry 1: depth must be at most 1000, found 1000",
     '[{"depth": 1, "width": 1000001, "lr": 1, "batch_size": 1}]': "width must be at most 1000000, found 1000001",
-    '[{"depth": 0, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number of at least 1",
+    '[{"depth": -1, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number of at least 0",
     '[{"depth": true, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number",
     '[{"depth": 1, "width": "1", "lr": 1, "batch_size": 1}]': "entry 1: width must be a whole number",
     '[{"depth": 1, "width": 1.0, "lr": 1, "batch_size": 1}]': "entry 1: width must be a whole number",

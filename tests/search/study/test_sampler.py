@@ -133,7 +133,7 @@ def test_configurations_come_first_and_the_sampler_sees_only_those_in_the_space(
 bounds = st.tuples(st.integers(1, 300), st.integers(0, 300)).map(lambda pair: (pair[0], sum(pair)))
 spaces = st.builds(
     SearchSpace,
-    depth=st.tuples(st.integers(1, 6), st.integers(0, 4)).map(lambda pair: (pair[0], sum(pair))),
+    depth=st.tuples(st.integers(0, 6), st.integers(0, 4)).map(lambda pair: (pair[0], sum(pair))),
     width=bounds,
     lr=st.tuples(st.floats(1e-8, 10), st.floats(1, 1e4)).map(lambda pair: (pair[0], pair[0] * pair[1])),
     batch_size=st.lists(st.integers(1, 1000), min_size=1, max_size=5, unique=True).map(tuple),
