@@ -11,6 +11,8 @@ from insects.errors import InsectsError
 
 Schedule = Literal["cosine", "constant"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+ClassWeight = Literal["none", "balanced"]
+CLASS_WEIGHTS: tuple[ClassWeight, ...] = get_args(ClassWeight)
 
 # Larger networks exceed any memory. Refusing them here fails before the search, not once in every trial.
 MOST_LAYERS, MOST_UNITS, MOST_EPOCHS = 1_000, 1_000_000, 1_000_000
@@ -58,25 +60,29 @@ class TrialParams:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The training schedule of a full trial.
+    """How the trials of a study are trained.
 
     Attributes:
         epochs: Epochs of a trial that is not pruned, at least 1.
         schedule: Course of the learning rate over these epochs.
+        class_weight: What a row counts in every loss: `none`, all the same; `balanced`, N / (C n_c) for a row of class
+            c, with the n_c of all N training rows, so that each of the C classes counts the same.
 
     Raises:
-        ParamsError: Fewer than one epoch, or an unknown schedule.
+        ParamsError: Fewer than one epoch, or an unknown name.
     """
 
     epochs: int = 20
     schedule: Schedule = "cosine"
+    class_weight: ClassWeight = "none"
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ParamsError(f"epochs must be at least 1, found {self.epochs}", parameter="epochs")
-        if self.schedule not in SCHEDULES:
-            known = ", ".join(SCHEDULES)
-            raise ParamsError(f"schedule must be one of {known}, found {self.schedule!r}", parameter="schedule")
+        for name, known in (("schedule", SCHEDULES), ("class_weight", CLASS_WEIGHTS)):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise ParamsError(f"{name} must be one of {', '.join(known)}, found {found!r}", parameter=name)
 
     def learning_rate(self, lr: float, step: int, steps: int) -> float:
         """Learning rate of one optimizer step.

@@ -82,7 +82,7 @@ class TrialTask:
     Attributes:
         number: The trial's number in the study, from 0.
         params: Its hyperparameters.
-        recipe: Epochs and learning rate schedule.
+        recipe: How it is trained.
         seed: The study's seed.
         prune_above: `(recipe.epochs,)` float64. The trial is pruned after an epoch if its lowest validation loss so far
             is above the epoch's value; infinity never prunes.

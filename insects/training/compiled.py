@@ -13,7 +13,7 @@ from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import kernel
 from insects.training.packing import Packing
-from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order, init
+from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order, class_weights, init
 from insects.training.tiles import BETA1, BETA2, EPSILON
 
 _STATUS: dict[int, Status] = {kernel.RUNNING: "running", kernel.PRUNED: "pruned", kernel.DIVERGED: "diverged"}
@@ -44,6 +44,7 @@ class _Run:
         moments = self.packing.pack(state.first_moment, 1), self.packing.pack(state.second_moment, 2)
         self.net, self.buffers = self.packing.net(self.packing.pack(state.weights), *moments), self.packing.buffers()
         self.best_w, self.improved = self.net.w.copy(), False
+        self.class_weights = class_weights(state.recipe, splits.train_y, state.shape.classes)
         self.train = _flat(splits.train_x), _labels(splits.train_y)
         self.valid = _flat(splits.valid_x), _labels(splits.valid_y), np.arange(len(splits.valid_y), dtype=np.int32)
 
@@ -55,8 +56,8 @@ class _Run:
         lowest = float(state.history[state.best_epoch - 1, 2]) if state.best_epoch else np.inf
         schedule = step_constants(state.params.lr, state.recipe, state.step, count * self.steps, self.steps)
         did, status, best = kernel.train(
-            self.net, self.buffers, schedule, self.batch_size, *self.train, np.concatenate(orders), *self.valid,
-            prune_above[done : done + count], history, lowest, self.best_w, self.interrupt,
+            self.net, self.buffers, schedule, self.class_weights, self.batch_size, *self.train, np.concatenate(orders),
+            *self.valid, prune_above[done : done + count], history, lowest, self.best_w, self.interrupt,
         )  # fmt: skip
         if status == kernel.INTERRUPTED:
             raise TrainingInterrupted("training was interrupted before the asked epochs were done")

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from insects.errors import InsectsError
 from insects.mlp import Floats, Shape, initial_weights
 from insects.params import Recipe, TrialParams
+from insects.splits import Labels
 
 METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-"""Columns of a history. Training metrics are means over the epoch's rows, each from before its batch's step."""
+"""Columns of a history. Training metrics are means over the epoch's rows, each from before its batch's step. Losses are
+weighted by `class_weights`."""
 
 Status = Literal["running", "finished", "pruned", "diverged"]
 
@@ -31,7 +33,7 @@ class TrainingState:
 
     Attributes:
         params: The trial's parameters.
-        recipe: Epochs and schedule.
+        recipe: Epochs, schedule and class weights.
         shape: Features and classes of the data.
         seed: The study's seed.
         trial: The trial's number in the study.
@@ -71,7 +73,7 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
 
     Args:
         params: The trial's parameters.
-        recipe: Epochs and schedule.
+        recipe: Epochs, schedule and class weights.
         shape: Features and classes of the data.
         seed: The study's seed.
         trial: The trial's number in the study; with the seed it decides the weights and batch orders.
@@ -92,6 +94,29 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
         best_weights=weights,
         status="running",
     )
+
+
+def class_weights(recipe: Recipe, y_N: Labels, classes: int) -> Floats:
+    """What a row of each class counts in the losses and gradients; see `Recipe.class_weight`.
+
+    Args:
+        recipe: Names the kind of weights.
+        y_N: `(N,)` class numbers of the training rows.
+        classes: Number of classes, C.
+
+    Returns:
+        `(C,)` float32. Balanced, they are those of scikit-learn's `class_weight="balanced"`: their mean over the
+        training rows is 1.
+
+    Examples:
+        >>> class_weights(Recipe(class_weight="balanced"), np.array([0, 0, 0, 1], np.int32), 2).tolist()
+        [0.6666666865348816, 2.0]
+    """
+    if recipe.class_weight == "none":
+        return np.ones(classes, np.float32)
+    # A class without a training row, which no split of a table leaves, counts as if it had one.
+    rows_C = np.maximum(np.bincount(y_N, minlength=classes), 1)
+    return (len(y_N) / (classes * rows_C)).astype(np.float32)
 
 
 def batch_order(seed: int, trial: int, epoch: int, rows: int) -> NDArray[np.int32]:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from insects.mlp import Floats, unflatten
 from insects.splits import Labels, Splits
-from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order
+from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order, class_weights
 from insects.training.threads import one_thread
 
 EVALUATED_AT_ONCE = 8192
@@ -38,7 +38,8 @@ def advance(
     with one_thread() if torch.device(device).type == "cpu" else nullcontext():
         rows = partial(_to_device, device=device)
         train, valid = rows(splits.train_x, splits.train_y), rows(splits.valid_x, splits.valid_y)
-        network = _Network(state, device)
+        weights_C = class_weights(state.recipe, splits.train_y, state.shape.classes)
+        network = _Network(state, weights_C, device)
         last = min(state.recipe.epochs, state.epoch + epochs)
         while state.status == "running" and state.epoch < last:
             metrics = *network.train_epoch(state, *train, interrupt), *network.evaluate(*valid, interrupt)
@@ -76,8 +77,9 @@ def _after_epoch(
 class _Network:
     """The weight and bias of each layer as leaf tensors on the device, and a `torch.optim.Adam` over them."""
 
-    def __init__(self, state: TrainingState, device: str) -> None:
+    def __init__(self, state: TrainingState, weights_C: Floats, device: str) -> None:
         self.device, self.step = device, state.step
+        self.class_weights = None if (weights_C == 1).all() else torch.tensor(weights_C, device=device)
         self.weights = self._tensors(state, state.weights)
         for weight in self.weights:
             weight.requires_grad_()
@@ -113,6 +115,13 @@ class _Network:
             hidden = functional.relu(functional.linear(hidden, weight, bias))
         return functional.linear(hidden, *self.weights[-2:])
 
+    def mean_loss(self, logits_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        """Cross entropy of each row times the weight of its class, the mean over rows."""
+        if self.class_weights is None:
+            return functional.cross_entropy(logits_BC, y_B)
+        # The reduction "mean" would divide by the weights of the batch's rows.
+        return functional.cross_entropy(logits_BC, y_B, self.class_weights, reduction="sum") / len(y_B)
+
     def train_epoch(
         self, state: TrainingState, x_NF: torch.Tensor, y_N: torch.Tensor, interrupt: NDArray[np.uint8]
     ) -> tuple[float, float]:
@@ -126,7 +135,7 @@ class _Network:
             _check(interrupt)
             y_B = y_N[batch_B]
             logits_BC = self.logits(x_NF[batch_B])
-            loss = functional.cross_entropy(logits_BC, y_B)
+            loss = self.mean_loss(logits_BC, y_B)
             self.optimizer.zero_grad()
             loss.backward()
             for group in self.optimizer.param_groups:
@@ -144,7 +153,7 @@ class _Network:
         for x_BF, y_B in zip(x_VF.split(EVALUATED_AT_ONCE), y_V.split(EVALUATED_AT_ONCE), strict=True):
             _check(interrupt)
             logits_BC = self.logits(x_BF)
-            losses.append(functional.cross_entropy(logits_BC, y_B, reduction="sum"))
+            losses.append(functional.cross_entropy(logits_BC, y_B, self.class_weights, reduction="sum"))
             hits.append((logits_BC.argmax(1) == y_B).sum())
         return _total(torch.stack(losses)) / len(y_V), _total(torch.stack(hits)) / len(y_V)
 

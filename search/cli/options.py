@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
+from insects.params import CLASS_WEIGHTS, MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
 from search.cli.param_types import (
     Bounds,
     Choices,
@@ -57,6 +57,13 @@ schedule = click.option(
     default="cosine",
     show_default=True,
     help="Learning rate over a trial's steps: cosine falls to zero.",
+)
+class_weight = click.option(
+    "--class-weight",
+    type=click.Choice(CLASS_WEIGHTS),
+    default="none",
+    show_default=True,
+    help="What a row counts in the loss: balanced gives rare classes the weight of frequent ones.",
 )
 train = click.option(
     "--train",
@@ -301,8 +308,8 @@ _COLUMNS = (categorical, numeric, drop)
 _FORMAT = (separator, decimal, encoding)
 
 OF_SEARCH = (
-    trials, epochs, schedule, train, target, features, *_COLUMNS, *_FORMAT, scaling, drop_rare_classes, test,
-    images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
+    trials, epochs, schedule, class_weight, train, target, features, *_COLUMNS, *_FORMAT, scaling, drop_rare_classes,
+    test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size,
     configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
 )  # fmt: skip

@@ -49,7 +49,7 @@ class SearchRequest:
     Attributes:
         data: The rows or images.
         space: Where the sampler may propose.
-        recipe: Epochs and learning rate schedule of a trial.
+        recipe: How each trial is trained.
         sampler: What proposes.
         pruner: What stops trials early.
         window: Trials in flight.

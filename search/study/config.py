@@ -29,6 +29,9 @@ from search.study.space import SearchSpace
 RESULTS_VERSION = 1
 """Raised by every change of this program that may change a result of a study."""
 
+_LATER = {"class_weight": Recipe().class_weight}
+"""Settings that are in a fingerprint only where they differ from these defaults."""
+
 _LIBRARIES: tuple[str, ...] = ("numpy", "numba", "optuna", "scipy", "torch")
 _VERSIONS = ("libraries", "results_version")  # the parts of a fingerprint that an upgrade changes
 
@@ -39,7 +42,7 @@ class StudyConfig:
 
     Attributes:
         space: Where the sampler may propose.
-        recipe: Epochs and learning rate schedule of a trial.
+        recipe: How each trial is trained.
         sampler: What proposes.
         pruner: What stops trials early.
         window: Trials in flight.
@@ -84,8 +87,7 @@ class StudyConfig:
         return {
             "data": data,
             "space": asdict(self.space),
-            "epochs": self.recipe.epochs,
-            "schedule": self.recipe.schedule,
+            **_of_recipe(self.recipe),
             "sampler": self.sampler,
             "pruner": self.pruner.percentile,
             "window": self.window,
@@ -97,6 +99,11 @@ class StudyConfig:
             "results_version": RESULTS_VERSION,
             "libraries": {name: metadata.version(name) for name in libraries},
         }
+
+
+def _of_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's part of a fingerprint. Studies from before a setting existed have it at its default, and go on."""
+    return {key: value for key, value in asdict(recipe).items() if key not in _LATER or value != _LATER[key]}
 
 
 def fingerprint_digest(fingerprint: dict[str, Any]) -> str:
@@ -183,6 +190,7 @@ def _config(path: Path, place: int, entry: object) -> TrialParams:
 
 def _shown_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     now = json.loads(json.dumps(now))  # as it would be read from the store: lists in place of tuples
+    before, now = ({**_LATER, **each} for each in (before, now))
     return [f"{label} was {_short(old)}, now {_short(new)}" for label, old, new in _differences(before, now)]
 
 

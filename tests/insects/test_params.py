@@ -32,3 +32,6 @@ def test_impossible_recipe_is_refused() -> None:
     with pytest.raises(ParamsError, match="schedule must be one of cosine, constant, found 'linear'") as error:
         Recipe(schedule="linear")  # type: ignore[arg-type]
     assert error.value.parameter == "schedule"
+    with pytest.raises(ParamsError, match="class_weight must be one of none, balanced, found 'rare'") as error:
+        Recipe(class_weight="rare")  # type: ignore[arg-type]
+    assert error.value.parameter == "class_weight"

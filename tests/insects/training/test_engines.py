@@ -15,6 +15,7 @@ from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import ENGINES, Engine, TrainingInterrupted, TrainingState, advance, init
 from tests.insects.conftest import MakeSplits
+from tests.support.split_cases import uneven
 from tests.support.training_oracle import one_epoch
 
 PARAMS = TrialParams(depth=2, width=24, lr=1e-2, batch_size=16)
@@ -60,7 +61,18 @@ def test_adam_follows_the_formula_over_several_steps(make_splits: MakeSplits, en
         (50, 1, 2, TrialParams(0, 16, 1e-2, 7)),
         (60, 300, 37, TrialParams(0, 1, 1e-2, 9)),
     ],
-    ids=["one-of-all", "deep", "last-batch-of-one", "batch-of-one", "batch-over-table", "200-classes", "wide", "whole", "no-layer", "no-layer-wide"],
+    ids=[
+        "one-of-all",
+        "deep",
+        "last-batch-of-one",
+        "batch-of-one",
+        "batch-over-table",
+        "200-classes",
+        "wide",
+        "whole",
+        "no-layer",
+        "no-layer-wide",
+    ],
 )
 def test_every_shape_trains_as_the_formulas_say(
     make_splits: MakeSplits, engine: Engine, rows: int, features: int, classes: int, params: TrialParams
@@ -73,6 +85,37 @@ def test_every_shape_trains_as_the_formulas_say(
     assert_allclose(trained.weights, w, rtol=1e-4, atol=2e-5)
     assert_allclose(trained.first_moment, m, rtol=1e-4, atol=1e-4 * np.abs(m).max())
     assert_allclose(trained.second_moment, v, rtol=1e-4, atol=1e-4 * v.max())
+
+
+@both_engines
+@pytest.mark.parametrize("depth", [0, 2])
+def test_balanced_rows_count_the_inverse_of_their_classs_frequency(
+    make_splits: MakeSplits, engine: Engine, depth: int
+) -> None:
+    splits = uneven(make_splits(90, features=3, classes=4))
+    counts = np.bincount(splits.train_y)
+    assert counts.max() > 2 * counts.min()
+    params = TrialParams(depth=depth, width=9, lr=1e-2, batch_size=7)
+    state = start(splits, params, Recipe(class_weight="balanced"))
+    for _ in range(3):
+        loss, w, m, v = one_epoch(state, splits)
+        state = advance(state, splits, 1, engine=engine)
+        assert_allclose(state.history[-1, 0], loss, rtol=1e-5)
+        assert_allclose(state.weights, w, rtol=1e-4, atol=1e-5)
+        assert_allclose(state.first_moment, m, rtol=1e-4, atol=1e-5 * np.abs(m).max())
+        assert_allclose(state.second_moment, v, rtol=1e-4, atol=1e-5 * v.max())
+    logits_VC = logits(state.weights, state.params, state.shape, splits.valid_x).astype(np.float64)
+    loss_V = np.log(np.exp(logits_VC).sum(1)) - logits_VC[np.arange(len(logits_VC)), splits.valid_y]
+    weight_V = (len(splits.train_y) / (4 * counts))[splits.valid_y]
+    assert_allclose(state.history[-1, 2], (weight_V * loss_V).mean(), rtol=1e-5)
+    assert state.history[-1, 3] == (logits_VC.argmax(1) == splits.valid_y).mean()
+
+
+@both_engines
+def test_balancing_classes_of_equal_size_changes_no_bit(make_splits: MakeSplits, engine: Engine) -> None:
+    splits = make_splits(60, classes=4)
+    plain, balanced = (start(splits, recipe=Recipe(4, class_weight=name)) for name in ("none", "balanced"))
+    assert_same(advance(plain, splits, 4, engine=engine), advance(balanced, splits, 4, engine=engine))
 
 
 @both_engines

@@ -17,6 +17,7 @@ BAD_USAGE = [
     "--epochs 0",
     "--epochs 1000001",
     "--schedule linear",
+    "--class-weight rare",
     "--depth -1:4",
     "--depth 3:1",
     "--depth 1.5",

@@ -50,6 +50,7 @@ SEARCH: Filled = {
     "space.batch_size": ("--batch-size 8,32", (8, 32)),
     "recipe.epochs": ("--epochs 3", 3),
     "recipe.schedule": ("--schedule constant", "constant"),
+    "recipe.class_weight": ("--class-weight balanced", "balanced"),
     "sampler": ("--sampler gp", "gp"),
     "pruner.percentile": ("--pruner percentile:25", 25.0),
     "window": ("--window 4", 4),
