@@ -13,6 +13,8 @@ Schedule = Literal["cosine", "constant"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 ClassWeight = Literal["none", "balanced"]
 CLASS_WEIGHTS: tuple[ClassWeight, ...] = get_args(ClassWeight)
+Metric = Literal["loss", "accuracy", "balanced-accuracy", "roc-auc"]
+METRIC_NAMES: tuple[Metric, ...] = get_args(Metric)
 
 # Larger networks exceed any memory. Refusing them here fails before the search, not once in every trial.
 MOST_LAYERS, MOST_UNITS, MOST_EPOCHS = 1_000, 1_000_000, 1_000_000
@@ -67,6 +69,7 @@ class Recipe:
         schedule: Course of the learning rate over these epochs.
         class_weight: What a row counts in every loss: `none`, all the same; `balanced`, N / (C n_c) for a row of class
             c, with the n_c of all N training rows, so that each of the C classes counts the same.
+        metric: What chooses the best epoch and the best trial, on the validation rows; see `insects.objective`.
 
     Raises:
         ParamsError: Fewer than one epoch, or an unknown name.
@@ -75,11 +78,12 @@ class Recipe:
     epochs: int = 20
     schedule: Schedule = "cosine"
     class_weight: ClassWeight = "none"
+    metric: Metric = "loss"
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ParamsError(f"epochs must be at least 1, found {self.epochs}", parameter="epochs")
-        for name, known in (("schedule", SCHEDULES), ("class_weight", CLASS_WEIGHTS)):
+        for name, known in (("schedule", SCHEDULES), ("class_weight", CLASS_WEIGHTS), ("metric", METRIC_NAMES)):
             if getattr(self, name) not in known:
                 found = getattr(self, name)
                 raise ParamsError(f"{name} must be one of {', '.join(known)}, found {found!r}", parameter=name)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from insects.params import CLASS_WEIGHTS, MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
+from insects.params import CLASS_WEIGHTS, METRIC_NAMES, MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
 from search.cli.param_types import (
     Bounds,
     Choices,
@@ -64,6 +64,13 @@ class_weight = click.option(
     default="none",
     show_default=True,
     help="What a row counts in the loss: balanced gives rare classes the weight of frequent ones.",
+)
+metric = click.option(
+    "--metric",
+    type=click.Choice(METRIC_NAMES),
+    default="loss",
+    show_default=True,
+    help="What the best epoch and the best trial are best in, on the validation rows.",
 )
 train = click.option(
     "--train",
@@ -199,7 +206,7 @@ pruner = click.option(
     type=Pruner(),
     default="none",
     show_default=True,
-    help="Stop trials whose loss is above this percentile of the others.",
+    help="Stop trials whose objective, the loss or 1 - metric, is above this percentile of the others.",
 )
 window = click.option(
     "--window",
@@ -308,8 +315,8 @@ _COLUMNS = (categorical, numeric, drop)
 _FORMAT = (separator, decimal, encoding)
 
 OF_SEARCH = (
-    trials, epochs, schedule, class_weight, train, target, features, *_COLUMNS, *_FORMAT, scaling, drop_rare_classes,
-    test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
+    trials, epochs, schedule, class_weight, metric, train, target, features, *_COLUMNS, *_FORMAT, scaling,
+    drop_rare_classes, test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size,
     configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 from insects import devices
 from insects.errors import StoreError, StudyError
+from insects.objective import figures_text, metric_column, metric_name
 from insects.params import Recipe
 from insects.splits import Splits
 from insects.training import Engine
@@ -281,7 +282,7 @@ class _Training:
             uploader.expect_model()
             if config.choice.engine == "compiled":
                 start_compiling()
-        self._progress = TrialProgress(trials, numbers)
+        self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
         self._spans: list[tuple[float, float]] = []
         self.count = 0
         self.seconds = LoopSeconds()
@@ -291,7 +292,9 @@ class _Training:
             config=config,
             splits=splits,
             folder=folder,
-            journal=OptunaJournal(store.journal, folder.name, digest, len(numbers), config.space, config.configs),
+            journal=OptunaJournal(
+                store.journal, folder.name, digest, len(numbers), config.space, config.configs, config.recipe.metric
+            ),
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
             listeners=(uploader, self),
@@ -313,12 +316,12 @@ class _Training:
         """Show a trial that was trained in this run."""
         self.count += 1
         self._spans.append((result.started, result.started + result.seconds))
-        self._progress.finished(result.number, result.state, result.valid_loss, result.valid_accuracy)
+        self._progress.finished(result.state, figures_text(result.best_figures), result.rank, _shown(result))
 
     def known(self, result: TrialResult) -> None:
         """Take account of a trial of an earlier run."""
         if result.state == "complete":
-            self._progress.known(result.number, result.valid_loss)
+            self._progress.known(result.rank, _shown(result))
 
     def covered_seconds(self) -> float:
         """Return the seconds in which at least one trial was being trained."""
@@ -327,6 +330,11 @@ class _Training:
             total += max(0.0, stop - max(start, end))
             end = max(end, stop)
         return total
+
+
+def _shown(result: TrialResult) -> float:
+    """Return the metric of a trial's best epoch."""
+    return result.best_figures[metric_column(result.metric)]
 
 
 @dataclass

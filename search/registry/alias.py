@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from insects.objective import metric_name
 from search.store.store import Store
-from search.tracking.tags import DATA_TAG, LOSS_TAG
+from search.tracking.tags import DATA_TAG, LOSS_TAG, METRIC_TAG, OBJECTIVE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "best"
+LOSS = metric_name("loss")
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """Error codes with which MLflow says that there is no such model or alias."""
 
@@ -88,12 +90,17 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
         return False, f"version {version} is {ALIAS} already"
     if holder.tags.get(DATA_TAG) != tags[DATA_TAG]:
         return True, f"version {version} is now {ALIAS}: version {holder.version} was for other data"
-    before, after = _finite(holder.tags.get(LOSS_TAG, "")), float(tags[LOSS_TAG])
+    metric, other = tags[METRIC_TAG], holder.tags.get(METRIC_TAG, LOSS)
+    if metric != other:
+        return True, f"version {version} is now {ALIAS}: it was chosen by {metric}, version {holder.version} by {other}"
+    tag = LOSS_TAG if metric == LOSS else OBJECTIVE_TAG  # versions from before the other tags have the loss
+    before, after = _finite(holder.tags.get(tag, "")), float(tags[tag])
     if before is None:
-        return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its loss"
+        return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its {metric}"
+    name = metric if metric.endswith(LOSS) else f"1 - {metric}"
     if after < before:
-        return True, f"version {version} is now {ALIAS}: loss {after:.4f}, was {before:.4f}"
-    return False, f"version {holder.version} stays {ALIAS}: loss {before:.4f}, version {version} has {after:.4f}"
+        return True, f"version {version} is now {ALIAS}: {name} {after:.4f}, was {before:.4f}"
+    return False, f"version {holder.version} stays {ALIAS}: {name} {before:.4f}, version {version} has {after:.4f}"
 
 
 def _finite(text: str) -> float | None:

@@ -81,7 +81,8 @@ def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, ru
             metadata={
                 **program.metadata,
                 "params": asdict(result.params),
-                "valid_loss": result.valid_loss,
+                **result.best_figures,
+                "metric": result.metric,
                 "data_digest": folder.fingerprint["data"]["digest"],
             },
         )

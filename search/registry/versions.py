@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from insects.errors import StoreError
+from insects.objective import metric_name
 from insects.trial import TrialResult
 from search.registry.alias import RegisteredModel, move_alias
 from search.registry.logged_models import find_logged_model, log_model
@@ -17,6 +18,8 @@ from search.tracking.tags import (
     ALIAS_DECIDED_TAG,
     DATA_TAG,
     LOSS_TAG,
+    METRIC_TAG,
+    OBJECTIVE_TAG,
     REGISTERED_TAG,
     SEARCH_ID_TAG,
     SEARCH_RUN_TAG,
@@ -79,8 +82,16 @@ def _version_tags(folder: StudyFolder, result: TrialResult, search_run: str) -> 
         TRIAL_TAG: str(result.number),
         DATA_TAG: folder.fingerprint["data"]["rows"],
         LOSS_TAG: repr(result.valid_loss),
+        METRIC_TAG: _chosen_by(folder, result),
+        OBJECTIVE_TAG: repr(result.objective),
         SEARCH_RUN_TAG: search_run,
     }
+
+
+def _chosen_by(folder: StudyFolder, result: TrialResult) -> str:
+    """Return what the trial is the best in; losses with other class weights are another measure."""
+    name = metric_name(result.metric)
+    return f"class-balanced {name}" if result.metric == "loss" and folder.class_weight != "none" else name
 
 
 def _find_version(client: MlflowClient, name: str, tags: dict[str, str]) -> ModelVersion | None:

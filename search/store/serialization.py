@@ -11,9 +11,9 @@ import numpy as np
 
 from insects.encoder import Encoder
 from insects.mlp import Floats
-from insects.params import ParamsError, TrialParams
+from insects.objective import history_columns
+from insects.params import METRIC_NAMES, ParamsError, TrialParams
 from insects.splits import Splits, Table
-from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 
 SAMPLE_ROWS = 5000
@@ -51,6 +51,7 @@ def pack_result(result: TrialResult) -> bytes:
         "best_epoch": result.best_epoch,
         "started": result.started,
         "seconds": result.seconds,
+        "metric": result.metric,
     }
     return _pack(meta, history=result.history, weights=result.weights)
 
@@ -73,7 +74,8 @@ def unpack_result(content: bytes, number: int) -> TrialResult:
     _check(result.number == number, f"it holds trial {result.number!r}")
     _check(result.state in get_args(TrialState) and isinstance(result.reason, str), f"state {result.state!r}")
     _check(all(isinstance(value, (int, float)) for value in (result.started, result.seconds)), "times are no numbers")
-    _check_array("history", result.history, np.float64, (None, len(METRICS)))
+    _check(result.metric in METRIC_NAMES, f"metric {result.metric!r}")
+    _check_array("history", result.history, np.float64, (None, len(history_columns(result.metric))))
     _check_array("weights", result.weights, np.float32, (None,))
     best = result.best_epoch
     _check(isinstance(best, int) and 0 <= best <= len(result.history), f"best epoch {best!r}")

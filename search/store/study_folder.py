@@ -25,6 +25,7 @@ import numpy as np
 
 from insects.errors import StoreError
 from insects.mlp import Floats
+from insects.params import ClassWeight, Metric, Recipe
 from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
@@ -155,6 +156,18 @@ class StudyFolder:
     def fingerprint(self) -> dict[str, Any]:
         """Everything that the study's results depend on."""
         return dict(self._study()["fingerprint"])
+
+    @property
+    def metric(self) -> Metric:
+        """What the best epoch and the best trial are best in."""
+        metric: Metric = self.fingerprint.get("metric", Recipe().metric)
+        return metric
+
+    @property
+    def class_weight(self) -> ClassWeight:
+        """What a row counts in the loss."""
+        class_weight: ClassWeight = self.fingerprint.get("class_weight", Recipe().class_weight)
+        return class_weight
 
     @property
     def model_name(self) -> str:

@@ -29,7 +29,7 @@ from search.study.space import SearchSpace
 RESULTS_VERSION = 1
 """Raised by every change of this program that may change a result of a study."""
 
-_LATER = {"class_weight": Recipe().class_weight}
+_LATER = {"class_weight": Recipe().class_weight, "metric": Recipe().metric}
 """Settings that are in a fingerprint only where they differ from these defaults."""
 
 _LIBRARIES: tuple[str, ...] = ("numpy", "numba", "optuna", "scipy", "torch")

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from insects import mlp
+from insects.objective import figures_text, history_columns
+from insects.params import Metric as MetricName
 from insects.params import TrialParams
-from insects.training import METRICS
 from insects.trial import TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
-
-BEST_METRICS = ("best_valid_loss", "best_valid_accuracy", "best_epoch")
-"""Metrics of the best epoch; the table of runs is sorted by the first."""
 
 _TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
 
@@ -29,8 +27,7 @@ def trial_title(number: int, params: TrialParams) -> str:
 def trial_summary(result: TrialResult) -> str:
     """Return one line with the parameters and the result of a trial."""
     title = trial_title(result.number, result.params)
-    figures = f"validation loss {result.valid_loss:.4g}, accuracy {result.valid_accuracy:.4f}"
-    return f"{title}; {figures} in epoch {result.best_epoch}"
+    return f"{title}; {figures_text(result.best_figures, '.4g')} in epoch {result.best_epoch}"
 
 
 def trial_params(result: TrialResult, fingerprint: dict[str, Any], shape: mlp.Shape) -> list[Param]:
@@ -70,8 +67,14 @@ def epoch_metrics(result: TrialResult) -> list[Metric]:
     return [
         Metric(key, float(value), int((result.started + each * epoch) * 1000), epoch)
         for epoch, row in enumerate(result.history, start=1)
-        for key, value in zip(METRICS, row, strict=True)
+        for key, value in zip(history_columns(result.metric), row, strict=True)
     ]
+
+
+def best_metric_names(metric: MetricName) -> list[str]:
+    """Return the names of a trial's metrics of its best epoch."""
+    columns = [f"best_{name}" for name in history_columns(metric) if name.startswith("valid_")]
+    return [*columns, "best_epoch"]
 
 
 def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
@@ -84,8 +87,8 @@ def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
     """
     from mlflow.entities import Metric
 
-    figures = (result.valid_loss, result.valid_accuracy, float(result.best_epoch))
-    return [Metric(key, value, time, step) for key, value in zip(BEST_METRICS, figures, strict=True)]
+    values = [*result.best_figures.values(), float(result.best_epoch)]
+    return [Metric(key, value, time, step) for key, value in zip(best_metric_names(result.metric), values, strict=True)]
 
 
 def ended(result: TrialResult) -> int:
@@ -105,7 +108,7 @@ def notes(result: TrialResult) -> dict[str, str]:
     not_finite = [
         f"{key} {value} in epoch {epoch}"
         for epoch, row in enumerate(result.history, start=1)
-        for key, value in zip(METRICS, row, strict=True)
+        for key, value in zip(history_columns(result.metric), row, strict=True)
         if not math.isfinite(value)
     ]
     if not math.isfinite(result.valid_loss):

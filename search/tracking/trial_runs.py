@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from insects import mlp
 from insects.errors import StoreError
+from insects.objective import METRICS
 from insects.trial import TrialResult
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
@@ -132,7 +133,7 @@ class TrialRunLogger:
 
             self._figures = trial_figures(self._folder, self._data)
         title = run_values.trial_title(result.number, result.params)
-        curves = self._figures.loss_curves(result.history, result.best_epoch, title)
+        curves = self._figures.loss_curves(result.history[:, : len(METRICS)], result.best_epoch, title)
         predict = partial(mlp.logits, result.weights, result.params, self._data.sample.shape)
         (local / "loss_curves.png").write_bytes(curves)
         (local / "decision_boundary.png").write_bytes(self._figures.decision_boundary(predict, title))

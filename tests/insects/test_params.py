@@ -35,3 +35,5 @@ def test_impossible_recipe_is_refused() -> None:
     with pytest.raises(ParamsError, match="class_weight must be one of none, balanced, found 'rare'") as error:
         Recipe(class_weight="rare")  # type: ignore[arg-type]
     assert error.value.parameter == "class_weight"
+    with pytest.raises(ParamsError, match="metric must be one of loss, accuracy, balanced-accuracy, roc-auc, found"):
+        Recipe(metric="f1")  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ BAD_USAGE = [
     "--epochs 1000001",
     "--schedule linear",
     "--class-weight rare",
+    "--metric f1",
     "--depth -1:4",
     "--depth 3:1",
     "--depth 1.5",

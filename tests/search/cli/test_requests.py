@@ -51,6 +51,7 @@ SEARCH: Filled = {
     "recipe.epochs": ("--epochs 3", 3),
     "recipe.schedule": ("--schedule constant", "constant"),
     "recipe.class_weight": ("--class-weight balanced", "balanced"),
+    "recipe.metric": ("--metric roc-auc", "roc-auc"),
     "sampler": ("--sampler gp", "gp"),
     "pruner.percentile": ("--pruner percentile:25", 25.0),
     "window": ("--window 4", 4),

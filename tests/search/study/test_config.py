@@ -47,6 +47,7 @@ CHANGES = {
     "epochs": {"recipe": Recipe(4)},
     "schedule": {"recipe": Recipe(3, "constant")},
     "class_weight": {"recipe": Recipe(3, class_weight="balanced")},
+    "metric": {"recipe": Recipe(3, metric="accuracy")},
     "sampler": {"sampler": "random"},
     "pruner": {"pruner": PercentilePruner(50.0)},
     "window": {"window": 5},
@@ -81,7 +82,7 @@ def test_error_of_another_setting_says_what_was_and_what_is_and_what_to_do() -> 
 def test_study_from_before_a_setting_existed_goes_on_with_its_default() -> None:
     before = stored(a_config())
     assert {"epochs", "schedule"} <= before.keys()
-    assert "class_weight" not in before
+    assert not {"class_weight", "metric"} & before.keys()
     check_fingerprint("s", before, fingerprint(replace(a_config(), recipe=Recipe(3, class_weight="none"))))
     with pytest.raises(StudyError, match="settings: class_weight was none, now balanced: use"):
         check_fingerprint("s", before, fingerprint(replace(a_config(), recipe=Recipe(3, class_weight="balanced"))))

@@ -75,8 +75,8 @@ def test_run_has_every_setting_of_the_recipe_also_those_that_a_fingerprint_lacks
 ) -> None:
     logger_of(own(store), "s")
     params = client.get_run(search_run_id(client)).data.params
-    assert {name: params[name] for name in ("epochs", "schedule", "class_weight")} == {
-        "epochs": "3", "schedule": "cosine", "class_weight": "none",
+    assert {name: params[name] for name in ("epochs", "schedule", "class_weight", "metric")} == {
+        "epochs": "3", "schedule": "cosine", "class_weight": "none", "metric": "loss",
     }  # fmt: skip
 
 
