@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.evaluation import row_losses, wilson_interval
+from insects.evaluation import wilson_interval
 from insects.final import Finalist
 
 MOST_SAMPLES, FEWEST_SAMPLES = 500, 20
@@ -34,11 +34,12 @@ class Expected:
 
 
 def expected_accuracy(finalists: Sequence[Finalist], units: int | None = None) -> Expected:
-    """Estimate the accuracy of the finalist with the lowest loss out of fold, corrected for that choice.
+    """Estimate the accuracy of the chosen finalist, corrected for the choice.
 
     The chosen finalist's own accuracy out of fold is too good in the mean, since luck took part in the choice. So the
     choice is repeated on bootstrap samples of the rows and each time judged by the rows that are not in the sample:
-    BBC-CV, Tsamardinos, Greasidou and Borboudakis, 2018, doi:10.1007/s10994-018-5714-4. The interval is Wilson's.
+    BBC-CV, Tsamardinos, Greasidou and Borboudakis, 2018, doi:10.1007/s10994-018-5714-4. A choice by ROC AUC, which is
+    no mean over rows, is repeated by the loss. The interval is Wilson's.
 
     Args:
         finalists: The finalists; one at least is sound.
@@ -49,16 +50,26 @@ def expected_accuracy(finalists: Sequence[Finalist], units: int | None = None) -
     """
     sound = [finalist for finalist in finalists if finalist.is_sound]
     y_N = sound[0].y
-    loss_MN = np.stack([row_losses(finalist.logits, y_N) for finalist in sound])
     hit_MN = np.stack([finalist.logits.argmax(axis=1) == y_N for finalist in sound])
-    accuracy = _out_of_sample(loss_MN, hit_MN) if len(sound) > 1 else float(hit_MN.mean())
+    cost_MN = np.stack([_costs(finalist, hit_N) for finalist, hit_N in zip(sound, hit_MN, strict=True)])
+    accuracy = _out_of_sample(cost_MN, hit_MN) if len(sound) > 1 else float(hit_MN.mean())
     low, high = wilson_interval(accuracy, units or len(y_N))
     return Expected(accuracy, low, high)
 
 
-def _out_of_sample(loss_MN: NDArray[np.float64], hit_MN: NDArray[np.bool_]) -> float:
+def _costs(finalist: Finalist, hit_N: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each row adds to the objective."""
+    if finalist.metric == "accuracy":
+        return (~hit_N).astype(np.float64)
+    if finalist.metric == "balanced-accuracy":
+        y_N = finalist.y
+        return ~hit_N / np.bincount(y_N)[y_N]
+    return finalist.row_losses
+
+
+def _out_of_sample(cost_MN: NDArray[np.float64], hit_MN: NDArray[np.bool_]) -> float:
     """Mean over bootstrap samples of the accuracy of the sample's best finalist on the rows outside of the sample."""
-    rows = loss_MN.shape[1]
+    rows = cost_MN.shape[1]
     generator = np.random.Generator(np.random.PCG64(0))
     samples = min(MOST_SAMPLES, max(FEWEST_SAMPLES, _NUMBERS // rows))  # the more rows, the less luck there is
     hits = left_out = 0
@@ -66,7 +77,7 @@ def _out_of_sample(loss_MN: NDArray[np.float64], hit_MN: NDArray[np.bool_]) -> f
     for first in range(0, samples, at_once):
         # How often a row is in a sample is binomial, with a mean of 1; with many rows that is Poisson's distribution.
         count_BN = generator.poisson(1, (min(at_once, samples - first), rows))
-        chosen_B = (count_BN @ loss_MN.T).argmin(axis=1)
+        chosen_B = (count_BN @ cost_MN.T).argmin(axis=1)
         outside_BN = count_BN == 0
         hits += int((hit_MN[chosen_B] & outside_BN).sum())
         left_out += int(outside_BN.sum())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from insects import mlp
 from insects.evaluation import row_losses
 from insects.mlp import Floats
-from insects.params import TrialParams
+from insects.objective import history_columns, history_row, metric_column, needs_logits
+from insects.params import ClassWeight, Metric, Recipe, TrialParams
 from insects.splits import Labels, Splits
 from insects.training import fold_seed
+from insects.training.state import class_weights
 from insects.trial import TrialResult, TrialTask, run_trial
 
 
@@ -80,15 +83,22 @@ class Finalist:
     Attributes:
         number: The trial's number.
         folds: A network for each fold, in order.
+        class_weight: What a row counts in the loss; see `insects.params.Recipe`.
     """
 
     number: int
     folds: tuple[FoldResult, ...]
+    class_weight: ClassWeight = "none"
 
     @property
     def params(self) -> TrialParams:
         """The hyperparameters of every network."""
         return self.folds[0].trial.params
+
+    @property
+    def metric(self) -> Metric:
+        """What the study is about."""
+        return self.folds[0].trial.metric
 
     @property
     def is_sound(self) -> bool:
@@ -106,18 +116,33 @@ class Finalist:
         return np.concatenate([fold.logits for fold in self.folds])
 
     @property
-    def loss(self) -> float:
-        """Mean cross entropy out of fold; infinity if a network failed."""
-        return float(row_losses(self.logits, self.y).mean()) if self.is_sound else math.inf
+    def row_losses(self) -> NDArray[np.float64]:
+        """`(N,)` weighted loss of each of these rows."""
+        logits_NC, y_N = self.logits, self.y
+        weight_C = class_weights(Recipe(class_weight=self.class_weight), y_N, logits_NC.shape[1])
+        return row_losses(logits_NC, y_N) * weight_C[y_N]
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """`loss`, `accuracy` and the study's metric, out of fold; an infinite loss and zeros if a network failed."""
+        names = [name.removeprefix("valid_") for name in history_columns(self.metric) if name.startswith("valid_")]
+        if not self.is_sound:
+            return {name: math.inf if name == "loss" else 0.0 for name in names}
+        logits_NC, y_N = self.logits, self.y
+        accuracy = float((logits_NC.argmax(axis=1) == y_N).mean())
+        metrics = 0.0, 0.0, float(self.row_losses.mean()), accuracy
+        row = history_row(self.metric, metrics, logits_NC if needs_logits(self.metric) else None, y_N)
+        return dict(zip(names, map(float, row[2:]), strict=True))
 
     @property
-    def accuracy(self) -> float:
-        """Accuracy out of fold; 0 if a network failed."""
-        return float((self.logits.argmax(axis=1) == self.y).mean()) if self.is_sound else 0.0
+    def objective(self) -> float:
+        """What the study minimizes, out of fold; infinity if a network failed."""
+        value = self.figures[metric_column(self.metric).removeprefix("valid_")]
+        return value if self.metric == "loss" else 1 - value
 
 
 def chosen_finalist(finalists: Sequence[Finalist]) -> Finalist | None:
-    """Return the finalist with the lowest loss out of fold, on a tie the one with fewer weights, then the lower number.
+    """Return the finalist with the lowest objective, on a tie the one with fewer weights, then the lower number.
 
     Args:
         finalists: The finalists, in any order.
@@ -126,4 +151,4 @@ def chosen_finalist(finalists: Sequence[Finalist]) -> Finalist | None:
         The finalist; None if no finalist is sound.
     """
     sound = [finalist for finalist in finalists if finalist.is_sound]
-    return min(sound, key=lambda f: (f.loss, len(f.folds[0].trial.weights), f.number), default=None)
+    return min(sound, key=lambda f: (f.objective, f.folds[0].trial.parameters, f.number), default=None)

@@ -1,6 +1,7 @@
 """The MLP in NumPy: layer sizes, the flat weight vector, initial weights and the forward pass.
 
-A network has `depth` hidden layers of `width` units with ReLU, and a linear layer to one logit per class.
+A network has `depth` hidden layers of `width` units with ReLU, and a linear layer to one logit per class. With depth 0
+it is that linear layer alone: softmax regression.
 The flat vector `(P,)` holds, layer after layer, the weight matrix `(out, in)` in row-major order and then the bias
 `(out,)`: the order of `torch.nn.Module.parameters()`.
 
@@ -64,6 +65,8 @@ def parameter_count(params: TrialParams, shape: Shape) -> int:
     Examples:
         >>> parameter_count(TrialParams(depth=3, width=5, lr=0.1, batch_size=1), Shape(features=5, classes=3))
         108
+        >>> parameter_count(TrialParams(depth=0, width=5, lr=0.1, batch_size=1), Shape(features=5, classes=3))
+        18
     """
     return sum((inputs + 1) * outputs for inputs, outputs in layer_sizes(params, shape))
 

@@ -11,6 +11,10 @@ from insects.errors import InsectsError
 
 Schedule = Literal["cosine", "constant"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+ClassWeight = Literal["none", "balanced"]
+CLASS_WEIGHTS: tuple[ClassWeight, ...] = get_args(ClassWeight)
+Metric = Literal["loss", "accuracy", "balanced-accuracy", "roc-auc"]
+METRIC_NAMES: tuple[Metric, ...] = get_args(Metric)
 
 # Larger networks exceed any memory. Refusing them here fails before the search, not once in every trial.
 MOST_LAYERS, MOST_UNITS, MOST_EPOCHS = 1_000, 1_000_000, 1_000_000
@@ -25,7 +29,7 @@ class TrialParams:
     """The four hyperparameters that a search chooses.
 
     Attributes:
-        depth: Hidden layers, 1 to `MOST_LAYERS`.
+        depth: Hidden layers, 0 to `MOST_LAYERS`; with 0 the network is softmax regression, and `width` has no effect.
         width: Units of each hidden layer, 1 to `MOST_UNITS`.
         lr: Adam's learning rate at the first step, finite and above 0.
         batch_size: Rows of a step, at least 1.
@@ -40,11 +44,11 @@ class TrialParams:
     batch_size: int
 
     def __post_init__(self) -> None:
-        for name in ("depth", "width", "batch_size"):
+        for name, least in (("depth", 0), ("width", 1), ("batch_size", 1)):
             value = getattr(self, name)
             # bool is a subclass of int: JSON's `true` would pass as 1.
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ParamsError(f"{name} must be a whole number of at least 1, found {value!r}", parameter=name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ParamsError(f"{name} must be a whole number of at least {least}, found {value!r}", parameter=name)
         for name, most in (("depth", MOST_LAYERS), ("width", MOST_UNITS)):
             if getattr(self, name) > most:
                 found = str(getattr(self, name))[:40]
@@ -58,25 +62,31 @@ class TrialParams:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The training schedule of a full trial.
+    """How the trials of a study are trained.
 
     Attributes:
         epochs: Epochs of a trial that is not pruned, at least 1.
         schedule: Course of the learning rate over these epochs.
+        class_weight: What a row counts in every loss: `none`, all the same; `balanced`, N / (C n_c) for a row of class
+            c, with the n_c of all N training rows, so that each of the C classes counts the same.
+        metric: What chooses the best epoch and the best trial, on the validation rows; see `insects.objective`.
 
     Raises:
-        ParamsError: Fewer than one epoch, or an unknown schedule.
+        ParamsError: Fewer than one epoch, or an unknown name.
     """
 
     epochs: int = 20
     schedule: Schedule = "cosine"
+    class_weight: ClassWeight = "none"
+    metric: Metric = "loss"
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ParamsError(f"epochs must be at least 1, found {self.epochs}", parameter="epochs")
-        if self.schedule not in SCHEDULES:
-            known = ", ".join(SCHEDULES)
-            raise ParamsError(f"schedule must be one of {known}, found {self.schedule!r}", parameter="schedule")
+        for name, known in (("schedule", SCHEDULES), ("class_weight", CLASS_WEIGHTS), ("metric", METRIC_NAMES)):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise ParamsError(f"{name} must be one of {', '.join(known)}, found {found!r}", parameter=name)
 
     def learning_rate(self, lr: float, step: int, steps: int) -> float:
         """Learning rate of one optimizer step.

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.mlp import Floats
-from insects.params import Recipe, TrialParams
+from insects.objective import METRICS, history_columns, metric_name, objectives
+from insects.params import Metric, Recipe, TrialParams
 from insects.splits import Splits
-from insects.training import METRICS, Engine, TrainingInterrupted, advance, init
+from insects.training import Engine, TrainingInterrupted, advance, init
 
 TrialState = Literal["complete", "pruned", "failed"]
 
@@ -31,11 +32,13 @@ class TrialResult:
         params: Its hyperparameters.
         state: `complete` (all epochs, or up to a loss that is not finite), `pruned`, or `failed` (training raised).
         reason: Why it ended early: one line, or the traceback of a failure; empty if it did not.
-        history: `(E, 4)` float64, one row per epoch, columns `insects.training.METRICS`.
-        best_epoch: Epoch of the lowest validation loss, counted from 1; 0 if no epoch had a finite one.
+        history: `(E, M)` float64, one row per epoch, columns `insects.objective.history_columns(metric)`.
+        best_epoch: Epoch of the lowest objective, counted from 1; 0 if no epoch had a finite one.
         weights: `(P,)` float32 after the best epoch; the initial weights if there is none, empty for a failed trial.
         started: Unix time in seconds.
         seconds: Wall time of the training.
+        metric: What the study is about, which decides the objective.
+        parameters: Number of weights, P. It stays where the weights are dropped; 0: that of `weights`.
     """
 
     number: int
@@ -47,10 +50,38 @@ class TrialResult:
     weights: Floats
     started: float
     seconds: float
+    metric: Metric = "loss"
+    parameters: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.parameters:
+            object.__setattr__(self, "parameters", len(self.weights))
+
+    @property
+    def objectives(self) -> NDArray[np.float64]:
+        """What the study minimizes, after each epoch, `(E,)`; see `insects.objective.objectives`."""
+        return objectives(self.history, self.metric)
+
+    @property
+    def objective(self) -> float:
+        """The objective of the best epoch; infinity if there is none."""
+        return float(self.objectives[self.best_epoch - 1]) if self.best_epoch else math.inf
+
+    @property
+    def rank(self) -> tuple[float, int, int]:
+        """Sorts trials, the best first: by objective, of equals the smaller network, then the lower number."""
+        return self.objective, self.parameters, self.number
+
+    @property
+    def best_figures(self) -> dict[str, float]:
+        """The validation metrics of the best epoch by column; infinity and zeros if there is none."""
+        columns = history_columns(self.metric)[_VALID_LOSS:]
+        row = self.history[self.best_epoch - 1, _VALID_LOSS:] if self.best_epoch else [math.inf] + [0.0] * len(columns)
+        return {name: float(value) for name, value in zip(columns, row, strict=False)}
 
     @property
     def valid_loss(self) -> float:
-        """The objective: validation loss of the best epoch; infinity if there is none."""
+        """Validation loss of the best epoch; infinity if there is none."""
         return float(self.history[self.best_epoch - 1, _VALID_LOSS]) if self.best_epoch else math.inf
 
     @property
@@ -70,9 +101,9 @@ class TrialResult:
 
 
 def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
-    """The complete trial with the lowest finite validation loss, on a tie the one with the lower number."""
+    """The complete trial with the lowest finite objective; see `TrialResult.rank`."""
     candidates = [result for result in results if result.state == "complete" and result.best_epoch]
-    return min(candidates, key=lambda result: (result.valid_loss, result.number), default=None)
+    return min(candidates, key=lambda result: result.rank, default=None)
 
 
 @dataclass(frozen=True)
@@ -82,10 +113,10 @@ class TrialTask:
     Attributes:
         number: The trial's number in the study, from 0.
         params: Its hyperparameters.
-        recipe: Epochs and learning rate schedule.
+        recipe: How it is trained.
         seed: The study's seed.
-        prune_above: `(recipe.epochs,)` float64. The trial is pruned after an epoch if its lowest validation loss so far
-            is above the epoch's value; infinity never prunes.
+        prune_above: `(recipe.epochs,)` float64. The trial is pruned after an epoch if its lowest objective so far is
+            above the epoch's value; infinity never prunes.
         engine: The engine to train with.
         device: A torch device.
     """
@@ -141,15 +172,18 @@ def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | No
             params=task.params,
             state="failed",
             reason=traceback.format_exc(),
-            history=np.empty((0, len(METRICS))),
+            history=np.empty((0, len(history_columns(task.recipe.metric)))),
             best_epoch=0,
             weights=np.empty(0, np.float32),
             started=started,
             seconds=time.perf_counter() - clock,
+            metric=task.recipe.metric,
         )
+    side = "above" if task.recipe.metric == "loss" else "below"
     reasons = {
         "diverged": f"diverged: the loss was not finite in epoch {state.epoch}",
-        "pruned": f"pruned: the validation loss was above the threshold after epoch {state.epoch}",
+        "pruned": f"pruned: the validation {metric_name(task.recipe.metric)} was {side} the threshold after epoch "
+        f"{state.epoch}",
     }
     return TrialResult(
         number=task.number,
@@ -161,4 +195,5 @@ def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | No
         weights=state.best_weights,
         started=started,
         seconds=time.perf_counter() - clock,
+        metric=task.recipe.metric,
     )

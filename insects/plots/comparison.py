@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from insects.objective import metric_name, objective_name
 from insects.plots.style import (
     GRID,
     INK,
@@ -32,7 +33,6 @@ from insects.plots.ticks import logarithmic_ticks, rounded_down, rounded_up, set
 from insects.plots.trial_axes import (
     LABELS,
     LOSS_COLOURS,
-    LOSS_LABEL,
     RING,
     Bounds,
     Values,
@@ -41,6 +41,7 @@ from insects.plots.trial_axes import (
     dot_diameter,
     few_ticks,
     losses,
+    objective_label,
     short_name,
     spread_note,
     varying_axes,
@@ -88,7 +89,7 @@ def importance_figure(shares: Mapping[str, float], trials: int, top: float) -> F
 
 @default_settings()
 def slice_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | None:
-    """The loss against each parameter that varies; later trials are darker.
+    """The loss, or another objective, against each parameter that varies; later trials are darker.
 
     Args:
         results: The study's trials.
@@ -129,10 +130,19 @@ def slice_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | Non
         parameter.set(axes, "x")
         _quiet(axes)
         axes.tick_params(labelleft=column == 0)
-    figure.text(_LABEL_AT, 0.48, LOSS_LABEL, rotation=90, va="center", ha="center", fontsize=NORMAL, color=INK)
+    figure.text(
+        _LABEL_AT,
+        0.48,
+        objective_label(results[0].metric),
+        rotation=90,
+        va="center",
+        ha="center",
+        fontsize=NORMAL,
+        color=INK,
+    )
     lost = "" if finite_N.all() else "crosses: no finite loss"
     notes = filter(None, ("later trials darker", "ringed: the best", lost, spread_note(panels)))
-    write_heading(figure, "loss by parameter", "; ".join(notes))
+    write_heading(figure, f"{objective_name(results[0].metric, '')} by parameter", "; ".join(notes))
     return figure
 
 
@@ -146,7 +156,7 @@ def _room_for_losses(figure: Figure, limits: tuple[float, float]) -> float:
 
 @default_settings()
 def parallel_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | None:
-    """A line for each trial through its parameters to its loss; lines of better trials are darker.
+    """A line for each trial through its parameters to its loss, or another objective; better trials are darker.
 
     Args:
         results: The study's trials.
@@ -181,7 +191,9 @@ def parallel_figure(results: Sequence[TrialResult], bounds: Bounds) -> Figure | 
         _upright(axes, place, list(zip(shares, [text for _, text in parameter.ticks], strict=True)))
     _upright(axes, len(parameters), loss_ticks)
     names = [LABELS[parameter.name].replace(" (", "\n(") for parameter in parameters]
-    axes.set_xticks(range(len(names) + 1), [*names, "validation loss\n(nats)"], fontsize=NORMAL, color=INK)
+    metric = results[0].metric
+    last = "validation loss\n(nats)" if metric == "loss" else f"1 - validation\n{metric_name(metric)}"
+    axes.set_xticks(range(len(names) + 1), [*names, last], fontsize=NORMAL, color=INK)
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

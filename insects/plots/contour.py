@@ -1,4 +1,4 @@
-"""The contour figure: the loss over two parameters, as coloured points on a smooth surface.
+"""The contour figure: the loss, or another objective, over two parameters, as coloured points on a smooth surface.
 
 Shapes: N trials, G points along each side of a grid.
 """
@@ -14,11 +14,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from insects.objective import objective_name
 from insects.plots.style import INK, MUTED, SMALL, clean_axes, default_settings, new_figure, write_heading
 from insects.plots.ticks import label as number_label
 from insects.plots.trial_axes import (
     LOSS_COLOURS,
-    LOSS_LABEL,
     RING,
     Bounds,
     Values,
@@ -27,6 +27,7 @@ from insects.plots.trial_axes import (
     dot_diameter,
     few_ticks,
     losses,
+    objective_label,
     short_name,
     spread_note,
     varying_axes,
@@ -51,7 +52,7 @@ def contour_figure(results: Sequence[TrialResult], names: Sequence[str], bounds:
     Returns:
         The figure, or None if fewer than two parameters vary or fewer than four trials have a finite loss.
     """
-    finite = [result for result in results if np.isfinite(result.valid_loss)]
+    finite = [result for result in results if np.isfinite(result.objective)]
     axes_by_name = {parameter.name: parameter for parameter in varying_axes(finite, bounds)}
     chosen = [axes_by_name[name] for name in names if name in axes_by_name][:2]
     if len(chosen) < 2 or len(finite) < 4:
@@ -76,18 +77,20 @@ def contour_figure(results: Sequence[TrialResult], names: Sequence[str], bounds:
     x.set(axes, "x")
     y.set(axes, "y")
     clean_axes(axes)
-    _colour_bar(figure, low, high, beyond=bool(loss_N.max() > high))
+    metric = finite[0].metric
+    _colour_bar(figure, objective_label(metric), low, high, beyond=bool(loss_N.max() > high))
     smoothed = "smoothed; white where no trial is near" if complete >= FEWEST_SMOOTHED else "too few trials to smooth"
     notes = "; ".join(filter(None, (smoothed, "ringed: the best", spread_note([x, y]))))
-    write_heading(figure, f"loss over {short_name(x.name)} and {short_name(y.name)}", notes)
+    title = f"{objective_name(metric, '')} over {short_name(x.name)} and {short_name(y.name)}"
+    write_heading(figure, title, notes)
     return figure
 
 
-def _colour_bar(figure: Figure, low: float, high: float, beyond: bool) -> None:
+def _colour_bar(figure: Figure, label: str, low: float, high: float, beyond: bool) -> None:
     """Draw the colour bar right of the axes, with at least two ticks; an arrow means losses beyond its upper end."""
     place = figure.add_axes((0.85, 0.115, 0.025, 0.745))
     colours = ScalarMappable(LogNorm(low, high), LOSS_COLOURS)
-    bar = figure.colorbar(colours, cax=place, label=LOSS_LABEL, extend="max" if beyond else "neither")
+    bar = figure.colorbar(colours, cax=place, label=label, extend="max" if beyond else "neither")
     labelled = [(tick, number_label(tick)) for tick in few_ticks(low, high)]
     if len(labelled) < 2:
         labelled = [(end, f"{end:.3g}") for end in (low, high)]

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from insects.params import Metric
 from insects.plots.plane import Plane, Projection
 from insects.plots.style import (
     GRID,
@@ -28,6 +29,7 @@ from insects.plots.style import (
     write_heading,
 )
 from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set_logarithmic
+from insects.plots.trial_axes import objective_label
 
 ATLAS_MAPS = 100
 """Most maps in an atlas."""
@@ -113,13 +115,16 @@ def _axis_name(figure: Figure, name: str, at: tuple[float, float], room: float, 
 
 
 @default_settings()
-def optimization_history(numbers: Sequence[int], values: Sequence[float], states: Sequence[State]) -> Figure:
-    """The lowest validation loss of each trial by its number, and the best so far.
+def optimization_history(
+    numbers: Sequence[int], values: Sequence[float], states: Sequence[State], metric: Metric = "loss"
+) -> Figure:
+    """The lowest objective of each trial by its number, and the best so far.
 
     Args:
         numbers: Trial numbers.
-        values: Lowest validation losses; failed trials and those that are not finite are drawn at the upper edge.
+        values: Lowest objectives; failed trials and those that are not finite are drawn at the upper edge.
         states: State of each trial.
+        metric: What the objective is about.
 
     Raises:
         ValueError: The three differ in length, or are empty.
@@ -155,7 +160,7 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
         set_logarithmic(axes, rounded_down(0.95 * height[drawn].min()), rounded_up(1.05 * height[drawn].max()))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("trial", fontsize=NORMAL, color=INK)
-    axes.set_ylabel("lowest validation loss (nats)", fontsize=NORMAL, color=INK)
+    axes.set_ylabel(objective_label(metric), fontsize=NORMAL, color=INK)
     figure.legend(
         loc="lower center",
         bbox_to_anchor=(0.555, 0.0),
@@ -167,9 +172,11 @@ def optimization_history(numbers: Sequence[int], values: Sequence[float], states
         handlelength=1.5,
         handletextpad=0.5,
     )
+    name = "losses" if metric == "loss" else "values"
     summary = "no trial has finished"
     if reached.any():
         winner = int(np.argmin(np.where(complete, value, np.inf)))
-        summary = f"best: trial {number[winner]}, {value[winner]:.4g} nats"
-    write_heading(figure, "optimization history", "; ".join(filter(None, (summary, floor_note(value[drawn])))))
+        unit = " nats" if metric == "loss" else ""
+        summary = f"best: trial {number[winner]}, {value[winner]:.4g}{unit}"
+    write_heading(figure, "optimization history", "; ".join(filter(None, (summary, floor_note(value[drawn], name)))))
     return figure

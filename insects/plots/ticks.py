@@ -12,12 +12,12 @@ _SERIES = ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0,))
 _MOST_TICKS = 8
 
 FLOOR = 1e-6
-"""Smaller losses are drawn here, because a logarithmic axis has no zero."""
+"""Smaller values are drawn here, because a logarithmic axis has no zero."""
 
 
-def floor_note(loss_N: NDArray[np.float64]) -> str:
-    """A note for the figure if one of the losses is drawn at `FLOOR`, otherwise nothing."""
-    return f"losses below {label(FLOOR)} are drawn there" if (loss_N < FLOOR).any() else ""
+def floor_note(value_N: NDArray[np.float64], name: str = "losses") -> str:
+    """A note for the figure if one of the values, of that name, is drawn at `FLOOR`, otherwise nothing."""
+    return f"{name} below {label(FLOOR)} are drawn there" if (value_N < FLOOR).any() else ""
 
 
 def rounded_down(value: float) -> float:

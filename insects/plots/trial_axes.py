@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from insects.objective import objective_name
+from insects.params import Metric
 from insects.plots.style import INK, NORMAL, VALID
 from insects.plots.ticks import FLOOR, logarithmic_ticks
 from insects.plots.ticks import label as number_label
@@ -23,7 +25,6 @@ LABELS = {
     "lr": "learning rate",
     "batch_size": "batch size",
 }
-LOSS_LABEL = "lowest validation loss (nats)"
 
 _JITTER = 0.0375  # share of the distance between two values
 
@@ -111,19 +112,24 @@ def spread_note(axes: Sequence[ParameterAxis]) -> str:
     return f"{listed} {'is' if len(names) == 1 else 'are'} spread a little"
 
 
+def objective_label(metric: Metric) -> str:
+    """The name of an axis of lowest objectives."""
+    return f"lowest {objective_name(metric)}{' (nats)' if metric == 'loss' else ''}"
+
+
 def losses(results: Sequence[TrialResult]) -> Values:
-    """Lowest validation loss of each trial, at least `FLOOR`; infinity for trials without one."""
-    return np.maximum([result.valid_loss for result in results], FLOOR)
+    """Lowest objective of each trial, the loss or another; at least `FLOOR`, infinity for trials without one."""
+    return np.maximum([result.objective for result in results], FLOOR)
 
 
 def best_trial(results: Sequence[TrialResult]) -> int | None:
-    """Index of the complete trial with the lowest finite loss, the one that the search chooses."""
+    """Index of the complete trial with the lowest finite objective, the one that the search chooses."""
     ranked = [
-        (result.valid_loss, result.number, index)
+        (result.rank, index)
         for index, result in enumerate(results)
-        if result.state == "complete" and np.isfinite(result.valid_loss)
+        if result.state == "complete" and np.isfinite(result.objective)
     ]
-    return min(ranked)[2] if ranked else None
+    return min(ranked)[1] if ranked else None
 
 
 def colour_bounds(loss_N: Values) -> tuple[float, float]:

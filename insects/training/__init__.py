@@ -7,8 +7,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from insects.objective import METRICS
 from insects.splits import Splits
-from insects.training.state import METRICS, TrainingInterrupted, TrainingState, batch_order, fold_seed, init
+from insects.training.state import TrainingInterrupted, TrainingState, batch_order, fold_seed, init
 
 __all__ = [
     "ENGINES",
@@ -45,8 +46,8 @@ def advance(
         state: Where to start; it is not changed.
         splits: Training and validation rows.
         epochs: The most epochs to train.
-        prune_above: `(recipe.epochs,)` float64. The trial is pruned after epoch e (from 0) if its lowest validation
-            loss so far is above `prune_above[e]`; infinity never prunes. None: no thresholds.
+        prune_above: `(recipe.epochs,)` float64. The trial is pruned after epoch e (from 0) if its lowest objective so
+            far (see `insects.objective`) is above `prune_above[e]`; infinity never prunes. None: no thresholds.
         engine: `compiled` for the CPU, or `torch`.
         device: Torch device, for the torch engine.
         interrupt: `(1,)` uint8; another thread sets it to 1 to end training.

@@ -9,14 +9,25 @@ from numpy.typing import NDArray
 
 from insects.encoder import standard_encoder
 from insects.mlp import Floats, Shape
+from insects.objective import METRICS, history_row, needs_logits
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import kernel
 from insects.training.packing import Packing
-from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order, init
+from insects.training.state import (
+    Status,
+    TrainingInterrupted,
+    TrainingState,
+    batch_order,
+    class_weights,
+    init,
+    with_epoch,
+)
 from insects.training.tiles import BETA1, BETA2, EPSILON
 
 _STATUS: dict[int, Status] = {kernel.RUNNING: "running", kernel.PRUNED: "pruned", kernel.DIVERGED: "diverged"}
+
+_NO_LOGITS = np.empty(0, np.float32)
 
 _ROWS_AT_ONCE = 1 << 20
 """Rows trained (epochs times rows) between two returns to Python; bounds the memory of the batch orders."""
@@ -29,7 +40,10 @@ def advance(
     run = _Run(state, splits, interrupt)
     last = min(state.recipe.epochs, state.epoch + epochs)
     while state.status == "running" and state.epoch < last:
-        state = run.epochs(state, min(last - state.epoch, max(1, _ROWS_AT_ONCE // run.rows)), prune_above)
+        if state.recipe.metric == "loss":
+            state = run.epochs(state, min(last - state.epoch, max(1, _ROWS_AT_ONCE // run.rows)), prune_above)
+        else:
+            state = run.scored_epoch(state, prune_above)
     return run.final(state)
 
 
@@ -44,22 +58,15 @@ class _Run:
         moments = self.packing.pack(state.first_moment, 1), self.packing.pack(state.second_moment, 2)
         self.net, self.buffers = self.packing.net(self.packing.pack(state.weights), *moments), self.packing.buffers()
         self.best_w, self.improved = self.net.w.copy(), False
+        self.class_weights = class_weights(state.recipe, splits.train_y, state.shape.classes)
         self.train = _flat(splits.train_x), _labels(splits.train_y)
         self.valid = _flat(splits.valid_x), _labels(splits.valid_y), np.arange(len(splits.valid_y), dtype=np.int32)
 
     def epochs(self, state: TrainingState, count: int, prune_above: NDArray[np.float64]) -> TrainingState:
         """The state after up to `count` epochs, except for its moments and weights, which `final` unpacks."""
-        done = state.epoch
-        orders = [batch_order(state.seed, state.trial, epoch, self.rows) for epoch in range(done, done + count)]
-        history = np.empty((count, state.history.shape[1]))
+        done, history = state.epoch, np.empty((count, len(METRICS)))
         lowest = float(state.history[state.best_epoch - 1, 2]) if state.best_epoch else np.inf
-        schedule = step_constants(state.params.lr, state.recipe, state.step, count * self.steps, self.steps)
-        did, status, best = kernel.train(
-            self.net, self.buffers, schedule, self.batch_size, *self.train, np.concatenate(orders), *self.valid,
-            prune_above[done : done + count], history, lowest, self.best_w, self.interrupt,
-        )  # fmt: skip
-        if status == kernel.INTERRUPTED:
-            raise TrainingInterrupted("training was interrupted before the asked epochs were done")
+        did, status, best = self._train(state, prune_above[done : done + count], history, lowest, _NO_LOGITS)
         state = replace(
             state,
             step=state.step + did * self.steps,
@@ -72,6 +79,43 @@ class _Run:
         if state.status == "running" and state.epoch == state.recipe.epochs:
             state = replace(state, status="finished")
         return state
+
+    def scored_epoch(self, state: TrainingState, prune_above: NDArray[np.float64]) -> TrainingState:
+        """`epochs` for one epoch and a metric that is not the loss, which the kernel does not know."""
+        metric, classes = state.recipe.metric, state.shape.classes
+        history = np.empty((1, len(METRICS)))
+        logits = np.empty(len(self.valid[1]) * classes, np.float32) if needs_logits(metric) else _NO_LOGITS
+        # No epoch is the best by a loss below -infinity, and none is pruned.
+        self._train(state, np.full(1, np.inf), history, -np.inf, logits)
+        train_loss, train_accuracy, valid_loss, valid_accuracy = history[0].tolist()
+        metrics = train_loss, train_accuracy, valid_loss, valid_accuracy
+        logits_VC = logits.reshape(-1, classes) if needs_logits(metric) else None
+        row = history_row(metric, metrics, logits_VC, self.valid[1])
+        state, is_best = with_epoch(state, row, state.step + self.steps, prune_above)
+        if is_best:
+            self.improved = True
+            np.copyto(self.best_w, self.net.w)
+        return state
+
+    def _train(
+        self,
+        state: TrainingState,
+        prune_above: NDArray[np.float64],
+        history: NDArray[np.float64],
+        lowest: float,
+        logits: Floats,
+    ) -> tuple[int, int, int]:
+        """Call the kernel for the next `len(prune_above)` epochs; see `kernel.train`."""
+        done, count = state.epoch, len(prune_above)
+        orders = [batch_order(state.seed, state.trial, epoch, self.rows) for epoch in range(done, done + count)]
+        schedule = step_constants(state.params.lr, state.recipe, state.step, count * self.steps, self.steps)
+        did, status, best = kernel.train(
+            self.net, self.buffers, schedule, self.class_weights, self.batch_size, *self.train, np.concatenate(orders),
+            *self.valid, logits, prune_above, history, lowest, self.best_w, self.interrupt,
+        )  # fmt: skip
+        if status == kernel.INTERRUPTED:
+            raise TrainingInterrupted("training was interrupted before the asked epochs were done")
+        return did, status, best
 
     def final(self, state: TrainingState) -> TrainingState:
         """The state with weights and moments, at the end of the run; the run's arrays are freed."""

@@ -133,14 +133,30 @@ def _forward(net: Net, x: Any, batch: int) -> None:
 
 
 @_inlined
-def _softmax(net: Net, x: Any, labels: Any, order: Any, first: int, batch: int, scale: Any) -> Any:
-    """Replace the logits `(B, C)` by their gradients times `scale`; returns the sums of cross entropy and of hits."""
+def _copy_logits(net: Net, x: Any, batch: int, logits: Any, first: int) -> None:
+    """Copy the logits `(B, C)`, padded to `(B, O)`, to the rows from `first` on of `logits`, `(V, C)`."""
+    for row in range(batch):
+        source, target = net.rows[-1] + row * net.stride[-1], (first + row) * net.classes
+        for j in range(net.classes):
+            logits[target + j] = x[source + j]
+
+
+@_inlined
+def _softmax(
+    net: Net, x: Any, labels: Any, class_weights: Any, order: Any, first: int, batch: int, scale: Any
+) -> Any:  # fmt: skip
+    """Replace the logits `(B, C)` by their gradients times `scale` and the weight of their row's class.
+
+    Returns:
+        The sums of weighted cross entropy and of hits.
+    """
     z0, z_row, vectors = net.rows[-1], net.stride[-1], net.outputs[-1] // WIDTH
     loss = hits = 0.0
     for row in range(batch):
         label = labels[order[first + row]]
-        row_loss, hit = _softmax_row(x, z0 + row * z_row, net.classes, vectors, label, scale)
-        loss += row_loss
+        weight = class_weights[label]
+        row_loss, hit = _softmax_row(x, z0 + row * z_row, net.classes, vectors, label, scale * weight)
+        loss += row_loss * weight
         hits += hit
     return loss, hits
 
@@ -186,15 +202,18 @@ def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: A
 
 @_compiled
 def train(
-    net: Net, buffers: Buffers, schedule: Schedule, batch_size: int, train_x: Any, train_y: Any, order: Any,
-    valid_x: Any, valid_y: Any, valid_order: Any, prune_above: Any, history: Any, best_loss: float, best_w: Any,
-    interrupt: Any,
+    net: Net, buffers: Buffers, schedule: Schedule, class_weights: Any, batch_size: int, train_x: Any, train_y: Any,
+    order: Any, valid_x: Any, valid_y: Any, valid_order: Any, valid_logits: Any, prune_above: Any, history: Any,
+    best_loss: float, best_w: Any, interrupt: Any,
 ) -> Any:  # fmt: skip
     """Train `len(prune_above)` epochs unless the trial ends earlier; changes `net`.
 
     Args:
+        class_weights: `(C,)` float32, what a row of each class counts.
         order: `(epochs * N,)` int32, the order of the training rows in each epoch.
         valid_order: `(V,)` int32, all validation rows in their order.
+        valid_logits: `(V * C,)` float32, filled with the logits of the validation rows after the last epoch; empty:
+            they are not wanted.
         prune_above: `(epochs,)` float64, thresholds of the lowest validation loss so far.
         history: `(epochs, 4)` float64, filled with a row for each epoch done.
         best_loss: The lowest validation loss of the epochs before.
@@ -220,8 +239,12 @@ def train(
                 _prefetch_rows(net.inputs[0], table, labels, ids, next_batch, min(size, len(labels) - start - batch))
                 _gather(buffers.x, net.inputs[0], table, ids, first + start, batch)
                 _forward(net, buffers.x, batch)
+                if not learn and len(valid_logits):
+                    _copy_logits(net, buffers.x, batch, valid_logits, start)
                 scale = GRADIENT_SCALE / np.float32(batch)
-                batch_loss, batch_hits = _softmax(net, buffers.x, labels, ids, first + start, batch, scale)
+                batch_loss, batch_hits = _softmax(
+                    net, buffers.x, labels, class_weights, ids, first + start, batch, scale
+                )
                 loss += batch_loss
                 hits += batch_hits
                 if learn:

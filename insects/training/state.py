@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 
 from insects.errors import InsectsError
 from insects.mlp import Floats, Shape, initial_weights
+from insects.objective import METRICS, history_columns, objectives
 from insects.params import Recipe, TrialParams
+from insects.splits import Labels
 
-METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-"""Columns of a history. Training metrics are means over the epoch's rows, each from before its batch's step."""
+_VALID_LOSS = METRICS.index("valid_loss")
+_LOSSES = [METRICS.index("train_loss"), _VALID_LOSS]
 
 Status = Literal["running", "finished", "pruned", "diverged"]
 
@@ -31,7 +34,7 @@ class TrainingState:
 
     Attributes:
         params: The trial's parameters.
-        recipe: Epochs and schedule.
+        recipe: Epochs, schedule, class weights and metric.
         shape: Features and classes of the data.
         seed: The study's seed.
         trial: The trial's number in the study.
@@ -39,8 +42,9 @@ class TrainingState:
         first_moment: `(P,)` float32, Adam's moving mean of the gradients.
         second_moment: `(P,)` float32, Adam's moving mean of their squares.
         step: Optimizer steps done.
-        history: `(E, 4)` float64, a row for each epoch, columns `METRICS`.
-        best_epoch: The epoch, from 1, with the lowest finite validation loss (the first of equals); 0 if none yet.
+        history: `(E, M)` float64, a row for each epoch, columns `insects.objective.history_columns`.
+        best_epoch: The epoch, from 1, with the lowest finite objective, of equals the one with the lower validation
+            loss, then the first; 0 if none yet.
         best_weights: `(P,)` float32, the weights after that epoch, or the initial ones if there is none.
         status: `running`; `finished` after the recipe's last epoch; `pruned` after an epoch above its threshold;
             `diverged` after an epoch with a loss that is not finite, which is the last row of the history.
@@ -71,7 +75,7 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
 
     Args:
         params: The trial's parameters.
-        recipe: Epochs and schedule.
+        recipe: Epochs, schedule, class weights and metric.
         shape: Features and classes of the data.
         seed: The study's seed.
         trial: The trial's number in the study; with the seed it decides the weights and batch orders.
@@ -87,11 +91,65 @@ def init(params: TrialParams, recipe: Recipe, shape: Shape, seed: int, trial: in
         first_moment=np.zeros(len(weights), np.float32),  # `zeros_like` would take up memory before any use
         second_moment=np.zeros(len(weights), np.float32),
         step=0,
-        history=np.empty((0, len(METRICS))),
+        history=np.empty((0, len(history_columns(recipe.metric)))),
         best_epoch=0,
         best_weights=weights,
         status="running",
     )
+
+
+def class_weights(recipe: Recipe, y_N: Labels, classes: int) -> Floats:
+    """What a row of each class counts in the losses and gradients; see `Recipe.class_weight`.
+
+    Args:
+        recipe: Names the kind of weights.
+        y_N: `(N,)` class numbers of the training rows.
+        classes: Number of classes, C.
+
+    Returns:
+        `(C,)` float32. Balanced, they are those of scikit-learn's `class_weight="balanced"`: their mean over the
+        training rows is 1.
+
+    Examples:
+        >>> class_weights(Recipe(class_weight="balanced"), np.array([0, 0, 0, 1], np.int32), 2).tolist()
+        [0.6666666865348816, 2.0]
+    """
+    if recipe.class_weight == "none":
+        return np.ones(classes, np.float32)
+    # A class without a training row, which no split of a table leaves, counts as if it had one.
+    rows_C = np.maximum(np.bincount(y_N, minlength=classes), 1)
+    return (len(y_N) / (classes * rows_C)).astype(np.float32)
+
+
+def with_epoch(
+    state: TrainingState, row: Sequence[float], step: int, prune_above: NDArray[np.float64]
+) -> tuple[TrainingState, bool]:
+    """Add an epoch to a state.
+
+    Args:
+        state: The state before the epoch.
+        row: The epoch's row of the history.
+        step: Optimizer steps done after the epoch.
+        prune_above: See `insects.training.advance`.
+
+    Returns:
+        The state with history, best epoch and status after the epoch, but the weights, best weights and moments from
+        before; and whether the epoch is the best so far.
+    """
+    history = np.concatenate([state.history, [row]])
+    objective_E = objectives(history, state.recipe.metric)
+    rank_E = list(zip(objective_E.tolist(), history[:, _VALID_LOSS].tolist(), strict=True))
+    is_best = bool(np.isfinite(objective_E[-1])) and (not state.best_epoch or rank_E[-1] < rank_E[state.best_epoch - 1])
+    best_epoch = len(history) if is_best else state.best_epoch
+    lowest = objective_E[best_epoch - 1] if best_epoch else np.inf
+    status: Status = "running"
+    if not np.isfinite(history[-1, _LOSSES]).all():
+        status = "diverged"
+    elif lowest > prune_above[state.epoch]:
+        status = "pruned"
+    elif len(history) == state.recipe.epochs:
+        status = "finished"
+    return replace(state, step=step, history=history, best_epoch=best_epoch, status=status), is_best
 
 
 def batch_order(seed: int, trial: int, epoch: int, rows: int) -> NDArray[np.int32]:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from insects.mlp import Floats, unflatten
+from insects.objective import history_row, needs_logits
 from insects.splits import Labels, Splits
-from insects.training.state import Status, TrainingInterrupted, TrainingState, batch_order
+from insects.training.state import TrainingInterrupted, TrainingState, batch_order, class_weights, with_epoch
 from insects.training.threads import one_thread
 
 EVALUATED_AT_ONCE = 8192
@@ -38,11 +39,21 @@ def advance(
     with one_thread() if torch.device(device).type == "cpu" else nullcontext():
         rows = partial(_to_device, device=device)
         train, valid = rows(splits.train_x, splits.train_y), rows(splits.valid_x, splits.valid_y)
-        network = _Network(state, device)
+        weights_C = class_weights(state.recipe, splits.train_y, state.shape.classes)
+        network = _Network(state, weights_C, device)
         last = min(state.recipe.epochs, state.epoch + epochs)
         while state.status == "running" and state.epoch < last:
-            metrics = *network.train_epoch(state, *train, interrupt), *network.evaluate(*valid, interrupt)
-            state = _after_epoch(state, metrics, network, prune_above)
+            loss, accuracy = network.train_epoch(state, *train, interrupt)
+            valid_loss, valid_accuracy, logits_VC = network.evaluate(*valid, interrupt)
+            row = history_row(
+                state.recipe.metric,
+                (loss, accuracy, valid_loss, valid_accuracy),
+                logits_VC.cpu().numpy() if needs_logits(state.recipe.metric) else None,
+                splits.valid_y,
+            )
+            state, is_best = with_epoch(state, row, network.step, prune_above)
+            if is_best:
+                state = replace(state, best_weights=network.flat(network.weights))
         return replace(
             state,
             weights=network.flat(network.weights),
@@ -51,33 +62,12 @@ def advance(
         )
 
 
-def _after_epoch(
-    state: TrainingState,
-    metrics: tuple[float, float, float, float],
-    network: _Network,
-    prune_above: NDArray[np.float64],
-) -> TrainingState:
-    """The state after one more epoch with these metrics."""
-    train_loss, _, valid_loss, _ = metrics
-    lowest = state.history[state.best_epoch - 1, 2] if state.best_epoch else np.inf
-    if np.isfinite(valid_loss) and valid_loss < lowest:
-        lowest = valid_loss
-        state = replace(state, best_epoch=state.epoch + 1, best_weights=network.flat(network.weights))
-    status: Status = "running"
-    if not np.isfinite([train_loss, valid_loss]).all():
-        status = "diverged"
-    elif lowest > prune_above[state.epoch]:
-        status = "pruned"
-    elif state.epoch + 1 == state.recipe.epochs:
-        status = "finished"
-    return replace(state, step=network.step, history=np.concatenate([state.history, [metrics]]), status=status)
-
-
 class _Network:
     """The weight and bias of each layer as leaf tensors on the device, and a `torch.optim.Adam` over them."""
 
-    def __init__(self, state: TrainingState, device: str) -> None:
+    def __init__(self, state: TrainingState, weights_C: Floats, device: str) -> None:
         self.device, self.step = device, state.step
+        self.class_weights = None if (weights_C == 1).all() else torch.tensor(weights_C, device=device)
         self.weights = self._tensors(state, state.weights)
         for weight in self.weights:
             weight.requires_grad_()
@@ -113,6 +103,13 @@ class _Network:
             hidden = functional.relu(functional.linear(hidden, weight, bias))
         return functional.linear(hidden, *self.weights[-2:])
 
+    def mean_loss(self, logits_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        """Cross entropy of each row times the weight of its class, the mean over rows."""
+        if self.class_weights is None:
+            return functional.cross_entropy(logits_BC, y_B)
+        # The reduction "mean" would divide by the weights of the batch's rows.
+        return functional.cross_entropy(logits_BC, y_B, self.class_weights, reduction="sum") / len(y_B)
+
     def train_epoch(
         self, state: TrainingState, x_NF: torch.Tensor, y_N: torch.Tensor, interrupt: NDArray[np.uint8]
     ) -> tuple[float, float]:
@@ -126,7 +123,7 @@ class _Network:
             _check(interrupt)
             y_B = y_N[batch_B]
             logits_BC = self.logits(x_NF[batch_B])
-            loss = functional.cross_entropy(logits_BC, y_B)
+            loss = self.mean_loss(logits_BC, y_B)
             self.optimizer.zero_grad()
             loss.backward()
             for group in self.optimizer.param_groups:
@@ -138,15 +135,18 @@ class _Network:
         return _total(losses) / rows, _total(hits) / rows
 
     @torch.no_grad()
-    def evaluate(self, x_VF: torch.Tensor, y_V: torch.Tensor, interrupt: NDArray[np.uint8]) -> tuple[float, float]:
-        """Mean cross entropy and accuracy of rows `(V, F)`."""
-        losses, hits = [], []
+    def evaluate(
+        self, x_VF: torch.Tensor, y_V: torch.Tensor, interrupt: NDArray[np.uint8]
+    ) -> tuple[float, float, torch.Tensor]:
+        """Mean cross entropy, accuracy and logits `(V, C)` of rows `(V, F)`."""
+        losses, hits, logits = [], [], []
         for x_BF, y_B in zip(x_VF.split(EVALUATED_AT_ONCE), y_V.split(EVALUATED_AT_ONCE), strict=True):
             _check(interrupt)
             logits_BC = self.logits(x_BF)
-            losses.append(functional.cross_entropy(logits_BC, y_B, reduction="sum"))
+            losses.append(functional.cross_entropy(logits_BC, y_B, self.class_weights, reduction="sum"))
             hits.append((logits_BC.argmax(1) == y_B).sum())
-        return _total(torch.stack(losses)) / len(y_V), _total(torch.stack(hits)) / len(y_V)
+            logits.append(logits_BC)
+        return _total(torch.stack(losses)) / len(y_V), _total(torch.stack(hits)) / len(y_V), torch.cat(logits)
 
 
 def _to_device(x_NF: Floats, y_N: Labels, device: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from insects.params import MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
+from insects.params import CLASS_WEIGHTS, METRIC_NAMES, MOST_EPOCHS, MOST_LAYERS, MOST_UNITS, SCHEDULES
 from search.cli.param_types import (
     Bounds,
     Choices,
@@ -57,6 +57,20 @@ schedule = click.option(
     default="cosine",
     show_default=True,
     help="Learning rate over a trial's steps: cosine falls to zero.",
+)
+class_weight = click.option(
+    "--class-weight",
+    type=click.Choice(CLASS_WEIGHTS),
+    default="none",
+    show_default=True,
+    help="What a row counts in the loss: balanced gives rare classes the weight of frequent ones.",
+)
+metric = click.option(
+    "--metric",
+    type=click.Choice(METRIC_NAMES),
+    default="loss",
+    show_default=True,
+    help="What the best epoch and the best trial are best in, on the validation rows.",
 )
 train = click.option(
     "--train",
@@ -161,7 +175,13 @@ split_seed = click.option(
 model_name = click.option(
     "--model-name", type=StudyName(), help="The registered model.  [default: named after the table, insects-mlp]"
 )
-depth = click.option("--depth", type=Bounds(int, MOST_LAYERS), default="1:4", show_default=True, help="Hidden layers.")
+depth = click.option(
+    "--depth",
+    type=Bounds(int, MOST_LAYERS, zero=True),
+    default="1:4",
+    show_default=True,
+    help="Hidden layers; 0 is softmax regression, without any.",
+)
 width = click.option(
     "--width", type=Bounds(int, MOST_UNITS), default="16:256", show_default=True, help="Units of a hidden layer."
 )
@@ -202,7 +222,7 @@ pruner = click.option(
     type=Pruner(),
     default="none",
     show_default=True,
-    help="Stop trials whose loss is above this percentile of the others.",
+    help="Stop trials whose objective, the loss or 1 - metric, is above this percentile of the others.",
 )
 window = click.option(
     "--window",
@@ -311,8 +331,8 @@ _COLUMNS = (categorical, numeric, drop)
 _FORMAT = (separator, decimal, encoding)
 
 OF_SEARCH = (
-    trials, epochs, schedule, train, target, features, *_COLUMNS, *_FORMAT, scaling, drop_rare_classes, test,
-    images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
+    trials, epochs, schedule, class_weight, metric, train, target, features, *_COLUMNS, *_FORMAT, scaling,
+    drop_rare_classes, test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size, finalists, folds,
     configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
 )  # fmt: skip

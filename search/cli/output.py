@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insects.objective import metric_column, metric_name, needs_logits
 from insects.text import counted, shown
 from search.store.tracking_uri import without_password
 
@@ -154,8 +155,7 @@ def _trial(result: TrialResult) -> dict[str, Any]:
         "number": result.number,
         "state": result.state,
         "params": asdict(result.params),
-        "valid_accuracy": result.valid_accuracy,
-        "valid_loss": _json_number(result.valid_loss),
+        **{name: _json_number(value) for name, value in result.best_figures.items()},
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,
         "seconds": round(result.seconds, 4),
@@ -168,15 +168,18 @@ def _json_number(value: float) -> float | None:
 
 
 def _trial_table(results: Sequence[TrialResult]) -> list[str]:
-    ranked = sorted(results, key=lambda result: (result.state == "failed", result.valid_loss, result.number))
+    metric = results[0].metric if results else "loss"
+    ranked = sorted(results, key=lambda result: (result.state == "failed", result.rank))
     head = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}{'epoch':>7}{'loss':>10}{'accuracy':>10}"
+    head += f"{metric_name(metric):>19}" if needs_logits(metric) else ""
     rows = [
         f"{r.number:>7}{r.params.depth:>7}{r.params.width:>7}{r.params.lr:>10.2g}{r.params.batch_size:>7}"
         f"{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
+        + (f"{r.best_figures[metric_column(metric)]:>19.4f}" if needs_logits(metric) else "")
         for r in ranked[:SHOWN_TRIALS]
     ]
     more = [f"{'':>7}… and {len(results) - SHOWN_TRIALS} more"] if len(results) > SHOWN_TRIALS else []
-    return ["Best by validation loss, in their best epochs:", head, *rows, *more]
+    return [f"Best by validation {metric_name(metric)}, in their best epochs:", head, *rows, *more]
 
 
 def _model_line(outcome: SearchOutcome) -> str:

@@ -42,15 +42,16 @@ class Bounds(_ParamType):
     Args:
         number: The type of both.
         most: The largest `HI`.
+        zero: Whether `LO` may be 0.
     """
 
     name = "LO:HI"
 
-    def __init__(self, number: type[int] | type[float], most: float = sys.float_info.max) -> None:
-        self._number, self._most = number, most
+    def __init__(self, number: type[int] | type[float], most: float = sys.float_info.max, zero: bool = False) -> None:
+        self._number, self._most, self._zero = number, most, zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return `(low, high)`, both above 0."""
+        """Return `(low, high)`, both above 0, or at least 0 where 0 may be."""
         if isinstance(value, tuple):
             return value
         low, colon, high = value.partition(":")
@@ -59,9 +60,9 @@ class Bounds(_ParamType):
         except ValueError:
             kind = "whole numbers" if self._number is int else "numbers"
             self.fail(f"{value!r} is not LO:HI with two {kind}, nor a single one", param, ctx)
-        if not 0 < bounds[0] <= bounds[1] <= self._most:
+        if not 0 <= bounds[0] <= bounds[1] <= self._most or (bounds[0] == 0 and not self._zero):
             limit = f" <= {self._most}" if self._most < sys.float_info.max else ""
-            self.fail(f"{value!r} must have 0 < LO <= HI{limit}", param, ctx)
+            self.fail(f"{value!r} must have 0 {'<=' if self._zero else '<'} LO <= HI{limit}", param, ctx)
         return bounds
 
 

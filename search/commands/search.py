@@ -13,6 +13,7 @@ from typing import Any
 from insects import devices
 from insects.errors import StoreError, StudyError
 from insects.final import FoldResult
+from insects.objective import figures_text, metric_column, metric_name
 from insects.params import Recipe, TrialParams
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
@@ -52,7 +53,7 @@ class SearchRequest:
     Attributes:
         data: The rows or images.
         space: Where the sampler may propose.
-        recipe: Epochs and learning rate schedule of a trial.
+        recipe: How each trial is trained.
         sampler: What proposes.
         pruner: What stops trials early.
         window: Trials in flight.
@@ -98,14 +99,12 @@ class FinalistFigures:
     Attributes:
         number: The trial's number.
         params: Its hyperparameters.
-        loss: Loss out of fold.
-        accuracy: Accuracy out of fold.
+        figures: Metrics out of fold, by name.
     """
 
     number: int
     params: TrialParams
-    loss: float
-    accuracy: float
+    figures: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -289,7 +288,7 @@ def _outcome(
         digest=study_digest(results, finalists),
         best=best_of(results),
         final=folder.final() if request.final.finalists else None,
-        finalists=[FinalistFigures(f.number, f.params, f.loss, f.accuracy) for f in finalists],
+        finalists=[FinalistFigures(f.number, f.params, f.figures) for f in finalists],
         model=model,
         upload_error=upload_error,
         seconds=seconds,
@@ -324,7 +323,7 @@ class _Training:
             uploader.expect_model()
             if config.choice.engine == "compiled":
                 start_compiling()
-        self._progress = TrialProgress(trials, numbers)
+        self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
         self._spans: list[tuple[float, float]] = []
         self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
@@ -334,7 +333,9 @@ class _Training:
             config=config,
             splits=splits,
             folder=folder,
-            journal=OptunaJournal(store.journal, folder.name, digest, len(numbers), config.space, config.configs),
+            journal=OptunaJournal(
+                store.journal, folder.name, digest, len(numbers), config.space, config.configs, config.recipe.metric
+            ),
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
             listeners=(uploader, self),
@@ -373,12 +374,12 @@ class _Training:
         """Show a trial that was trained in this run."""
         self.count += 1
         self._spans.append((result.started, result.started + result.seconds))
-        self._progress.finished(result.number, result.state, result.valid_loss, result.valid_accuracy)
+        self._progress.finished(result.state, figures_text(result.best_figures), result.rank, _shown(result))
 
     def known(self, result: TrialResult) -> None:
         """Take account of a trial of an earlier run."""
         if result.state == "complete":
-            self._progress.known(result.number, result.valid_loss)
+            self._progress.known(result.rank, _shown(result))
 
     def covered_seconds(self) -> float:
         """Return the seconds in which at least one trial was being trained."""
@@ -387,6 +388,11 @@ class _Training:
             total += max(0.0, stop - max(start, end))
             end = max(end, stop)
         return total
+
+
+def _shown(result: TrialResult) -> float:
+    """Return the metric of a trial's best epoch."""
+    return result.best_figures[metric_column(result.metric)]
 
 
 @dataclass

@@ -6,15 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from insects.objective import metric_name
 from search.store.store import Store
 from search.study.winner import OUT_OF_FOLD
-from search.tracking.tags import DATA_TAG, JUDGED_BY_TAG, LOSS_TAG
+from search.tracking.tags import DATA_TAG, JUDGED_BY_TAG, METRIC_TAG, OBJECTIVE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "best"
+LOSS = metric_name("loss")
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """Error codes with which MLflow says that there is no such model or alias."""
 
@@ -89,6 +91,9 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
         return False, f"version {version} is {ALIAS} already"
     if holder.tags.get(DATA_TAG) != tags[DATA_TAG]:
         return True, f"version {version} is now {ALIAS}: version {holder.version} was for other data"
+    metric, other = tags[METRIC_TAG], holder.tags.get(METRIC_TAG)
+    if metric != other:
+        return True, f"version {version} is now {ALIAS}: it was chosen by {metric}, version {holder.version} by {other}"
     judged_by = holder.tags.get(JUDGED_BY_TAG)
     if judged_by != tags[JUDGED_BY_TAG]:
         if judged_by == OUT_OF_FOLD:
@@ -99,12 +104,13 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
             f"version {version} is now {ALIAS}: version {holder.version} was judged {judged_by or 'otherwise'}, and "
             f"this one {tags[JUDGED_BY_TAG]}"
         )
-    before, after = _finite(holder.tags.get(LOSS_TAG, "")), float(tags[LOSS_TAG])
+    before, after = _finite(holder.tags.get(OBJECTIVE_TAG, "")), float(tags[OBJECTIVE_TAG])
     if before is None:
-        return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its loss"
+        return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its {metric}"
+    name = metric if metric.endswith(LOSS) else f"1 - {metric}"
     if after < before:
-        return True, f"version {version} is now {ALIAS}: loss {after:.4f}, was {before:.4f}"
-    return False, f"version {holder.version} stays {ALIAS}: loss {before:.4f}, version {version} has {after:.4f}"
+        return True, f"version {version} is now {ALIAS}: {name} {after:.4f}, was {before:.4f}"
+    return False, f"version {holder.version} stays {ALIAS}: {name} {before:.4f}, version {version} has {after:.4f}"
 
 
 def _finite(text: str) -> float | None:

@@ -82,8 +82,9 @@ def log_model(client: MlflowClient, folder: StudyFolder, model: TrainedModel, ru
                 **program.metadata,
                 "params": asdict(model.params),
                 "networks": len(model.weights),
-                "loss": model.loss,
+                **model.figures,
                 "judged_by": model.judged_by,
+                "metric": model.metric,
                 "data_digest": folder.fingerprint["data"]["digest"],
             },
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from insects.errors import StoreError
+from insects.objective import metric_name
 from search.registry.alias import RegisteredModel, move_alias
 from search.registry.logged_models import find_logged_model, log_model
 from search.store.store import Store
@@ -18,7 +19,8 @@ from search.tracking.tags import (
     DATA_TAG,
     FOLDS_TAG,
     JUDGED_BY_TAG,
-    LOSS_TAG,
+    METRIC_TAG,
+    OBJECTIVE_TAG,
     REGISTERED_TAG,
     SEARCH_ID_TAG,
     SEARCH_RUN_TAG,
@@ -82,10 +84,17 @@ def _version_tags(folder: StudyFolder, model: TrainedModel, search_run: str) -> 
         TRIAL_TAG: str(model.number),
         FOLDS_TAG: str(model.folds),
         DATA_TAG: folder.fingerprint["data"]["rows"],
-        LOSS_TAG: repr(model.loss),
+        METRIC_TAG: _chosen_by(folder, model),
+        OBJECTIVE_TAG: repr(model.objective),
         JUDGED_BY_TAG: model.judged_by,
         SEARCH_RUN_TAG: search_run,
     }
+
+
+def _chosen_by(folder: StudyFolder, model: TrainedModel) -> str:
+    """Return what the model is the best in; losses with other class weights are another measure."""
+    name = metric_name(model.metric)
+    return f"class-balanced {name}" if model.metric == "loss" and folder.class_weight != "none" else name
 
 
 def _find_version(client: MlflowClient, name: str, tags: dict[str, str]) -> ModelVersion | None:

@@ -55,14 +55,19 @@ def write_comparison(
 
     _write_csv(folder / "trials.csv", [_row(result) for result in results])
     data, images = study.data(), study.images()
-    complete = [r for r in results if r.state == "complete" and np.isfinite(r.valid_loss)]
+    complete = [r for r in results if r.state == "complete" and np.isfinite(r.objective)]
     space = SearchSpace(**{name: tuple(bounds) for name, bounds in study.fingerprint["space"].items()})
     space = space.widened(result.params for result in results)
     ranked = complete if len(complete) >= _FEWEST_RANKED else []
-    shares = importances(space, [r.params for r in ranked], [r.valid_loss for r in ranked]) if ranked else {}
-    history = [(result.number, result.valid_loss, result.state) for result in results]
+    shares = importances(space, [r.params for r in ranked], [r.objective for r in ranked]) if ranked else {}
+    history = optimization_history(
+        [result.number for result in results],
+        [result.objective for result in results],
+        [result.state for result in results],
+        results[0].metric,
+    )
     drawn: dict[str, Figure | None] = {
-        "optimization_history.png": optimization_history(*map(list, zip(*history, strict=True))),
+        "optimization_history.png": history,
         "boundary_atlas.png": _atlas(study, data, results, figures),
         "importances.png": importance_figure(shares, len(ranked), TOP) if shares else None,
         "slices.png": slice_figure(results, vars(space)),
@@ -132,7 +137,7 @@ def _atlas(
     from insects.plots import boundary_atlas
     from insects.plots.study import ATLAS_MAPS
 
-    ranked = sorted((r for r in results if r.epochs), key=lambda result: (result.valid_loss, result.number))
+    ranked = sorted((r for r in results if r.epochs), key=lambda result: result.rank)
     if not ranked:
         return None
     figures = figures or trial_figures(study, data)
@@ -141,7 +146,7 @@ def _atlas(
         result = study.load(light.number)
         assert result is not None, "it was read a moment ago"
         maps.append(figures.thumbnail(partial(mlp.logits, result.weights, result.params, data.sample.shape)))
-        titles.append(f"trial {result.number}: {result.valid_loss:#.2g}")
+        titles.append(f"trial {result.number}: {result.objective:#.2g}")
     columns = min(max(3, math.ceil(math.sqrt(1.4 * len(maps)))), 10)
     return boundary_atlas(maps, titles, columns, len(ranked), data.sample.classes, figures.plane)
 
@@ -186,8 +191,7 @@ def write_finalists(path: Path, finalists: Sequence[Finalist]) -> None:
         {
             "number": finalist.number,
             **as_dict(finalist.params),
-            "out_of_fold_loss": finalist.loss,
-            "out_of_fold_accuracy": finalist.accuracy,
+            **{f"out_of_fold_{name}": value for name, value in finalist.figures.items()},
             "seconds": round(sum(fold.trial.seconds for fold in finalist.folds), 4),
         }
         for finalist in finalists
@@ -207,8 +211,7 @@ def _row(result: TrialResult) -> dict[str, Any]:
         "number": result.number,
         "state": result.state,
         **as_dict(result.params),
-        "valid_loss": result.valid_loss,
-        "valid_accuracy": result.valid_accuracy,
+        **result.best_figures,
         "best_epoch": result.best_epoch,
         "epochs": result.epochs,
         "seconds": round(result.seconds, 4),

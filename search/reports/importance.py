@@ -22,7 +22,7 @@ def importances(space: SearchSpace, params: Sequence[TrialParams], losses: Seque
     Args:
         space: A space that holds all `params`.
         params: The parameters of the trials.
-        losses: Their losses; trials without a finite one do not count.
+        losses: Their losses, or other objectives; trials without a finite one do not count.
 
     Returns:
         An empty dict where the trials do not tell: fewer than two, all equally good, or all parameters fixed.

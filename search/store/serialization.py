@@ -12,9 +12,9 @@ import numpy as np
 from insects.encoder import Encoder
 from insects.final import FoldResult
 from insects.mlp import Floats
-from insects.params import ParamsError, TrialParams
+from insects.objective import history_columns
+from insects.params import METRIC_NAMES, ParamsError, TrialParams
 from insects.splits import Splits, Table
-from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 
 SAMPLE_ROWS = 5000
@@ -100,6 +100,7 @@ def _result_meta(result: TrialResult) -> dict[str, Any]:
         "best_epoch": result.best_epoch,
         "started": result.started,
         "seconds": result.seconds,
+        "metric": result.metric,
     }
 
 
@@ -111,7 +112,8 @@ def _checked_result(meta: dict[str, Any], arrays: dict[str, Any], number: int) -
     _check(result.number == number, f"it holds trial {result.number!r}")
     _check(result.state in get_args(TrialState) and isinstance(result.reason, str), f"state {result.state!r}")
     _check(all(isinstance(value, (int, float)) for value in (result.started, result.seconds)), "times are no numbers")
-    _check_array("history", result.history, np.float64, (None, len(METRICS)))
+    _check(result.metric in METRIC_NAMES, f"metric {result.metric!r}")
+    _check_array("history", result.history, np.float64, (None, len(history_columns(result.metric))))
     _check_array("weights", result.weights, np.float32, (None,))
     best = result.best_epoch
     _check(isinstance(best, int) and 0 <= best <= len(result.history), f"best epoch {best!r}")

@@ -30,6 +30,7 @@ from insects.errors import StoreError
 from insects.final import Finalist, FoldResult
 from insects.folds import FoldRows
 from insects.mlp import Floats
+from insects.params import ClassWeight, Metric
 from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
@@ -52,6 +53,8 @@ _FINGERPRINT: Schema = {
     "data": {"digest": str, "rows": str, "train_rows": int, "valid_rows": int},
     "space": {"depth": [int, int], "width": [int, int], "lr": [float | int, float | int], "batch_size": [int]},
     "seed": int,
+    "metric": str,
+    "class_weight": str,
     "device": str,
     "engine": str,
 }
@@ -207,6 +210,18 @@ class StudyFolder:
         return dict(self._study()["fingerprint"])
 
     @property
+    def metric(self) -> Metric:
+        """What the best epoch and the best trial are best in."""
+        metric: Metric = self.fingerprint["metric"]
+        return metric
+
+    @property
+    def class_weight(self) -> ClassWeight:
+        """What a row counts in the loss."""
+        class_weight: ClassWeight = self.fingerprint["class_weight"]
+        return class_weight
+
+    @property
     def model_name(self) -> str:
         """The registered model that the best trial becomes a version of."""
         return str(self._study()["model_name"])
@@ -279,7 +294,7 @@ class StudyFolder:
         """Read a finalist with the networks of all folds; None if one is missing."""
         loaded = [self.load_fold(number, fold) for fold in range(folds)]
         found = tuple(result for result in loaded if result is not None)
-        return Finalist(number, found) if len(found) == folds else None
+        return Finalist(number, found, self.class_weight) if len(found) == folds else None
 
     def save_final(self, record: FinalRecord) -> None:
         """Write the outcome of the final."""

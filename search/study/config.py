@@ -56,7 +56,7 @@ class StudyConfig:
 
     Attributes:
         space: Where the sampler may propose.
-        recipe: Epochs and learning rate schedule of a trial.
+        recipe: How each trial is trained.
         sampler: What proposes.
         pruner: What stops trials early.
         window: Trials in flight.
@@ -103,8 +103,7 @@ class StudyConfig:
         return {
             "data": data,
             "space": asdict(self.space),
-            "epochs": self.recipe.epochs,
-            "schedule": self.recipe.schedule,
+            **asdict(self.recipe),
             "sampler": self.sampler,
             "pruner": self.pruner.percentile,
             "window": self.window,

@@ -136,14 +136,14 @@ class Final:
             chosen=None if chosen is None else chosen.number,
             accuracy=None if expected is None else expected.accuracy,
             interval=[] if expected is None else [expected.low, expected.high],
-            loss=None if chosen is None else chosen.loss,
+            loss=None if chosen is None else chosen.figures["loss"],
         )
 
 
 def finalists_of(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
     """Return the `count` best complete trials, best first; fewer if fewer have a finite loss."""
     complete = [result for result in results if result.state == "complete" and result.best_epoch]
-    return sorted(complete, key=lambda result: (result.valid_loss, result.number))[:count]
+    return sorted(complete, key=lambda result: result.rank)[:count]
 
 
 def finalists_in(folder: StudyFolder) -> list[Finalist]:

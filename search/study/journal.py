@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from insects.errors import StoreError
-from insects.params import TrialParams
+from insects.objective import metric_column, objective_name
+from insects.params import Metric, TrialParams
 from insects.trial import TrialResult
 from search.study.space import SearchSpace, as_dict
 
 if TYPE_CHECKING:
     import optuna
 
-METRIC = "validation loss"
 _FINGERPRINT = "fingerprint"
 
 # What Optuna raises for a journal that is damaged or not a journal.
@@ -42,6 +42,7 @@ class OptunaJournal:
         finished: The number of results that the study has on the disk.
         space: The study's search space.
         configs: The configurations that are trained beside the space's.
+        metric: What the study is about, which names its objective.
 
     Raises:
         StoreError: The journal cannot be read or written.
@@ -55,6 +56,7 @@ class OptunaJournal:
         finished: int,
         space: SearchSpace,
         configs: Sequence[TrialParams] = (),
+        metric: Metric = "loss",
     ) -> None:
         import optuna
 
@@ -62,7 +64,7 @@ class OptunaJournal:
         self._path = path
         self._distributions = space.widened(configs).distributions()
         try:
-            self._study = _open_study(path, study, fingerprint, finished)
+            self._study = _open_study(path, study, fingerprint, finished, objective_name(metric))
             self.count = len(self._study.get_trials(deepcopy=False))
         except _UNREADABLE as error:
             raise _cannot_read(path, error) from error
@@ -90,8 +92,9 @@ class OptunaJournal:
         from optuna.trial import FrozenTrial, TrialState
 
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        values = {"complete": result.valid_loss, "pruned": result.valid_losses[-1] if result.epochs else None}
+        values = {"complete": result.objective, "pruned": result.objectives[-1] if result.epochs else None}
         value = values.get(result.state)
+        figures = {name: value for name, value in result.best_figures.items() if name != metric_column(result.metric)}
         started = datetime.datetime.fromtimestamp(result.started)  # Optuna keeps local time without a zone
         return FrozenTrial(
             number=-1,
@@ -105,15 +108,15 @@ class OptunaJournal:
             distributions=self._distributions,
             user_attrs={
                 "best_epoch": result.best_epoch,
-                "valid_accuracy": result.valid_accuracy,
+                **figures,
                 "reason": result.reason.strip().rpartition("\n")[2],
             },
             system_attrs={},
-            intermediate_values={epoch: float(loss) for epoch, loss in enumerate(result.valid_losses, start=1)},
+            intermediate_values={epoch: float(value) for epoch, value in enumerate(result.objectives, start=1)},
         )
 
 
-def _open_study(path: Path, name: str, fingerprint: str, finished: int) -> optuna.Study:
+def _open_study(path: Path, name: str, fingerprint: str, finished: int, objective: str) -> optuna.Study:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -136,7 +139,7 @@ def _open_study(path: Path, name: str, fingerprint: str, finished: int) -> optun
     if not is_this_study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([METRIC])
+            study.set_metric_names([objective])
         study.set_user_attr(_FINGERPRINT, fingerprint)  # last: a study that has it is complete
     return study
 

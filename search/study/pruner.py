@@ -16,10 +16,10 @@ STARTUP_TRIALS = 5
 
 @dataclass(frozen=True)
 class PercentilePruner:
-    """Prunes a trial whose lowest validation loss so far is above a percentile of the completed trials' losses.
+    """Prunes a trial whose lowest objective so far is above a percentile of the completed trials' objectives.
 
     The rule is that of Golovin et al., Google Vizier (2017), section 3.2.1, and of Optuna's PercentilePruner, which
-    counts infinite losses where this pruner leaves them out.
+    counts infinite values where this pruner leaves them out.
 
     Attributes:
         percentile: The percentile, in (0, 100]: 50 is the median rule; None: nothing is pruned.
@@ -35,7 +35,7 @@ class PercentilePruner:
             epochs: Epochs of a full trial.
 
         Returns:
-            `(epochs,)` validation loss above which the trial is pruned after each epoch; infinity: no threshold.
+            `(epochs,)` objective above which the trial is pruned after each epoch; infinity: no threshold.
         """
         limits = np.full(epochs, np.inf)
         complete = [result for result in told if result.state == "complete"]
@@ -43,7 +43,7 @@ class PercentilePruner:
             return limits
         losses = np.full((len(complete), epochs), np.nan)
         for row, result in zip(losses, complete, strict=True):
-            row[: result.epochs] = result.valid_losses
+            row[: result.epochs] = result.objectives
         known = np.isfinite(losses)
         for epoch in np.flatnonzero(known.any(axis=0)):
             limits[epoch] = np.percentile(losses[known[:, epoch], epoch], self.percentile)

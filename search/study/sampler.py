@@ -151,20 +151,20 @@ def _finish(storage: optuna.storages.BaseStorage, trial_id: int, result: TrialRe
     from optuna.trial import TrialState
 
     if result.state == "complete":
-        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [result.valid_loss])
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [result.objective])
     elif result.state == "pruned":
-        for epoch, loss in enumerate(result.valid_losses, start=1):
-            storage.set_trial_intermediate_value(trial_id, epoch, float(loss))
-        storage.set_trial_state_values(trial_id, TrialState.PRUNED, [float(result.valid_losses[-1])])
+        for epoch, value in enumerate(result.objectives, start=1):
+            storage.set_trial_intermediate_value(trial_id, epoch, float(value))
+        storage.set_trial_state_values(trial_id, TrialState.PRUNED, [float(result.objectives[-1])])
     else:
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
 
 def _even_sample(results: Sequence[TrialResult]) -> list[TrialResult]:
-    by_loss = sorted(results, key=lambda result: (result.valid_loss, result.number))
-    rest = sorted(by_loss[BEST:], key=lambda result: result.number)
+    ranked = sorted(results, key=lambda result: (result.objective, result.number))
+    rest = sorted(ranked[BEST:], key=lambda result: result.number)
     places = np.linspace(0, len(rest) - 1, min(len(rest), THINNED - BEST)).round().astype(int)
-    chosen = by_loss[:BEST] + [rest[place] for place in places]
+    chosen = ranked[:BEST] + [rest[place] for place in places]
     return sorted(chosen, key=lambda result: result.number)
 
 

@@ -18,8 +18,8 @@ class SearchSpace:
     """The values that the sampler may propose. Equal bounds, or a single batch size, fix a value.
 
     Attributes:
-        depth: Inclusive bounds of the number of hidden layers.
-        width: Inclusive bounds of the units of a hidden layer.
+        depth: Inclusive bounds of the number of hidden layers; 0 is softmax regression.
+        width: Inclusive bounds of the units of a hidden layer, which have no effect at depth 0.
         lr: Inclusive bounds of the learning rate, searched on a log scale.
         batch_size: The batch sizes to choose from.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from insects.mlp import Floats
-from insects.params import TrialParams
+from insects.params import Metric, TrialParams
 from insects.trial import TrialResult, best_of
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
@@ -37,8 +37,9 @@ class TrainedModel:
         folds: Folds that were held out, one from each network; 0: it is the trial's own network.
         params: Depth and width of the networks, among others.
         weights: `(P,)`, the flat vector of each network.
-        loss: Loss on validation rows, or out of fold.
-        accuracy: Accuracy on the same rows.
+        metric: What the study is about.
+        objective: What it minimizes, on validation rows or out of fold.
+        figures: Metrics on the same rows, by name.
         step: The latest best epoch of a network.
     """
 
@@ -46,13 +47,14 @@ class TrainedModel:
     folds: int
     params: TrialParams
     weights: tuple[Floats, ...]
-    loss: float
-    accuracy: float
+    metric: Metric
+    objective: float
+    figures: dict[str, float]
     step: int
 
     @property
     def judged_by(self) -> str:
-        """The rows that `loss` is of."""
+        """The rows that `objective` is of."""
         return OUT_OF_FOLD if self.folds else VALIDATION
 
 
@@ -86,19 +88,27 @@ def load_model(folder: StudyFolder, number: int, folds: int) -> TrainedModel | N
         if trial is None:
             return None
         return TrainedModel(
-            number, 0, trial.params, (trial.weights,), trial.valid_loss, trial.valid_accuracy, trial.best_epoch
+            number=number,
+            folds=0,
+            params=trial.params,
+            weights=(trial.weights,),
+            metric=trial.metric,
+            objective=trial.objective,
+            figures=trial.best_figures,
+            step=trial.best_epoch,
         )
     finalist = folder.load_finalist(number, folds)
     if finalist is None:
         return None
     return TrainedModel(
-        number,
-        folds,
-        finalist.params,
-        tuple(fold.trial.weights for fold in finalist.folds),
-        finalist.loss,
-        finalist.accuracy,
-        max(fold.trial.best_epoch for fold in finalist.folds),
+        number=number,
+        folds=folds,
+        params=finalist.params,
+        weights=tuple(fold.trial.weights for fold in finalist.folds),
+        metric=finalist.metric,
+        objective=finalist.objective,
+        figures=finalist.figures,
+        step=max(fold.trial.best_epoch for fold in finalist.folds),
     )
 
 

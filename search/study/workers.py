@@ -8,6 +8,7 @@ from pathlib import Path
 
 from insects import memory
 from insects.errors import DeviceError, StudyError
+from insects.mlp import parameter_count
 from insects.params import TrialParams
 from insects.splits import Splits
 from search.study.config import StudyConfig
@@ -35,7 +36,9 @@ def trials_at_once(workers: int | None, config: StudyConfig, splits: Splits) -> 
         return wanted
     free = max(0, free - _FIGURE_COPIES * (splits.train_x.nbytes + splits.valid_x.nbytes))
     space, (rows, shape) = config.space, (len(splits.train_y), splits.shape)
-    largest = TrialParams(space.depth[1], space.width[1], space.lr[1], max(space.batch_size))
+    # With many classes and few units the network without hidden layers is the larger one.
+    ends = [TrialParams(depth, space.width[1], space.lr[1], max(space.batch_size)) for depth in space.depth[::-1]]
+    largest = max(ends, key=lambda params: parameter_count(params, shape))
     needed = memory.training_bytes(largest, shape, rows, config.choice.engine)
     if needed > free:
         raise StudyError(

@@ -60,11 +60,12 @@ class TrialProgress:
     Args:
         total: Trials that the study will have.
         done: Numbers of the trials that an earlier run has finished.
+        metric: The name of what the best trial is best in.
     """
 
-    def __init__(self, total: int, done: Iterable[int]) -> None:
-        self._total, self._done, self._trained = total, set(done), 0
-        self._best: tuple[float, int] | None = None
+    def __init__(self, total: int, done: Iterable[int], metric: str = "loss") -> None:
+        self._total, self._done, self._metric, self._trained = total, set(done), metric, 0
+        self._best: tuple[tuple[float, int, int], float] | None = None
         self._started = time.monotonic()
         self._bar: Any = None
         if sys.stderr.isatty():
@@ -74,23 +75,38 @@ class TrialProgress:
                 total=total, initial=len(self._done), unit="trial", file=sys.stderr, dynamic_ncols=True, leave=False
             )
 
-    def known(self, number: int, valid_loss: float) -> None:
-        """Take account of a completed trial of an earlier run."""
-        self._best = min(self._best or (valid_loss, number), (valid_loss, number))
+    def known(self, rank: tuple[float, int, int], value: float) -> None:
+        """Take account of a completed trial of an earlier run.
 
-    def finished(self, number: int, state: str, valid_loss: float, valid_accuracy: float) -> None:
-        """Show a trial that has just ended."""
+        Args:
+            rank: What trials are sorted by, the trial's number last.
+            value: Its metric.
+        """
+        self._best = min(self._best or (rank, value), (rank, value))
+
+    def finished(self, state: str, figures: str, rank: tuple[float, int, int], value: float) -> None:
+        """Show a trial that has just ended.
+
+        Args:
+            state: How it ended.
+            figures: Its metrics in words.
+            rank: See `known`.
+            value: Its metric.
+        """
+        number = rank[-1]
         self._trained += 1
         self._done.add(number)  # it is there already if the result of an earlier run was damaged
         if state == "complete":
-            self.known(number, valid_loss)
-        best = f"best loss {self._best[0]:.4f} (trial {self._best[1]})" if self._best else "no best yet"
+            self.known(rank, value)
+        best = "no best yet"
+        if self._best:
+            (*_, best_number), best_value = self._best
+            best = f"best {self._metric} {best_value:.4f} (trial {best_number})"
         if self._bar is not None:
             self._bar.set_postfix_str(best, refresh=False)
             self._bar.update(len(self._done) - self._bar.n)
             return
         left = (time.monotonic() - self._started) / self._trained * (self._total - len(self._done))
-        figures = f"validation loss {valid_loss:.4f}, accuracy {valid_accuracy:.4f}"
         say(
             f"trial {number} {state}: {figures if state != 'failed' else 'no figures'}; "
             f"{len(self._done)} of {self._total} done, {best}, {left:.0f} s of training left"

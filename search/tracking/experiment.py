@@ -39,7 +39,11 @@ def study_experiment(client: MlflowClient, store: Store, folder: StudyFolder) ->
                 f"experiment {folder.name} at {store.shown_uri} is not of this study, or of other data or settings: "
                 "rename it (or remove it with `mlflow gc` if it was deleted), or search with another --study"
             )
-        about = {NOTE_TAG: f"A search on {folder.source}", VIEW_TAG: study_view(), "mlflow.experimentKind": _KIND}
+        about = {
+            NOTE_TAG: f"A search on {folder.source}",
+            VIEW_TAG: study_view(folder.metric),
+            "mlflow.experimentKind": _KIND,
+        }
         return str(client.create_experiment(folder.name, store.artifact_location(folder.name), {**tags, **about}))
     experiment = min(found, key=lambda entry: (entry.lifecycle_stage == "deleted", entry.creation_time))
     if experiment.lifecycle_stage == "deleted":

@@ -10,26 +10,30 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from insects.params import TrialParams
-from insects.training import METRICS
-from search.tracking.run_values import BEST_METRICS
+from insects.objective import history_columns, metric_column
+from insects.params import Metric, TrialParams
+from search.tracking.run_values import best_metric_names
 from search.tracking.tags import ROLE_TAG
 
 _KEY = "insects"
 VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
 
 _PARAMETERS = [field.name for field in fields(TrialParams)]
-_OBJECTIVE = BEST_METRICS[0]
-_CURVES = sorted(METRICS, key=lambda name: not name.startswith("valid"))  # the objective comes first
 
 
-def study_view() -> str:
-    """Return the view as the value of the experiment's tag `VIEW_TAG`."""
-    columns = [f"params.`{name}`" for name in _PARAMETERS] + [f"metrics.`{name}`" for name in BEST_METRICS]
+def study_view(metric: Metric) -> str:
+    """Return the view as the value of the experiment's tag `VIEW_TAG`.
+
+    Args:
+        metric: What the study is about: the trials are sorted by it.
+    """
+    best, column = best_metric_names(metric), metric_column(metric)
+    columns = [f"params.`{name}`" for name in _PARAMETERS] + [f"metrics.`{name}`" for name in best]
+    curves = sorted(history_columns(metric), key=lambda name: (name != column, not name.startswith("valid")))
     view = {
         "searchFilter": f"tags.`{ROLE_TAG}` = 'trial'",
-        "orderByKey": f"metrics.`{_OBJECTIVE}`",
-        "orderByAsc": True,
+        "orderByKey": f"metrics.`best_{column}`",
+        "orderByAsc": metric == "loss",
         "selectedColumns": columns,
         "runsHiddenMode": "FIRST_10_RUNS",
         "isAccordionReordered": True,
@@ -37,7 +41,10 @@ def study_view() -> str:
             _section("trials", "All trials", columns=1, cardHeight=420),
             _section("curves", "Learning curves of the best", columns=2),
         ],
-        "compareRunCharts": [_parallel_coordinates("trials"), *(_curve("curves", metric) for metric in _CURVES)],
+        "compareRunCharts": [
+            _parallel_coordinates("trials", f"best_{column}"),
+            *(_curve("curves", name) for name in curves),
+        ],
     }
     return json.dumps(view, separators=(",", ":"))
 
@@ -58,8 +65,8 @@ def _section(uuid: str, name: str, **layout: int) -> dict[str, Any]:
     return {"uuid": uuid, "name": name, **kept, **layout}
 
 
-def _parallel_coordinates(section: str) -> dict[str, Any]:
-    axes = {"selectedParams": _PARAMETERS, "selectedMetrics": [_OBJECTIVE]}
+def _parallel_coordinates(section: str, objective: str) -> dict[str, Any]:
+    axes = {"selectedParams": _PARAMETERS, "selectedMetrics": [objective]}
     return {**_chart("parallel", "PARALLEL", section), **axes, "showAllRuns": True}
 
 

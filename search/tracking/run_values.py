@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from insects import mlp
 from insects.final import Finalist
+from insects.objective import figures_text, history_columns
+from insects.params import Metric as MetricName
 from insects.params import TrialParams
-from insects.training import METRICS
 from insects.trial import TrialResult
 from search.store.study_folder import FinalRecord
 from search.study.winner import TrainedModel
@@ -18,11 +19,8 @@ from search.study.winner import TrainedModel
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
-BEST_METRICS = ("best_valid_loss", "best_valid_accuracy", "best_epoch")
-"""Metrics of the best epoch; the table of runs is sorted by the first."""
-
-OUT_OF_FOLD_METRICS = ("out_of_fold_loss", "out_of_fold_accuracy")
-"""Metrics of a finalist's run."""
+OUT_OF_FOLD = "out_of_fold_"
+"""What the names of a finalist's metrics begin with."""
 
 _TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
 
@@ -35,8 +33,7 @@ def trial_title(number: int, params: TrialParams) -> str:
 def trial_summary(result: TrialResult) -> str:
     """Return one line with the parameters and the result of a trial."""
     title = trial_title(result.number, result.params)
-    figures = f"validation loss {result.valid_loss:.4g}, accuracy {result.valid_accuracy:.4f}"
-    return f"{title}; {figures} in epoch {result.best_epoch}"
+    return f"{title}; {figures_text(result.best_figures, '.4g')} in epoch {result.best_epoch}"
 
 
 def final_title(finalist: Finalist) -> str:
@@ -49,11 +46,11 @@ def model_summary(model: TrainedModel) -> str:
     """Return one line with the parameters of a model and how it was judged."""
     title = trial_title(model.number, model.params)
     if not model.folds:
-        figures = f"validation loss {model.loss:.4g}, accuracy {model.accuracy:.4f}"
-        return f"{title}; {figures} in epoch {model.step}"
+        return f"{title}; {figures_text(model.figures, '.4g')} in epoch {model.step}"
+    figures = ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in model.figures.items())
     return (
-        f"{title}; mean of {len(model.weights)} networks, each trained with one of {model.folds} folds held out: loss "
-        f"{model.loss:.4g}, accuracy {model.accuracy:.4f} out of fold"
+        f"{title}; mean of {len(model.weights)} networks, each trained with one of {model.folds} folds held out: "
+        f"{figures} out of fold"
     )
 
 
@@ -94,12 +91,12 @@ def epoch_metrics(result: TrialResult) -> list[Metric]:
     return [
         Metric(key, float(value), int((result.started + each * epoch) * 1000), epoch)
         for epoch, row in enumerate(result.history, start=1)
-        for key, value in zip(METRICS, row, strict=True)
+        for key, value in zip(history_columns(result.metric), row, strict=True)
     ]
 
 
 def final_metrics(finalist: Finalist, time: int) -> list[Metric]:
-    """Return the validation loss of each fold by epoch, and loss and accuracy out of fold.
+    """Return the validation loss of each fold by epoch, and the figures out of fold.
 
     Args:
         finalist: The finalist.
@@ -114,8 +111,13 @@ def final_metrics(finalist: Finalist, time: int) -> list[Metric]:
     ]
     if not finalist.is_sound:
         return curves
-    figures = zip(OUT_OF_FOLD_METRICS, (finalist.loss, finalist.accuracy), strict=True)
-    return curves + [Metric(key, value, time, 0) for key, value in figures]
+    return curves + [Metric(f"{OUT_OF_FOLD}{key}", value, time, 0) for key, value in finalist.figures.items()]
+
+
+def best_metric_names(metric: MetricName) -> list[str]:
+    """Return the names of a trial's metrics of its best epoch."""
+    columns = [f"best_{name}" for name in history_columns(metric) if name.startswith("valid_")]
+    return [*columns, "best_epoch"]
 
 
 def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
@@ -128,8 +130,8 @@ def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
     """
     from mlflow.entities import Metric
 
-    figures = (result.valid_loss, result.valid_accuracy, float(result.best_epoch))
-    return [Metric(key, value, time, step) for key, value in zip(BEST_METRICS, figures, strict=True)]
+    values = [*result.best_figures.values(), float(result.best_epoch)]
+    return [Metric(key, value, time, step) for key, value in zip(best_metric_names(result.metric), values, strict=True)]
 
 
 def expected_metrics(record: FinalRecord | None, time: int, step: int) -> list[Metric]:
@@ -149,7 +151,7 @@ def expected_metrics(record: FinalRecord | None, time: int, step: int) -> list[M
         "expected_accuracy": record.accuracy,
         "expected_accuracy_low": low,
         "expected_accuracy_high": high,
-        OUT_OF_FOLD_METRICS[0]: record.loss,
+        f"{OUT_OF_FOLD}loss": record.loss,
     }
     return [Metric(key, value, time, step) for key, value in figures.items()]
 
@@ -171,7 +173,7 @@ def notes(result: TrialResult) -> dict[str, str]:
     not_finite = [
         f"{key} {value} in epoch {epoch}"
         for epoch, row in enumerate(result.history, start=1)
-        for key, value in zip(METRICS, row, strict=True)
+        for key, value in zip(history_columns(result.metric), row, strict=True)
         if not math.isfinite(value)
     ]
     if not math.isfinite(result.valid_loss):

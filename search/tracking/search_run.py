@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from insects.params import Recipe
 from insects.trial import best_of
 from search.reports.comparison import FINAL_CSV, write_comparison, write_description, write_finalists
 from search.store.store import Store
@@ -154,4 +156,5 @@ def _describe(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
             for key, value in {IMAGE_FOLDER_TAG: images.folder, IMAGE_SOURCE_TAG: source}.items() if images else ():
                 client.set_tag(run_id, key, value)
             client.log_artifacts(run_id, str(local))
-            client.log_batch(run_id, params=run_values.parameters(fingerprint))
+            # A fingerprint lacks settings of the recipe that have their defaults.
+            client.log_batch(run_id, params=run_values.parameters({**asdict(Recipe()), **fingerprint}))

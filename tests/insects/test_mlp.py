@@ -22,6 +22,19 @@ def test_network_of_5_5_5_5_3_units_has_108_parameters() -> None:
     assert layer_sizes(params, shape) == [(5, 5), (5, 5), (5, 5), (5, 3)]
 
 
+def test_network_without_hidden_layers_is_one_linear_layer_of_any_width() -> None:
+    x_NF = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
+    weights_P = np.random.default_rng(1).normal(size=16).astype(np.float32)
+    for width in (1, 7):
+        params = TrialParams(depth=0, width=width, lr=0.1, batch_size=1)
+        assert layer_sizes(params, SHAPE) == [(3, 4)]
+        expected = x_NF @ weights_P[:12].reshape(4, 3).T + weights_P[12:]
+        assert_allclose(logits(weights_P, params, SHAPE, x_NF), expected, rtol=1e-6)
+        with torch.no_grad():
+            by_torch = build_module(weights_P, params, SHAPE, plain_encoder("abc"))(torch.tensor(x_NF)).numpy()
+        assert_allclose(by_torch, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_unflatten_gives_views_in_the_order_of_torchs_parameters() -> None:
     flat_P = np.arange(parameter_count(PARAMS, SHAPE), dtype=np.float32)
     layers = unflatten(flat_P, PARAMS, SHAPE)

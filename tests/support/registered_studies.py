@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 
-from insects.params import Recipe
+from insects.params import ClassWeight, Metric, Recipe
 from insects.training import init
 from insects.trial import TrialResult
 from search.registry import versions
@@ -27,12 +27,15 @@ from tests.support.studies import PARAMS, a_config, a_result, begun_folder, buil
 
 
 def study_of(
-    store: Path, name: str, seed: int, loss: float = 1.0, data: str | None = None, started: float = 1.7e9
-) -> StudyFolder:
-    """A study of one trial on the built-in data, whose digest of rows may be replaced."""
-    folder = begun_folder(store, a_config(seed=seed), name)
+    store: Path, name: str, seed: int, loss: float = 1.0, data: str | None = None, started: float = 1.7e9,
+    metric: Metric = "loss", class_weight: ClassWeight = "none",
+) -> StudyFolder:  # fmt: skip
+    """A study of one trial on the built-in data, whose digest of rows may be replaced; `loss` is the objective."""
+    config = a_config(seed=seed)
+    config = replace(config, recipe=replace(config.recipe, metric=metric, class_weight=class_weight))
+    folder = begun_folder(store, config, name)
     state = init(PARAMS, Recipe(1), builtin_splits()[0].shape, seed, 0)
-    folder.save(replace(a_result(0, losses=(loss,)), weights=state.weights, started=started))
+    folder.save(replace(a_result(0, losses=(loss,), metric=metric), weights=state.weights, started=started))
     if data:
         path = folder.path / "study.json"
         description = json.loads(path.read_text())

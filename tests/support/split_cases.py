@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from insects.splits import Splits, Table
@@ -29,3 +31,9 @@ def unstandardized(splits: Splits, x: np.ndarray) -> np.ndarray:
 def counts(y: np.ndarray, classes: int) -> list[int]:
     """Rows of each class."""
     return [int(count) for count in np.bincount(y, minlength=classes)]
+
+
+def uneven(splits: Splits) -> Splits:
+    """The splits with fewer training rows of the higher classes: half of class 1, a third of class 2, and so on."""
+    kept_N = np.random.default_rng(0).random(len(splits.train_y)) < 1 / (splits.train_y + 1)
+    return replace(splits, train_x=splits.train_x[kept_N], train_y=splits.train_y[kept_N])

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from insects.devices import Choice
-from insects.params import Recipe, TrialParams
+from insects.objective import history_columns, metric_column
+from insects.params import Metric, Recipe, TrialParams
 from insects.splits import Splits, Table
-from insects.training import METRICS
 from insects.trial import TrialResult, TrialState
 from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest, study_digest
@@ -53,11 +53,12 @@ def a_config(
     seed: int = 0,
     epochs: int = 3,
     configs: Sequence[TrialParams] = (),
+    metric: Metric = "loss",
 ) -> StudyConfig:
     """Settings of a study over `SPACE` on the CPU."""
     return StudyConfig(
         space=SPACE,
-        recipe=Recipe(epochs),
+        recipe=Recipe(epochs, metric=metric),
         sampler=sampler,
         pruner=PercentilePruner(percentile),
         window=window,
@@ -104,7 +105,13 @@ def run_study(
             splits=builtin_splits()[0],
             folder=folder,
             journal=OptunaJournal(
-                store / "optuna.journal", folder.name, digest, len(folder.numbers()), config.space, config.configs
+                store / "optuna.journal",
+                folder.name,
+                digest,
+                len(folder.numbers()),
+                config.space,
+                config.configs,
+                config.recipe.metric,
             ),
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             executor=executor,
@@ -140,14 +147,17 @@ def a_result(
     losses: Sequence[float] = (1.5, 0.9, 1.1),
     state: TrialState = "complete",
     reason: str = "",
+    metric: Metric = "loss",
 ) -> TrialResult:
-    """A result with given validation losses, the rest made up."""
-    history = np.full((len(losses), len(METRICS)), 0.5)
-    history[:, METRICS.index("valid_loss")] = losses
+    """A result with given validation losses, or with a metric of 1 minus these, the rest made up."""
+    history = np.full((len(losses), len(history_columns(metric))), 0.5)
+    history[:, history_columns(metric).index(metric_column(metric))] = (
+        losses if metric == "loss" else 1 - np.array(losses)
+    )
     finite = np.where(np.isfinite(losses), losses, np.inf)
     best_epoch = int(np.argmin(finite)) + 1 if len(losses) and np.isfinite(finite).any() else 0
     weights = np.random.default_rng(number).standard_normal(7).astype(np.float32)
-    return TrialResult(number, params, state, reason, history, best_epoch, weights, 1.7e9 + number, 0.25)
+    return TrialResult(number, params, state, reason, history, best_epoch, weights, 1.7e9 + number, 0.25, metric)
 
 
 def a_failure(number: int, params: TrialParams = PARAMS) -> TrialResult:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from insects.params import TrialParams
-from insects.training import METRICS
+from insects.objective import history_columns, metric_column
+from insects.params import Metric, TrialParams
 from insects.trial import TrialResult, TrialState
 
 BOUNDS = {"depth": (1, 4), "width": (16, 256), "lr": (1e-4, 1e-1), "batch_size": (4, 8, 16, 32, 64, 128)}
@@ -16,15 +16,18 @@ BOUNDS = {"depth": (1, 4), "width": (16, 256), "lr": (1e-4, 1e-1), "batch_size":
 NAMES = ["lr", "width", "depth", "batch_size"]
 
 
-def a_trial(number: int, params: TrialParams, loss: float, state: TrialState = "complete") -> TrialResult:
-    history = np.full((0 if state == "failed" else 2, len(METRICS)), 0.5)
-    history[:, METRICS.index("valid_loss")] = loss
+def a_trial(
+    number: int, params: TrialParams, loss: float, state: TrialState = "complete", metric: Metric = "loss"
+) -> TrialResult:
+    columns = history_columns(metric)
+    history = np.full((0 if state == "failed" else 2, len(columns)), 0.5)
+    history[:, columns.index(metric_column(metric))] = loss if metric == "loss" else 1 - loss
     best_epoch = 1 if len(history) and np.isfinite(loss) else 0
-    return TrialResult(number, params, state, "", history, best_epoch, np.empty(0, np.float32), 1.7e9, 0.1)
+    return TrialResult(number, params, state, "", history, best_epoch, np.empty(0, np.float32), 1.7e9, 0.1, metric)
 
 
-def trials(count: int, fixed: Sequence[str] = ()) -> list[TrialResult]:
-    """Trials whose loss is lowest at a learning rate of 0.01."""
+def trials(count: int, fixed: Sequence[str] = (), metric: Metric = "loss") -> list[TrialResult]:
+    """Trials whose loss, or 1 minus the metric, is lowest at a learning rate of 0.01."""
     generator = np.random.default_rng(count)
     found = []
     for number in range(count):
@@ -36,7 +39,7 @@ def trials(count: int, fixed: Sequence[str] = ()) -> list[TrialResult]:
         }
         params |= {name: {"depth": 2, "width": 64, "lr": 0.01, "batch_size": 32}[name] for name in fixed}
         chosen = TrialParams(**params)  # type: ignore[arg-type]
-        found.append(a_trial(number, chosen, 0.05 * float(np.exp(abs(np.log10(chosen.lr) + 2)))))
+        found.append(a_trial(number, chosen, 0.05 * float(np.exp(abs(np.log10(chosen.lr) + 2))), metric=metric))
     return found
 
 

@@ -8,6 +8,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from insects.objective import metric_name
+from insects.params import Metric
 from insects.plots import figure_png
 from insects.plots.comparison import LINES, importance_figure, parallel_figure, slice_figure
 from insects.plots.contour import contour_figure
@@ -44,6 +46,25 @@ def test_slices_show_each_parameter_that_varies_against_the_loss() -> None:
     np.testing.assert_allclose(10 ** offsets(figure, 1)[:, 0], [result.params.lr for result in results])
     assert all(axes.get_yscale() == "log" for axes in figure.axes)
     assert "lowest validation loss (nats)" in texts(figure)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced-accuracy", "roc-auc"])
+def test_figures_of_another_metric_show_and_name_its_objective(metric: Metric) -> None:
+    results = trials(30, metric=metric)
+    slices, parallel = slice_figure(results, BOUNDS), parallel_figure(results, BOUNDS)
+    contour = contour_figure(results, NAMES, BOUNDS)
+    assert slices is not None
+    assert parallel is not None
+    assert contour is not None
+    name = metric_name(metric)
+    np.testing.assert_allclose(offsets(slices)[:, 1], [1 - result.history[0, -1] for result in results])
+    assert {f"lowest 1 - validation {name}", f"1 - {name} by parameter"} <= set(texts(slices))
+    assert {f"1 - validation\n{name}"} <= set(texts(parallel))
+    assert f"1 - {name} over learning rate and width" in texts(contour)
+    assert contour.axes[1].get_ylabel() == f"lowest 1 - validation {name}"
+    for figure in (slices, parallel, contour):
+        assert colliding_texts(figure) == []
+        assert not any("loss" in text for text in texts(figure))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,12 @@ def test_loss_of_zero_is_the_best_of_a_history_and_drawn_at_the_floor() -> None:
     assert "best: trial 1, 0 nats; losses below 1e-6 are drawn there" in texts(figure)
 
 
+def test_history_of_another_metric_names_its_objective() -> None:
+    figure = optimization_history([0, 1], [0.25, 0.0], ["complete"] * 2, "accuracy")
+    assert figure.axes[0].get_ylabel() == "lowest 1 - validation accuracy"
+    assert "best: trial 1, 0; values below 1e-6 are drawn there" in texts(figure)
+
+
 def test_only_failed_trials_are_called_failed_in_a_history() -> None:
     figure = optimization_history([0, 1, 2], [np.inf, 0.2, np.nan], ["complete", "failed", "pruned"])
     marks = {str(line.get_label()): np.asarray(line.get_xdata()).tolist() for line in figure.axes[0].lines}

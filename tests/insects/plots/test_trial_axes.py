@@ -37,6 +37,8 @@ def test_axes_name_round_values_inside_their_ends() -> None:
             assert (axis.shares(axis.spread(None)) <= 1).all()
     (depth,) = [axis for axis in varying_axes(trials(30), BOUNDS) if axis.name == "depth"]
     assert [text for _, text in depth.ticks] == ["1", "2", "3", "4"]
+    from_0 = varying_axes(trials(30), {**BOUNDS, "depth": (0, 4)})[0]
+    assert [text for _, text in from_0.ticks] == ["0", "1", "2", "3", "4"]
     (rate,) = [axis for axis in varying_axes(trials(400), BOUNDS) if axis.name == "lr"]
     assert [text for _, text in rate.ticks] == ["0.0001", "0.001", "0.01", "0.1"]
 

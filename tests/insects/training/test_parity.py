@@ -14,22 +14,25 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from insects.mlp import Floats, layer_sizes, unflatten
-from insects.params import Recipe, TrialParams
+from insects.params import ClassWeight, Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import Engine, TrainingState, advance, batch_order, init
+from tests.support.split_cases import uneven
 
 CORNERS = [
     TrialParams(depth, width, lr, batch)
     for depth, width, lr, batch in product((1, 4), (16, 256), (1e-4, 1e-1), (4, 128))
-]
+] + [TrialParams(0, 16, lr, batch) for lr, batch in product((1e-4, 1e-1), (4, 128))]
 
 
 def scale(array: NDArray[Any]) -> float:
     return float(np.abs(array).max())
 
 
-def states_along_a_run(params: TrialParams, splits: Splits, epochs: tuple[int, ...]) -> Iterator[TrainingState]:
-    state = init(params, Recipe(20), splits.shape, seed=5, trial=1)
+def states_along_a_run(
+    params: TrialParams, splits: Splits, epochs: tuple[int, ...], class_weight: ClassWeight
+) -> Iterator[TrainingState]:
+    state = init(params, Recipe(20, class_weight=class_weight), splits.shape, seed=5, trial=1)
     for epoch in epochs:
         state = advance(state, splits, epoch - state.epoch)
         yield state
@@ -40,7 +43,7 @@ def one_step(state: TrainingState, splits: Splits, engine: Engine) -> TrainingSt
     rows = batch_order(state.seed, state.trial, state.epoch, len(splits.train_y))[: state.params.batch_size]
     rows = rows[~at_a_kink(state, splits.train_x[rows])]
     batch = replace(splits, train_x=splits.train_x[rows], train_y=splits.train_y[rows])
-    recipe = Recipe(state.epoch + 1, "constant")
+    recipe = Recipe(state.epoch + 1, "constant", state.recipe.class_weight)
     return advance(replace(state, recipe=recipe, status="running"), batch, 1, engine=engine)
 
 
@@ -65,8 +68,17 @@ def adam_step(after: TrainingState) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("params", CORNERS, ids=str)
 def test_compiled_step_equals_torch_step_along_a_training_run(params: TrialParams, spiral_splits: Splits) -> None:
-    for state in states_along_a_run(params, spiral_splits, epochs=(0, 1, 4, 12)):
-        compiled, by_torch = (one_step(state, spiral_splits, engine) for engine in ("compiled", "torch"))
+    assert_steps_are_equal(params, spiral_splits, "none")
+
+
+@pytest.mark.parametrize("params", [TrialParams(depth, 32, 1e-2, 16) for depth in (0, 1, 3)], ids=str)
+def test_compiled_step_equals_torch_step_where_classes_are_balanced(params: TrialParams, spiral_splits: Splits) -> None:
+    assert_steps_are_equal(params, uneven(spiral_splits), "balanced")
+
+
+def assert_steps_are_equal(params: TrialParams, splits: Splits, class_weight: ClassWeight) -> None:
+    for state in states_along_a_run(params, splits, (0, 1, 4, 12), class_weight):
+        compiled, by_torch = (one_step(state, splits, engine) for engine in ("compiled", "torch"))
         assert_allclose(compiled.history[-1], by_torch.history[-1], rtol=1e-4, atol=1e-6)
         moments: Any = (
             (compiled.first_moment, by_torch.first_moment, state.first_moment, 0.9),

@@ -50,6 +50,8 @@ SEARCH: Filled = {
     "space.batch_size": ("--batch-size 8,32", (8, 32)),
     "recipe.epochs": ("--epochs 3", 3),
     "recipe.schedule": ("--schedule constant", "constant"),
+    "recipe.class_weight": ("--class-weight balanced", "balanced"),
+    "recipe.metric": ("--metric roc-auc", "roc-auc"),
     "sampler": ("--sampler gp", "gp"),
     "pruner.percentile": ("--pruner percentile:25", 25.0),
     "window": ("--window 4", 4),
@@ -135,6 +137,11 @@ def request_of(name: str, line: str) -> Any:
 def field_of(request: object, path: str) -> object:
     """The field at a path; None if it is in a part that the request does not have."""
     return reduce(lambda part, field: getattr(part, field, None), path.split("."), request)
+
+
+def test_depth_may_begin_at_0() -> None:
+    assert request_of("search", "--depth 0:4").space.depth == (0, 4)
+    assert request_of("search", "--depth 0").space.depth == (0, 0)
 
 
 def paths_of(request: Any) -> set[str]:

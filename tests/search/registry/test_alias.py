@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from insects.errors import StoreError
+from insects.params import ClassWeight, Metric
 from search.registry.alias import best_uri, last_model
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
@@ -81,3 +82,27 @@ def test_best_of_one_table_stays_when_another_table_is_searched(store: Path, mon
     assert (better.version, better.note) == ("2", "version 2 is now best: loss 0.1250, was 0.2500")
     assert [version_of_best(client, name) for name in ("bees-mlp", "flies-mlp")] == ["1", "2"]
     assert client.get_model_version_by_alias("bees-mlp", "best") == before
+
+
+def test_versions_are_compared_by_the_metric_that_chose_both(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_export(monkeypatch)
+    cases: list[tuple[float, Metric, ClassWeight, str]] = [
+        (0.5, "loss", "none", "version 1 is now best"),
+        (0.25, "accuracy", "none", "version 2 is now best: it was chosen by accuracy, version 1 by loss"),
+        (0.375, "accuracy", "none", "version 2 stays best: 1 - accuracy 0.2500, version 3 has 0.3750"),
+        (0.125, "accuracy", "balanced", "version 4 is now best: 1 - accuracy 0.1250, was 0.2500"),
+        (
+            0.75,
+            "loss",
+            "balanced",
+            "version 5 is now best: it was chosen by class-balanced loss, version 4 by accuracy",
+        ),
+        (0.5, "loss", "balanced", "version 6 is now best: class-balanced loss 0.5000, was 0.7500"),
+        (0.625, "loss", "none", "version 7 is now best: it was chosen by loss, version 6 by class-balanced loss"),
+    ]
+    for seed, (loss, metric, class_weight, note) in enumerate(cases):
+        study = study_of(store, f"s{seed}", seed, loss, metric=metric, class_weight=class_weight)
+        assert registered(store, study).note == note
+    # A version from before the tag was chosen by its loss.
+    client_of(store).delete_model_version_tag("insects-mlp", "7", "insects.metric")
+    assert registered(store, study_of(store, "last", 9, 0.5)).note == "version 8 is now best: loss 0.5000, was 0.6250"

@@ -256,12 +256,24 @@ def packed(changes: dict[str, object]) -> bytes:
     return serialization._pack(meta, **arrays)
 
 
+def test_result_from_before_there_were_metrics_is_one_by_loss(folder: StudyFolder) -> None:
+    folder.file(0).write_bytes(packed({"metric": None}))
+    assert_equal(a_result(0), folder.load(0))
+
+
+def test_result_by_another_metric_comes_back_with_its_score(folder: StudyFolder) -> None:
+    result = a_result(0, losses=(0.5, 0.25), metric="balanced-accuracy")
+    folder.save(result)
+    assert_equal(result, folder.load(0))
+    assert folder.results_without_weights()[0].parameters == 7
+
+
 NOT_A_RESULT: dict[str, dict[str, object]] = {
     "another trial": {"number": 1},
     "no number": {"number": None},
     "number as text": {"number": "0"},
     "no params": {"params": None},
-    "params of no network": {"params": {"depth": 0, "width": 8, "lr": 0.01, "batch_size": 4}},
+    "params of no network": {"params": {"depth": -1, "width": 8, "lr": 0.01, "batch_size": 4}},
     "params as a list": {"params": [1, 2]},
     "unknown value": {"added_later": 1},
     "unknown state": {"state": "running"},
@@ -271,6 +283,9 @@ NOT_A_RESULT: dict[str, dict[str, object]] = {
     "best epoch behind the last": {"best_epoch": 4},
     "no history": {"history": None},
     "history of other columns": {"history": np.zeros((3, 5))},
+    "history without the metric": {"metric": "roc-auc"},
+    "history beside another metric": {"metric": "accuracy", "history": np.zeros((3, 5))},
+    "unknown metric": {"metric": "f1"},
     "history as float32": {"history": np.zeros((3, 4), np.float32)},
     "weights as a matrix": {"weights": np.zeros((1, 7), np.float32)},
     "unknown array": {"extra": np.zeros(1)},

@@ -46,6 +46,8 @@ CHANGES = {
     "space lr": {"space": SearchSpace(lr=(1e-3, 1e-2))},
     "epochs": {"recipe": Recipe(4)},
     "schedule": {"recipe": Recipe(3, "constant")},
+    "class_weight": {"recipe": Recipe(3, class_weight="balanced")},
+    "metric": {"recipe": Recipe(3, metric="accuracy")},
     "sampler": {"sampler": "random"},
     "pruner": {"pruner": PercentilePruner(50.0)},
     "window": {"window": 5},
@@ -75,6 +77,15 @@ def test_error_of_another_setting_says_what_was_and_what_is_and_what_to_do() -> 
         "study s cannot go on with other settings: seed was 0, now 1; window was 4, now 5: use what it began with, "
         "or start a new study with another --study (or without --study)"
     )
+
+
+def test_study_from_before_a_setting_existed_goes_on_with_its_default() -> None:
+    before = stored(a_config())
+    assert {"epochs", "schedule"} <= before.keys()
+    assert not {"class_weight", "metric"} & before.keys()
+    check_fingerprint("s", before, fingerprint(replace(a_config(), recipe=Recipe(3, class_weight="none"))))
+    with pytest.raises(StudyError, match="settings: class_weight was none, now balanced: use"):
+        check_fingerprint("s", before, fingerprint(replace(a_config(), recipe=Recipe(3, class_weight="balanced"))))
 
 
 @pytest.mark.parametrize("library", ["numpy", "numba", "optuna", "scipy", "torch"])
@@ -210,7 +221,7 @@ BAD_CONFIGS = {
     "[{}]": "lr and batch_size, found nothing",
     f'[{{"depth": {10**21}, "width": 1, "lr": 1, "batch_size": 1}}]': "entry 1: depth must be at most 1000, found 1000",
     '[{"depth": 1, "width": 1000001, "lr": 1, "batch_size": 1}]': "width must be at most 1000000, found 1000001",
-    '[{"depth": 0, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number of at least 1",
+    '[{"depth": -1, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number of at least 0",
     '[{"depth": true, "width": 1, "lr": 1, "batch_size": 1}]': "entry 1: depth must be a whole number",
     '[{"depth": 1, "width": "1", "lr": 1, "batch_size": 1}]': "entry 1: width must be a whole number",
     '[{"depth": 1, "width": 1.0, "lr": 1, "batch_size": 1}]': "entry 1: width must be a whole number",

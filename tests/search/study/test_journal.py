@@ -57,6 +57,19 @@ def test_trials_come_back_with_state_params_values_and_curve(tmp_path: Path) -> 
     assert trials[2]["user"]["reason"] == "RuntimeError: boom"
 
 
+def test_objective_of_another_metric_is_one_minus_it_under_its_name(tmp_path: Path) -> None:
+    for number, losses in enumerate([(0.5, 0.25, 0.375), (0.125, 0.75)]):
+        OptunaJournal(tmp_path / "optuna.journal", "s", "ab", 100, SPACE, metric="roc-auc").add(
+            a_result(number, losses=losses, metric="roc-auc")
+        )
+    trials = optuna_trials(tmp_path / "optuna.journal")
+    assert [trial["values"] for trial in trials] == [[0.25], [0.125]]
+    assert trials[0]["intermediate"] == {1: 0.5, 2: 0.25, 3: 0.375}
+    assert trials[0]["user"] == {"best_epoch": 2, "valid_loss": 0.5, "valid_accuracy": 0.5, "reason": ""}
+    assert exported(tmp_path).metric_names == ["1 - validation ROC AUC"]
+    assert exported(tmp_path).best_trial.number == 1
+
+
 def test_best_trial_of_optuna_is_the_lowest_loss_with_ties_to_the_lower_number(tmp_path: Path) -> None:
     journal = a_journal(tmp_path)
     for number, loss in enumerate([2.0, 1.0, 1.0, math.nan]):

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insects.params import Metric
 from insects.trial import TrialResult
 from search.study.pruner import STARTUP_TRIALS, PercentilePruner
 from tests.support.studies import a_failure, a_result
 
 EPOCHS = 5
+NAMES: tuple[Metric, ...] = ("loss", "balanced-accuracy")
 
 loss = st.floats(0, 10) | st.sampled_from([0.5, 1.0, 2.0])  # equal losses are the hard case
 whole = st.lists(loss, min_size=EPOCHS, max_size=EPOCHS)
@@ -84,3 +86,10 @@ def test_pruned_trials_set_no_threshold() -> None:
     pruner = PercentilePruner(50.0)
     assert pruner.prune_above(told, EPOCHS)[0] == 2.0  # 2.5 if the pruned one counted
     np.testing.assert_array_equal(pruner.prune_above(told, EPOCHS), pruner.prune_above(with_pruned, EPOCHS))
+
+
+def test_thresholds_are_percentiles_of_the_objective() -> None:
+    curves = [(0.5, 0.25 + 0.0625 * number) for number in range(STARTUP_TRIALS)]
+    by_loss, by_score = ([a_result(n, losses=c, metric=metric) for n, c in enumerate(curves)] for metric in NAMES)
+    for told in (by_loss, by_score):
+        assert PercentilePruner(50.0).prune_above(told, 3).tolist() == [0.5, 0.375, math.inf]

@@ -93,6 +93,20 @@ def test_thinning_keeps_the_best_results_and_bounds_their_number() -> None:
     assert set(best) <= seen
 
 
+def test_sampler_is_told_the_objective_whatever_the_metric() -> None:
+    asked = []
+    for metric in ("loss", "accuracy"):
+        proposer = Proposer(SPACE, "tpe", 0)
+        for number in range(16):
+            params = proposer.ask(number)
+            losses = (0.5, round(64 * loss_of(params)) / 512)  # in binary, so that 1 - (1 - loss) is the loss
+            proposer.tell(a_result(number, params, losses, metric=metric))  # type: ignore[arg-type] # a literal
+        asked.append([result.params for result in proposer.told])
+        told = [trial.value for trial in proposer._study.get_trials(deepcopy=False)]
+        assert told == [result.objective for result in proposer.told]
+    assert asked[0] == asked[1]
+
+
 def test_study_whose_configurations_lie_outside_the_space_can_be_thinned() -> None:
     outside = TrialParams(depth=3, width=500, lr=0.5, batch_size=7)
     count = THINNED + BLOCK
@@ -133,7 +147,7 @@ def test_configurations_come_first_and_the_sampler_sees_only_those_in_the_space(
 bounds = st.tuples(st.integers(1, 300), st.integers(0, 300)).map(lambda pair: (pair[0], sum(pair)))
 spaces = st.builds(
     SearchSpace,
-    depth=st.tuples(st.integers(1, 6), st.integers(0, 4)).map(lambda pair: (pair[0], sum(pair))),
+    depth=st.tuples(st.integers(0, 6), st.integers(0, 4)).map(lambda pair: (pair[0], sum(pair))),
     width=bounds,
     lr=st.tuples(st.floats(1e-8, 10), st.floats(1, 1e4)).map(lambda pair: (pair[0], pair[0] * pair[1])),
     batch_size=st.lists(st.integers(1, 1000), min_size=1, max_size=5, unique=True).map(tuple),

@@ -73,3 +73,5 @@ def test_typical_step_is_six_operations_a_parameter_and_row() -> None:
 
     space = SearchSpace(depth=(3, 3), width=(5, 5), batch_size=(10,))
     assert space.typical_step_flop(Shape(5, 3)) == 6 * 108 * 10
+    linear = SearchSpace(depth=(0, 1), width=(5, 5), batch_size=(10,))  # the middle is 0
+    assert linear.typical_step_flop(Shape(5, 3)) == 6 * 18 * 10

@@ -63,6 +63,15 @@ def test_given_configuration_counts_if_it_fits_alone(monkeypatch: pytest.MonkeyP
     assert trials_at_once(8, a_config(configs=[UNTRAINABLE]), splits) == 8
 
 
+def test_network_without_hidden_layers_counts_where_it_is_the_larger_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = builtin_splits()[0]
+    config = replace(a_config(), space=replace(SPACE, depth=(0, 1), width=(1, 1)))
+    linear, hidden = (TrialParams(depth, 1, 0.1, 64) for depth in (0, 1))
+    assert needed(linear) > needed(hidden)  # 2 * 5 + 5 against 2 + 1 + 5 + 5 parameters
+    free(monkeypatch, 3 * needed(linear))
+    assert trials_at_once(8, config, splits) == 3
+
+
 def test_memory_is_not_checked_where_it_is_unknown_or_another_device_trains(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

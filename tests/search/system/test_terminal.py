@@ -19,11 +19,11 @@ SCRIPT = """
 import time
 from search.system.terminal import TrialProgress, say
 progress = TrialProgress(total=3, done=[0])
-progress.known(0, 0.5)
+progress.known((0.5, 9, 0), 0.5)
 say("Study s")
 time.sleep(0.2)  # the bar is drawn ten times a second at most
-progress.finished(1, "complete", 0.25, 0.9)
-progress.finished(2, "failed", float("inf"), 0.0)
+progress.finished("complete", "validation loss 0.2500", (0.25, 9, 1), 0.25)
+progress.finished("failed", "", (float("inf"), 0, 2), float("inf"))
 progress.close()
 """
 
@@ -71,10 +71,10 @@ def test_terminal_shows_one_bar_that_is_redrawn_and_removed() -> None:
 
 def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     progress = TrialProgress(total=4, done=[0])
-    progress.known(0, 0.5)
-    progress.finished(2, "complete", 0.75, 0.9)
-    progress.finished(1, "failed", float("inf"), 0.0)
-    progress.finished(3, "complete", 0.25, 0.95)
+    progress.known((0.5, 9, 0), 0.5)
+    progress.finished("complete", "validation loss 0.7500, accuracy 0.9000", (0.75, 9, 2), 0.75)
+    progress.finished("failed", "nothing", (float("inf"), 0, 1), float("inf"))
+    progress.finished("complete", "validation loss 0.2500, accuracy 0.9500", (0.25, 9, 3), 0.25)
     progress.close()
     out, err = capsys.readouterr()
     assert out == ""
@@ -86,15 +86,15 @@ def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[s
     ]
 
 
-def test_lower_trial_of_equal_losses_is_the_best(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = TrialProgress(total=2, done=[])
-    progress.finished(1, "complete", 0.5, 0.9)
-    progress.finished(0, "complete", 0.5, 0.9)
-    assert "best loss 0.5000 (trial 0)" in capsys.readouterr().err.splitlines()[-1]
+def test_best_trial_is_the_one_with_the_lowest_rank(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = TrialProgress(total=3, done=[], metric="accuracy")
+    for rank, best in (((0.125, 9, 1), 1), ((0.125, 9, 0), 0), ((0.125, 8, 2), 2)):
+        progress.finished("complete", "accuracy 0.8750", rank, 0.875)
+        assert f"best accuracy 0.8750 (trial {best})" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_search_without_a_complete_trial_has_no_best_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    TrialProgress(total=2, done=[]).finished(0, "failed", float("inf"), 0.0)
+    TrialProgress(total=2, done=[]).finished("failed", "", (float("inf"), 0, 0), 0.0)
     assert "no best yet" in capsys.readouterr().err
 
 

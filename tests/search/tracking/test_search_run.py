@@ -70,6 +70,16 @@ def test_run_says_its_search_and_its_store(store: Path, study: StudyFolder, clie
     assert tags["insects.study"] == "s"
 
 
+def test_run_has_every_setting_of_the_recipe_also_those_that_a_fingerprint_lacks(
+    store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    logger_of(own(store), "s")
+    params = client.get_run(search_run_id(client)).data.params
+    assert {name: params[name] for name in ("epochs", "schedule", "class_weight", "metric")} == {
+        "epochs": "3", "schedule": "cosine", "class_weight": "none", "metric": "loss",
+    }  # fmt: skip
+
+
 def test_run_that_was_finished_is_running_while_it_is_open(
     store: Path, study: StudyFolder, client: MlflowClient
 ) -> None:

@@ -1,0 +1,87 @@
+"""Searches with other training than the default, from the command line to the evaluation of the registered model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from insects import mlp
+from insects.scores import roc_auc
+from search.store.store import Store
+from tests.support.commands import client_of, command
+from tests.support.studies import builtin_splits, optuna_trials
+
+
+def test_softmax_regression_is_searched_registered_and_evaluated(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    options = ("--trials", "4", "--epochs", "2", "--depth", "0", "--width", "8:16", "--store", str(store))
+    done = command("insects-search", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [trial["params"]["depth"] for trial in answer["trials"]] == [0, 0, 0, 0]
+    folder = Store.at(store, None).study(answer["study"])
+    best = folder.load(answer["best"]["number"])
+    assert best is not None
+    splits, test = builtin_splits()
+    assert best.weights.shape == (3 * 5,)
+    logits_NC = splits.encoder.transform(test.x) @ best.weights[:10].reshape(5, 2).T + best.weights[10:]
+
+    mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
+    figures = {file.path for file in mlflow.artifacts.list_artifacts(run_id=search_run_id())}
+    assert {"slices.png", "parallel_coordinates.png", "contour.png", "boundary_atlas.png"} <= figures
+    done = command("insects-evaluate", "--best", "--store", str(store), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["correct"] == int((logits_NC.argmax(axis=1) == test.y).sum())
+
+
+def test_search_by_another_metric_with_balanced_classes_is_so_in_every_place(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    options = ("--trials", "7", "--epochs", "3", "--width", "8:16", "--depth", "0:1", "--pruner", "median")
+    options += ("--metric", "roc-auc", "--class-weight", "balanced", "--window", "1", "--store", str(store))
+    done = command("insects-search", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "best ROC AUC 0." in done.stderr
+    answer = json.loads(done.stdout)
+    folder = Store.at(store, None).study(answer["study"])
+    results = folder.results_without_weights()
+    assert {result.history.shape[1] for result in results} == {5}
+    complete = [result for result in results if result.state == "complete"]
+    best = max(complete, key=lambda result: result.history[:, 4].max())
+    assert answer["best"]["number"] == best.number
+    area = best.history[best.best_epoch - 1, 4]
+    assert area == best.history[:, 4].max() == answer["best"]["valid_roc_auc"] == 1 - best.objective
+    stored = folder.load(best.number)
+    assert stored is not None
+    splits = builtin_splits()[0]
+    logits_VC = mlp.logits(stored.weights, stored.params, splits.shape, splits.valid_x)
+    assert roc_auc(logits_VC, splits.valid_y) == pytest.approx(area, abs=1e-3)
+    assert (folder.metric, folder.class_weight) == ("roc-auc", "balanced")
+
+    client = client_of(store)
+    mlflow.set_tracking_uri(client.tracking_uri)
+    run = client.get_run(search_run_id())
+    assert (run.data.params["metric"], run.data.params["class_weight"]) == ("roc-auc", "balanced")
+    assert run.data.metrics["best_valid_roc_auc"] == area
+    assert f"ROC AUC {area:.4f} in epoch {best.best_epoch}" in run.data.tags["mlflow.note.content"]
+    (version,) = client.search_model_versions("name = 'insects-mlp'")
+    assert (version.tags["insects.metric"], version.tags["insects.trial"]) == ("ROC AUC", str(best.number))
+    in_optuna = optuna_trials(store / "optuna.journal", answer["study"])
+    assert min(trial["values"][0] for trial in in_optuna if trial["state"] == "COMPLETE") == 1 - area
+
+    again = command("insects-search", *options)
+    assert again.returncode == 0, again.stderr
+    lines = again.stdout.splitlines()
+    assert "Best by validation ROC AUC, in their best epochs:" in lines
+    first = lines[lines.index("Best by validation ROC AUC, in their best epochs:") + 2].split()
+    assert (first[0], first[-1]) == (str(best.number), f"{area:.4f}")
+
+
+def search_run_id() -> str:
+    """The id of the only search's run."""
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True, filter_string="tags.`insects.role` = 'search'", output_format="list"
+    )
+    return str(run.info.run_id)
