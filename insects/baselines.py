@@ -25,6 +25,9 @@ SMALLEST_PROBABILITY = 1e-15
 MOST_BOOSTED_PAIRS = 1_000
 """Pairs of an input and a class up to which gradient boosting is worth its time, at most about half a minute."""
 
+MOST_BOOSTED_NUMBERS = 500_000
+"""Numbers of a table, times classes, up to which a search fits gradient boosting: some seconds in one thread."""
+
 Probabilities = NDArray[np.float64]
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -85,6 +88,36 @@ def baseline_scores(
     """
     names = quick_baselines(train_x.shape[1], classes)
     return tuple(score(name, baseline_probabilities(name, train_x, train_y, x, classes), y) for name in names)
+
+
+def out_of_fold_scores(
+    x: Floats, y: NDArray[np.integer], folds: NDArray[np.integer], classes: int
+) -> tuple[Score, ...]:
+    """Fit baselines once for each fold, on the rows of all others, and score what they predict for the fold's rows.
+
+    Gradient boosting is left out where it would take longer than a search, which waits for it.
+
+    Args:
+        x: `(N, F)` rows; see `baseline_probabilities`.
+        y: `(N,)` their classes in `[0, C)`.
+        folds: `(N,)` fold of each row; a row with a negative number is in every fit, and not predicted.
+        classes: Number of classes, C.
+
+    Returns:
+        A score for each baseline, on all rows that were predicted.
+    """
+    names = quick_baselines(x.shape[1], classes)
+    if len(y) * x.shape[1] * classes > MOST_BOOSTED_NUMBERS:
+        names = tuple(name for name in names if name != "gradient boosting")
+    predicted_N = folds >= 0
+    scores = []
+    for name in names:
+        probability_NC = np.zeros((len(y), classes))
+        for fold in np.unique(folds[predicted_N]):
+            out_N = folds == fold
+            probability_NC[out_N] = baseline_probabilities(name, x[~out_N], y[~out_N], x[out_N], classes)
+        scores.append(score(name, probability_NC[predicted_N], y[predicted_N]))
+    return tuple(scores)
 
 
 def baseline_probabilities(

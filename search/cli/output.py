@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from search.commands.search import SearchOutcome
     from search.commands.sync import SyncedStudy
     from search.store.store import Store
+    from search.store.study_folder import FinalRecord
 
 SHOWN_TRIALS = 5
 SHOWN_CLASSES = 10
@@ -38,6 +39,7 @@ def search_json(outcome: SearchOutcome) -> dict[str, Any]:
         "engine": outcome.choice.engine,
         "trials": [_trial(result) for result in outcome.results],
         "best": None if outcome.best is None else _trial(outcome.best),
+        "final": None if outcome.final is None else _final(outcome, outcome.final),
         "model": None if model is None else asdict(model),
         "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
         "upload_error": outcome.upload_error or None,
@@ -56,6 +58,8 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     lines = [f"Study {outcome.study}: {len(outcome.results)} trials ({counted}), {outcome.new} of them in this run", ""]
     lines += _trial_table(outcome.results)
+    if outcome.final is not None:
+        lines += ["", *_final_table(outcome, outcome.final)]
     lines += ["", _model_line(outcome), "", *_time_lines(outcome.seconds)]
     if outcome.upload_error:
         lines += [
@@ -162,6 +166,25 @@ def _trial(result: TrialResult) -> dict[str, Any]:
     }
 
 
+def _final(outcome: SearchOutcome, final: FinalRecord) -> dict[str, Any]:
+    return {
+        "folds": final.folds,
+        "finalists": [
+            {
+                "number": finalist.number,
+                "params": asdict(finalist.params),
+                **{name: _json_number(value) for name, value in finalist.figures.items()},
+            }
+            for finalist in outcome.finalists
+        ],
+        "chosen": final.chosen,
+        "members": 0 if final.chosen is None else final.folds,
+        "expected_accuracy": final.accuracy,
+        "interval": final.interval or None,
+        "baselines": [score.as_dict() for score in outcome.baselines],
+    }
+
+
 def _json_number(value: float) -> float | None:
     """Return a number for JSON, which has none for infinity and not-a-number."""
     return value if math.isfinite(value) else None
@@ -180,6 +203,30 @@ def _trial_table(results: Sequence[TrialResult]) -> list[str]:
     ]
     more = [f"{'':>7}… and {len(results) - SHOWN_TRIALS} more"] if len(results) > SHOWN_TRIALS else []
     return [f"Best by validation {metric_name(metric)}, in their best epochs:", head, *rows, *more]
+
+
+def _final_table(outcome: SearchOutcome, final: FinalRecord) -> list[str]:
+    """The finalists, the accuracy to expect, and simple models on the same folds."""
+    if final.chosen is None:
+        return ["Final: no finalist could be trained on the folds; the model is that of the best trial."]
+    head = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}{'':>7}{'loss':>10}{'accuracy':>10}"
+    extra = [name for name in outcome.finalists[0].figures if name not in ("loss", "accuracy")]
+    head += "".join(f"{name.replace('_', ' '):>19}" for name in extra)
+    rows = [
+        f"{f.number:>7}{f.params.depth:>7}{f.params.width:>7}{f.params.lr:>10.2g}{f.params.batch_size:>7}"
+        f"{'chosen' if f.number == final.chosen else '':>7}{f.figures['loss']:>10.4f}{f.figures['accuracy']:>10.4f}"
+        + "".join(f"{f.figures[name]:>19.4f}" for name in extra)
+        for f in outcome.finalists
+    ]
+    rows += [f"{score.name:>45}{score.loss:>10.4f}{score.accuracy:>10.4f}" for score in outcome.baselines]
+    low, high = final.interval
+    return [
+        f"Final: the best trials trained again on {final.folds} folds, each judged by the fold that it did not see:",
+        head,
+        *rows,
+        "",
+        f"Expected accuracy on new rows: {final.accuracy:.4f} (95 % interval {low:.4f}–{high:.4f})",
+    ]
 
 
 def _model_line(outcome: SearchOutcome) -> str:

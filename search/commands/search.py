@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from insects import devices
+from insects.baselines import Score
 from insects.errors import StoreError, StudyError
 from insects.final import FoldResult
 from insects.objective import figures_text, metric_column, metric_name
@@ -42,7 +44,7 @@ from search.study.workers import check_compiler, start_compiling, trials_at_once
 from search.system.files import exists
 from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
-from search.system.terminal import TrialProgress, say
+from search.system.terminal import FinalProgress, TrialProgress, say
 from search.upload.uploader import Uploader, upload_workers
 
 
@@ -121,6 +123,7 @@ class SearchOutcome:
         best: The best trial.
         final: The outcome of the final; None: there was none.
         finalists: The finalists.
+        baselines: How well simple models do on the same folds.
         model: The version of the registered model.
         upload_error: What kept MLflow from being up to date; empty if nothing did.
         seconds: Where the time went.
@@ -135,6 +138,7 @@ class SearchOutcome:
     best: TrialResult | None
     final: FinalRecord | None
     finalists: list[FinalistFigures]
+    baselines: list[Score]
     model: RegisteredModel | None
     upload_error: str
     seconds: dict[str, float]
@@ -289,6 +293,7 @@ def _outcome(
         best=best_of(results),
         final=folder.final() if request.final.finalists else None,
         finalists=[FinalistFigures(f.number, f.params, f.figures) for f in finalists],
+        baselines=folder.baselines(),
         model=model,
         upload_error=upload_error,
         seconds=seconds,
@@ -341,10 +346,20 @@ class _Training:
             listeners=(uploader, self),
             seconds=self.seconds,
         )
-        self._final = partial(
-            Final, config=config, rows=data.fold_rows, folder=folder, stop=flag, listeners=(uploader, self)
-        )
-        self._has_final = config.final.finalists > 0
+        self._final: Callable[..., Final] | None = None
+        if config.final.finalists:
+            fold_N = data.fold_rows.draw(config.final.folds)
+            folder.save_folds(fold_N)
+            uploader.score_baselines()
+            self._final = partial(
+                Final,
+                config=config,
+                rows=data.fold_rows,
+                folds=fold_N,
+                folder=folder,
+                stop=flag,
+                listeners=(uploader, self),
+            )
 
     def run(self) -> list[TrialResult]:
         """Train what is left, hold the final, and return the results of all trials."""
@@ -356,19 +371,23 @@ class _Training:
                 results = self._loop(executor=executor).run(self._trials, deadline)
             finally:
                 self._progress.close()
-            if self._has_final:
-                started = time.perf_counter()
-                final = self._final(executor=executor)
-                final.run(results)
-                self.seconds.waiting += final.waited
-                self.final_seconds = time.perf_counter() - started
+            if self._final is not None:
+                self._hold_final(self._final(executor=executor), results)
             return results
+
+    def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
+        started = time.perf_counter()
+        with FinalProgress() as self._final_progress:
+            final.run(results)
+        self.seconds.waiting += final.waited
+        self.final_seconds = time.perf_counter() - started
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Show that a network of a finalist was trained."""
+        self._final_progress.show(left)
 
     def finalist_trained(self, number: int, folds: int) -> None:
-        """Show that a finalist was trained."""
+        """Do nothing; see `search.study.final.FinalListener`."""
 
     def trained(self, result: TrialResult) -> None:
         """Show a trial that was trained in this run."""

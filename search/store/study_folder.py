@@ -8,6 +8,8 @@
     STUDY/0007.npz        a finished trial
     STUDY/final-0007-2.npz  the network of a finalist that fold 2 was held out from
     STUDY/final.json      the outcome of the final
+    STUDY/folds.npy       the fold of each row in data.npz, first of the training rows
+    STUDY/baselines.json  how well simple models do on these folds
     STUDY/uploaded.json   the last upload of the whole study
 
 Every file is complete or absent, and none holds a pickle.
@@ -19,13 +21,15 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from insects.baselines import Score
 from insects.errors import StoreError
 from insects.final import Finalist, FoldResult
 from insects.folds import FoldRows
@@ -36,6 +40,7 @@ from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
 from search.store.schema import Schema, check_schema
 from search.store.serialization import (
+    SAMPLE_ROWS,
     CorruptFileError,
     StudyData,
     pack_data,
@@ -83,6 +88,8 @@ _FINAL: Schema = {
     "interval": [float],
     "loss": float | None,
 }
+
+_BASELINES: Schema = {"baselines": [{"name": str, "accuracy": float, "loss": float}]}
 
 _Manifest = TypeVar("_Manifest", TableManifest, ImageManifest)
 _Loaded = TypeVar("_Loaded", TrialResult, FoldResult)
@@ -256,15 +263,7 @@ class StudyFolder:
 
     def seen(self) -> Hashes:
         """Read the keys of the training and validation rows; see `insects.splits.row_keys`."""
-        path = self.path / "seen.npy"
-        try:
-            with open(path, "rb") as file:
-                keys: Hashes = np.lib.format.read_array(file, allow_pickle=False)
-            if keys.dtype != np.uint64:
-                raise ValueError("it does not hold the keys of rows")
-            return keys
-        except (OSError, ValueError) as error:
-            raise _cannot_read(path, error) from error
+        return _read_array(self.path / "seen.npy", np.dtype(np.uint64))
 
     def numbers(self) -> list[int]:
         """Return the numbers of the finished trials, ascending."""
@@ -295,6 +294,33 @@ class StudyFolder:
         loaded = [self.load_fold(number, fold) for fold in range(folds)]
         found = tuple(result for result in loaded if result is not None)
         return Finalist(number, found, self.class_weight) if len(found) == folds else None
+
+    def save_folds(self, fold_N: NDArray[np.intp]) -> None:
+        """Write the folds of the rows.
+
+        Args:
+            fold_N: `(N,)`, first for all training rows, then for the validation rows. Only those of the rows in
+                `data` are kept.
+        """
+        rows = self.fingerprint["data"]["train_rows"]
+        kept = np.concatenate([fold_N[:rows][:SAMPLE_ROWS], fold_N[rows:][:SAMPLE_ROWS]])
+        files.write(self.path / "folds.npy", _npy(kept.astype(np.int64)))
+
+    def folds(self) -> NDArray[np.int64] | None:
+        """Read the fold of each row in `data`, first of the training rows; None if there is no final yet."""
+        path = self.path / "folds.npy"
+        return _read_array(path, np.dtype(np.int64)) if files.exists(path) else None
+
+    def save_baselines(self, scores: Sequence[Score]) -> None:
+        """Write how well baselines do on the folds."""
+        content = {"baselines": [score.as_dict() for score in scores]}
+        files.write(self.path / "baselines.json", json.dumps(content, indent=1).encode())
+
+    def baselines(self) -> list[Score]:
+        """Read how well baselines do on the folds, none if that is not known."""
+        if not files.exists(self.path / "baselines.json"):
+            return []
+        return [Score(**score) for score in self._read_json("baselines.json", _BASELINES)["baselines"]]
 
     def save_final(self, record: FinalRecord) -> None:
         """Write the outcome of the final."""
@@ -361,6 +387,17 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
+
+
+def _read_array(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
+    try:
+        with open(path, "rb") as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        if array.dtype != dtype:
+            raise ValueError(f"it does not hold {dtype}")
+        return array
+    except (OSError, ValueError) as error:
+        raise _cannot_read(path, error) from error
 
 
 def without_weights(result: TrialResult) -> TrialResult:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insects.expected import expected_accuracy
 from insects.final import Finalist, FoldResult, FoldTask, chosen_finalist, run_fold
@@ -40,6 +41,7 @@ class Final:
     Attributes:
         config: The study's settings.
         rows: Training and validation rows.
+        folds: `(N,)`, the fold of each row.
         folder: Where its results are.
         executor: Trains the networks.
         stop: Set by a signal, polled by training.
@@ -49,6 +51,7 @@ class Final:
 
     config: StudyConfig
     rows: FoldRows
+    folds: NDArray[np.intp]
     folder: StudyFolder
     executor: Executor
     stop: StopFlag
@@ -65,11 +68,10 @@ class Final:
             StoreError: A result cannot be stored.
             Interrupted: A signal asked to stop. The networks that were trained are on the disk.
         """
-        fold_N = self.rows.draw(self.config.final.folds)
-        folds = int(fold_N.max()) + 1
+        fold_N, folds = self.folds, int(self.folds.max()) + 1
         chosen_trials = finalists_of(results, self.config.final.finalists)
         self._left = {result.number: folds for result in chosen_trials}
-        self._folds = folds
+        self._count_of_folds = folds
         pool: TaskPool[FoldTask, FoldResult] = TaskPool(self.executor, self.stop, self._store)
         try:
             for fold in range(folds):
@@ -122,16 +124,16 @@ class Final:
         self._left[number] -= 1
         if not self._left[number]:
             for listener in self.listeners:
-                listener.finalist_trained(number, self._folds)
+                listener.finalist_trained(number, self._count_of_folds)
 
     def _outcome(self, results: Sequence[TrialResult], numbers: list[int]) -> FinalRecord:
-        loaded = [self.folder.load_finalist(number, self._folds) for number in numbers]
+        loaded = [self.folder.load_finalist(number, self._count_of_folds) for number in numbers]
         finalists = [finalist for finalist in loaded if finalist is not None]
         chosen = chosen_finalist(finalists)
         expected = None if chosen is None else expected_accuracy(finalists, self.rows.independent_units)
         return FinalRecord(
             trials=study_digest(results),
-            folds=self._folds,
+            folds=self._count_of_folds,
             finalists=numbers,
             chosen=None if chosen is None else chosen.number,
             accuracy=None if expected is None else expected.accuracy,

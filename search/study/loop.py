@@ -74,7 +74,7 @@ class StudyLoop:
     _failures: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._pool = TaskPool(self.executor, self.stop, self._store)
+        self._pool: TaskPool[TrialTask, TrialResult] = TaskPool(self.executor, self.stop, self._store)
 
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.

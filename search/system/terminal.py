@@ -119,6 +119,36 @@ class TrialProgress:
             self._bar = None
 
 
+class FinalProgress:
+    """Networks of the final that are left to train: a bar on a terminal, one line elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._is_begun = False
+
+    def __enter__(self) -> FinalProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, left: int) -> None:
+        """Show that a network was trained, and `left` are to be trained."""
+        if not self._is_begun:
+            self._is_begun = True
+            if sys.stderr.isatty():
+                from tqdm import tqdm
+
+                self._bar = tqdm(
+                    total=left + 1, desc="Final", unit="network", file=sys.stderr, dynamic_ncols=True, leave=False
+                )
+            else:
+                say("Training the best trials again on folds")
+        if self._bar is not None:
+            self._bar.update()
+
+
 class UploadProgress:
     """Uploads that are left after training: a bar on a terminal, one line elsewhere.
 

@@ -42,6 +42,24 @@ class ModelWorker:
         rows = ({0: torch.export.Dim.AUTO},)
         torch.export.save(torch.export.export(module, (torch.zeros(2, 1),), dynamic_shapes=rows), io.BytesIO())
 
+    def score_baselines(self, study: str) -> None:
+        """Score baselines on the folds of a study, unless it was done before.
+
+        Args:
+            study: The study's name.
+        """
+        import numpy as np
+
+        from insects.baselines import out_of_fold_scores
+
+        folder = self._store.study(study)
+        folds = folder.folds()
+        if folds is None or folder.baselines():
+            return
+        sample = folder.data().sample
+        x, y = np.concatenate([sample.train_x, sample.valid_x]), np.concatenate([sample.train_y, sample.valid_y])
+        folder.save_baselines(out_of_fold_scores(x, y, folds, len(sample.classes)))
+
     def register(
         self, study: str, number: int, folds: int, runs: list[str], name: str, recompare: bool
     ) -> RegisteredModel | None:

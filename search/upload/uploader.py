@@ -87,6 +87,7 @@ class Uploader:
         self.upload_error = ""
         self.seconds = {"figures": 0.0, "tracking": 0.0}
         self._has_warned = False
+        self._baselines: Future[None] | None = None
         if workers.creates_database:
             say("Creating MLflow's database in the background: some seconds, once a machine")
             workers.creates_database = False
@@ -100,6 +101,11 @@ class Uploader:
     def expect_model(self) -> None:
         """Prepare the export of a new best model."""
         self._submitted.append(self._workers.models.submit(ModelWorker.warm_up))
+
+    def score_baselines(self) -> None:
+        """Score baselines on the study's folds in the background."""
+        self._baselines = self._workers.models.submit(ModelWorker.score_baselines, self._folder.name)
+        self._submitted.append(self._baselines)
 
     def trained(self, result: TrialResult) -> None:
         """Upload a finished trial in the background; see `search.study.loop.TrialListener`."""
@@ -172,6 +178,8 @@ class Uploader:
                     registered = _result(self._workers.models.submit(ModelWorker.register, *arguments), check)
             for future in rest:
                 self.seconds = _result(future, check)
+            if self._baselines is not None:
+                _result(self._baselines, check)
             _result(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
         return registered
 
