@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +57,11 @@ class Final:
     stop: StopFlag
     listeners: Sequence[FinalListener] = ()
     waited: float = 0.0
+    _left: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def _count(self) -> int:
+        return int(self.folds.max()) + 1
 
     def run(self, results: Sequence[TrialResult]) -> FinalRecord:
         """Train what is missing, choose a finalist and return the outcome, which is on the disk.
@@ -68,16 +73,14 @@ class Final:
             StoreError: A result cannot be stored.
             Interrupted: A signal asked to stop. The networks that were trained are on the disk.
         """
-        fold_N, folds = self.folds, int(self.folds.max()) + 1
         chosen_trials = finalists_of(results, self.config.final.finalists)
-        self._left = {result.number: folds for result in chosen_trials}
-        self._count_of_folds = folds
+        self._left = dict.fromkeys((trial.number for trial in chosen_trials), self._count)
         pool: TaskPool[FoldTask, FoldResult] = TaskPool(self.executor, self.stop, self._store)
         try:
-            for fold in range(folds):
+            for fold in range(self._count):
                 missing = [trial for trial in chosen_trials if not self._is_known(trial.number, fold)]
                 if missing:
-                    splits = self.rows.held_out(fold_N, fold)
+                    splits = self.rows.held_out(self.folds, fold)
                     for trial in missing:
                         pool.submit(run_fold, self._task(trial, fold), splits)
                 pool.collect(block=False)
@@ -111,29 +114,29 @@ class Final:
     def _is_known(self, number: int, fold: int) -> bool:
         if self.folder.load_fold(number, fold) is None:
             return False
-        self._count(number)
+        self._end(number)
         return True
 
     def _store(self, result: FoldResult) -> None:
         self.folder.save_fold(result)
-        self._count(result.trial.number)
+        self._end(result.trial.number)
         for listener in self.listeners:
             listener.fold_trained(result, sum(self._left.values()))
 
-    def _count(self, number: int) -> None:
+    def _end(self, number: int) -> None:
         self._left[number] -= 1
         if not self._left[number]:
             for listener in self.listeners:
-                listener.finalist_trained(number, self._count_of_folds)
+                listener.finalist_trained(number, self._count)
 
     def _outcome(self, results: Sequence[TrialResult], numbers: list[int]) -> FinalRecord:
-        loaded = [self.folder.load_finalist(number, self._count_of_folds) for number in numbers]
+        loaded = [self.folder.load_finalist(number, self._count) for number in numbers]
         finalists = [finalist for finalist in loaded if finalist is not None]
         chosen = chosen_finalist(finalists)
         expected = None if chosen is None else expected_accuracy(finalists, self.rows.independent_units)
         return FinalRecord(
             trials=study_digest(results),
-            folds=self._count_of_folds,
+            folds=self._count,
             finalists=numbers,
             chosen=None if chosen is None else chosen.number,
             accuracy=None if expected is None else expected.accuracy,
