@@ -57,6 +57,18 @@ def test_split_seed_changes_the_splits_and_the_digest() -> None:
     assert len({split(table, seed=seed)[0].digest for seed in range(5)}) == 5
 
 
+def test_rows_with_equal_features_of_different_classes_are_drawn_independently() -> None:
+    table = a_table([40] * 8)
+    x = table.x.copy()
+    x[::40] = 0.0  # the first row of each class
+    valid = []
+    for seed in range(20):
+        splits, _ = split(replace(table, x=x), seed=seed)
+        valid.append(int((unstandardized(splits, splits.valid_x) == 0).all(axis=1).sum()))
+    assert set(valid) != {0, 8}
+    assert 0.1 < np.mean(valid) / 8 < 0.3
+
+
 def test_negative_zero_counts_as_zero() -> None:
     table = a_table([30, 30])
     table.x[::2, 0] = 0.0

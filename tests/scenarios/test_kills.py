@@ -23,6 +23,10 @@ INSTANTS = {
     "result on the disk": "search.store.study_folder:StudyFolder.save:after:8",
     "result not in the journal": "search.study.journal:OptunaJournal.add:before:4",
     "result in the journal": "search.study.journal:OptunaJournal.add:after:6",
+    "network of the final not on the disk": "search.store.study_folder:StudyFolder.save_fold:before:2",
+    "network of the final on the disk": "search.store.study_folder:StudyFolder.save_fold:after:5",
+    "final without its outcome": "search.store.study_folder:StudyFolder.save_final:before:1",
+    "finalist's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:13",
     "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:3",
     "model logged": "search.registry.logged_models:log_model:after:1",
     "version created": "search.registry.versions:_create_version:after:1",
@@ -58,10 +62,11 @@ def test_undisturbed_search_is_complete_in_mlflow(undisturbed: tuple[dict[str, A
     answer, contents = undisturbed
     assert {trial["state"] for trial in answer["trials"]} == {"complete", "pruned"}
     assert [run["name"] for run in contents["mlflow"]] == [
+        *sorted(f"final-{finalist['number']:04d}" for finalist in answer["final"]["finalists"]),
         "search survivor",
         *[f"trial-{number:04d}" for number in range(12)],
     ]
-    for run, trial in zip(contents["mlflow"][1:], answer["trials"], strict=True):
+    for run, trial in zip(contents["mlflow"][4:], answer["trials"], strict=True):
         assert run["status"] == {"complete": "FINISHED", "pruned": "KILLED"}[trial["state"]]
         assert len(run["metrics"]["valid_loss"]) == trial["epochs"]
     assert contents["registry"][:2] == [[{"best": "1"}], ["1"]]

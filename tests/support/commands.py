@@ -29,7 +29,7 @@ from search.upload import uploader, worker_process
 from tests.support.studies import DIVERGING, PARAMS, UNTRAINABLE, as_dict
 
 BIN = Path(sys.executable).parent
-SMALL = ("--trials", "6", "--epochs", "3", "--width", "8:16", "--depth", "1:2")
+SMALL = ("--trials", "6", "--epochs", "3", "--width", "8:16", "--depth", "1:2", "--finalists", "2", "--folds", "2")
 
 
 def command(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

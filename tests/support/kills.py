@@ -17,6 +17,7 @@ from tests.support.commands import invoke
 
 STUDY = "survivor"
 SEARCH = ("--trials", "12", "--epochs", "4", "--window", "4", "--width", "8:24", "--study", STUDY, "--pruner", "median")
+SEARCH += ("--finalists", "3", "--folds", "3")
 END_SECONDS = 300
 
 

@@ -18,7 +18,7 @@ from insects.params import Metric, Recipe, TrialParams
 from insects.splits import Splits, Table
 from insects.trial import TrialResult, TrialState
 from search.store.study_folder import StoredData, StudyFolder
-from search.study.config import StudyConfig, fingerprint_digest, study_digest
+from search.study.config import FinalSettings, StudyConfig, fingerprint_digest, study_digest
 from search.study.data import DataRequest, load_data
 from search.study.journal import OptunaJournal
 from search.study.loop import StudyLoop
@@ -31,6 +31,7 @@ SPACE = SearchSpace(depth=(1, 2), width=(8, 16), batch_size=(16, 32, 64))
 PARAMS = TrialParams(depth=1, width=8, lr=0.01, batch_size=32)
 DIVERGING = TrialParams(depth=1, width=8, lr=1e30, batch_size=32)
 # More weights than any machine has room for: numpy refuses to make them.
+NO_FINAL = FinalSettings(finalists=0, folds=2)
 UNTRAINABLE = TrialParams(depth=1_000, width=1_000_000, lr=0.01, batch_size=32)
 
 
@@ -54,6 +55,7 @@ def a_config(
     epochs: int = 3,
     configs: Sequence[TrialParams] = (),
     metric: Metric = "loss",
+    final: FinalSettings = NO_FINAL,
 ) -> StudyConfig:
     """Settings of a study over `SPACE` on the CPU."""
     return StudyConfig(
@@ -65,6 +67,7 @@ def a_config(
         seed=seed,
         configs=tuple(configs),
         choice=Choice("cpu", "compiled", "as asked"),
+        final=final,
     )
 
 
