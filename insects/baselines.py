@@ -20,6 +20,8 @@ BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
 
 MOST_ROWS = 20_000
 """Training rows that a baseline is fitted on at most: the first ones, a sample since a hash orders the rows."""
+MOST_NUMBERS = 10_000_000
+"""Inputs of all training rows together at most, 80 MB in float64: of wide rows fewer are used."""
 SMALLEST_PROBABILITY = 1e-15
 """Probabilities are clipped here before their logarithm, so that a loss is finite."""
 MOST_BOOSTED_PAIRS = 1_000
@@ -50,6 +52,11 @@ class Score:
     def as_dict(self) -> dict[str, Any]:
         """The score as a dictionary that `json.dumps` accepts."""
         return asdict(self)
+
+
+def rows_used(rows: int, inputs: int) -> int:
+    """Number of training rows that a baseline is fitted on, given those that there are."""
+    return min(rows, MOST_ROWS, max(1, MOST_NUMBERS // inputs))
 
 
 def quick_baselines(inputs: int, classes: int) -> tuple[BaselineName, ...]:
@@ -129,8 +136,9 @@ def baseline_probabilities(
     `gradient boosting` are scikit-learn's `LogisticRegression(max_iter=1000)` and
     `HistGradientBoostingClassifier(random_state=0)`.
 
-    At most the first `MOST_ROWS` training rows are used. The fit runs in one thread, so that the result does not depend
-    on the number of processors. A class that no training row has gets probability 0.
+    At most the first `MOST_ROWS` training rows are used, of wide rows fewer; see `rows_used`. The fit runs in one
+    thread, so that the result does not depend on the number of processors. A class that no training row has gets
+    probability 0.
 
     Args:
         name: The baseline.
@@ -157,7 +165,8 @@ def baseline_probabilities(
         )
     if train_y.min() < 0 or train_y.max() >= classes:
         raise ValueError(f"classes must be in [0, {classes}), found {train_y.min()} to {train_y.max()}")
-    train_x, train_y = train_x[:MOST_ROWS], train_y[:MOST_ROWS]
+    used = rows_used(*train_x.shape)
+    train_x, train_y = train_x[:used], train_y[:used]
     counts_C = np.bincount(train_y, minlength=classes)
     present = np.flatnonzero(counts_C)
     if name == "majority" or len(present) == 1:
@@ -165,7 +174,7 @@ def baseline_probabilities(
     probability_MC = np.zeros((len(x), classes))
     # In float64: the solver of the regression stops early in float32.
     probability_MC[:, present] = _fitted_probabilities(
-        name, train_x.astype(np.float64), train_y, _finite(x), int(counts_C[present].min())
+        name, train_x.astype(np.float64), train_y, x, int(counts_C[present].min())
     )
     return probability_MC
 
@@ -192,7 +201,7 @@ def score(name: str, probability_MC: Probabilities, y_M: NDArray[np.integer]) ->
 
 
 def _fitted_probabilities(
-    name: BaselineName, train_x: NDArray[np.float64], train_y: NDArray[np.integer], x: NDArray[np.float64], rarest: int
+    name: BaselineName, train_x: NDArray[np.float64], train_y: NDArray[np.integer], x: Floats, rarest: int
 ) -> Probabilities:
     """Probabilities `(M, classes in train_y)`; `rarest` is the number of rows of the rarest class."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -208,8 +217,9 @@ def _fitted_probabilities(
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that has not converged is still a baseline
         model.fit(train_x, train_y)
-        probabilities: Probabilities = model.predict_proba(x).astype(np.float64)
-    return probabilities
+        at_once = max(1, MOST_NUMBERS // x.shape[1])
+        parts = [model.predict_proba(_finite(x[start : start + at_once])) for start in range(0, len(x), at_once)]
+    return np.concatenate(parts) if parts else np.empty((0, len(model.classes_)))
 
 
 def _finite(x: Floats) -> NDArray[np.float64]:

@@ -85,9 +85,11 @@ def sync_json(studies: Sequence[SyncedStudy]) -> dict[str, Any]:
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return the object that `insects-evaluate --json` prints."""
+    scores = evaluation.baselines.scores
     return {
         **evaluation.report.as_dict(),
         "loss": _json_number(evaluation.report.loss),
+        "baselines": None if scores is None else [score.as_dict() for score in scores],
         "model": evaluation.model,
         "test": evaluation.source,
         "test_looks": evaluation.test_looks,
@@ -98,7 +100,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 def evaluation_text(evaluation: Evaluation) -> str:
     """Return the report with its headline, and a word of caution at a second evaluation on the same data."""
     name, version, unit = evaluation.model["name"], evaluation.model["version"], evaluation.unit
-    lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.report.text()]
+    lines = [f"Model {name} version {version} on {evaluation.source}", "", evaluation.text]
     lines += ["", f"Report and figures are in MLflow: run '{evaluation.run_name}' of the model's study"]
     if evaluation.seen:
         were, them = ("was", "it") if evaluation.seen == 1 else ("were", "them")

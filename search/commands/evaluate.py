@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from insects.baselines import Score
 from insects.calibration import softmax
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
+from search.commands.evaluation_baselines import Baselines, score_baselines
 from search.commands.evaluation_data import EvaluationData, EvaluationRequest, count_seen, read_evaluation_data
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
@@ -30,6 +32,7 @@ class Evaluation:
 
     Attributes:
         report: The figures.
+        baselines: Scores of simple models on the same rows.
         model: `name`, `version` and `uri` of the model.
         source: The name of the test data.
         test_looks: Evaluations of this search on this data, this one included.
@@ -38,6 +41,7 @@ class Evaluation:
     """
 
     report: Report
+    baselines: Baselines
     model: dict[str, str]
     source: str
     test_looks: int
@@ -48,6 +52,12 @@ class Evaluation:
     def run_name(self) -> str:
         """The name of its run in MLflow."""
         return _run_name(self.model["version"])
+
+    @property
+    def text(self) -> str:
+        """The report and the baselines as plain text."""
+        own = Score(_title(self.model["name"], self.model["version"]), self.report.accuracy, self.report.loss)
+        return f"{self.report.text()}\n\n{self.baselines.text(own)}"
 
 
 def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evaluation:
@@ -68,33 +78,33 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
     model = load_model(store, client, uri)
     data = read_evaluation_data(store, client, model, request)
     logits_NC = data.logits(model)
-    report = evaluate(logits_NC, data.y, model.classes, data.groups)
-    seen = count_seen(store, client, model, data)
-    with temporary_folder() as folder:
-        _draw(folder, model, data, logits_NC, report)  # before the run is created, so that an error leaves no run
-        with mlflow_errors(store.tracking_uri):
-            looks = _log(client, model, data, report, seen, str(folder))
-    return Evaluation(
-        report=report,
+    evaluation = Evaluation(
+        report=evaluate(logits_NC, data.y, model.classes, data.groups),
+        baselines=score_baselines(store, model, data),
         model={"name": model.name, "version": model.version, "uri": uri},
         source=data.source,
-        test_looks=looks,
-        seen=seen,
+        test_looks=0,  # counted with the run, below
+        seen=count_seen(store, client, model, data),
         unit="row" if model.images is None else "image",
     )
+    with temporary_folder() as folder:
+        _draw(folder, model, data, logits_NC, evaluation)  # before the run is created, so that an error leaves no run
+        with mlflow_errors(store.tracking_uri):
+            looks = _log(client, model, data, evaluation, str(folder))
+    return replace(evaluation, test_looks=looks)
 
 
 def _log(
     client: MlflowClient,
     model: LoadedModel,
     data: EvaluationData,
-    report: Report,
-    seen: int | None,
+    evaluation: Evaluation,
     artifacts: str,
 ) -> int:
     """Log the evaluation as a run of its own; return how many there are of this data."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
+    report, seen = evaluation.report, evaluation.seen
     run, looks = _open_run(client, model, data.digest)
     run_id, started, digest = run.info.run_id, run.info.start_time, data.digest[:_DIGEST_LENGTH]
     of_data = {"model_id": model.model_id, "dataset_name": data.source, "dataset_digest": digest, "run_id": run_id}
@@ -149,10 +159,10 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
     return client.create_run(experiment.experiment_id, tags=tags, run_name=name), len(known) + 1
 
 
-def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Floats, report: Report) -> None:
+def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Floats, evaluation: Evaluation) -> None:
     from insects.plots import calibration_figure, confusion_figure, figure_png, ranking_figures
 
-    title = f"{model.name} version {model.version}"
+    report, title = evaluation.report, _title(model.name, model.version)
     figures = data.figures(model, logits_NC, title)
     figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
     if report.calibration is not None:
@@ -160,9 +170,13 @@ def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Flo
     if report.roc_auc is not None and len(model.classes) == 2:
         figures |= ranking_figures(softmax(logits_NC), data.y, model.classes, title)
     files = {name: figure_png(figure) for name, figure in figures.items()}
-    files["report.txt"] = f"{report.text()}\n".encode()
+    files["report.txt"] = f"{evaluation.text}\n".encode()
     for name, content in files.items():
         (folder / name).write_bytes(content)
+
+
+def _title(name: str, version: str) -> str:
+    return f"{name} version {version}"
 
 
 def _run_name(version: str) -> str:

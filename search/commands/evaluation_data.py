@@ -29,6 +29,7 @@ from insects.splits import Hashes, Labels, Table, row_keys, table_digest
 from search.registry.load import LoadedModel
 from search.registry.predictor import program_logits
 from search.store.store import Store
+from search.store.study_folder import StudyFolder
 from search.study.data import image_key
 from search.system.files import temporary_folder
 from search.system.terminal import say
@@ -99,6 +100,9 @@ class EvaluationData(Protocol):
 
     def logits(self, model: LoadedModel) -> Floats:
         """Return what the model predicts, `(N, C)`."""
+
+    def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats | None:
+        """Return the rows as the model's study codes them, `(N, K)`; None: the study has no features of the images."""
 
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """Draw figures of the predictions, by file name."""
@@ -185,6 +189,9 @@ class EvaluationTable:
     def logits(self, model: LoadedModel) -> Floats:
         return program_logits(model.module, self.table.x)
 
+    def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats:
+        return self.table.x
+
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
 
@@ -242,6 +249,21 @@ class EvaluationImages:
         assert model.images is not None
         return program_logits(model.module, self.pixels, images_at_once(model.images["size"]))
 
+    def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats | None:
+        """See `EvaluationData`. With a backbone only the study's own test images have features outside the model."""
+        manifest = study.images()
+        assert manifest is not None
+        if manifest.backbone is None:
+            return self._pixel_values
+        place = {digest: row for row, (_, digest) in enumerate(manifest.test)}
+        if not place.keys() >= set(self.digests):
+            return None
+        return study.data().test.x[[place[digest] for digest in self.digests]]
+
+    @property
+    def _pixel_values(self) -> Floats:
+        return self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
+
     def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """See `EvaluationData`. There is no boundary with a backbone, whose features are inside the model."""
         from insects.plots.images import mistakes_grid
@@ -261,7 +283,7 @@ class EvaluationImages:
     def _boundary(self, model: LoadedModel, at_once: int, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
 
-        x_NF = self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
+        x_NF = self._pixel_values
         encoder = standard_encoder([f"value {number}" for number in range(x_NF.shape[1])], x_NF)
 
         def from_plane(x_GF: Floats) -> Floats:

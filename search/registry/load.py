@@ -14,7 +14,7 @@ from search.registry.alias import ABSENT
 from search.registry.model_table import ModelTable
 from search.store.store import Store
 from search.tracking.client import mlflow_errors
-from search.tracking.tags import SEARCH_RUN_TAG
+from search.tracking.tags import DATA_TAG, SEARCH_RUN_TAG, STUDY_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,6 +50,8 @@ class LoadedModel(ModelContent):
         model_id: The id of the logged model.
         run: The id of its trial's run.
         search_run: The id of its search's run.
+        study: The name of its study.
+        data_digest: The digest of the data that it was trained on.
     """
 
     name: str
@@ -57,6 +59,8 @@ class LoadedModel(ModelContent):
     model_id: str
     run: str
     search_run: str
+    study: str
+    data_digest: str
 
     @property
     def target(self) -> str:
@@ -91,6 +95,8 @@ def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
         model_id=str(info.model_id or ""),  # MLflow does not return it for a version read from a database
         run=str(version.run_id),
         search_run=version.tags.get(SEARCH_RUN_TAG, ""),
+        study=version.tags.get(STUDY_TAG, ""),
+        data_digest=version.tags.get(DATA_TAG, ""),
     )
 
 

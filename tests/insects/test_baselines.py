@@ -21,6 +21,7 @@ from insects.baselines import (
     baseline_probabilities,
     baseline_scores,
     quick_baselines,
+    rows_used,
     score,
 )
 from insects.mlp import Floats
@@ -135,6 +136,24 @@ def test_only_the_first_rows_of_a_large_table_are_used(name: BaselineName) -> No
     np.testing.assert_array_equal(whole[:, 2], 0)
     one_less = baseline_probabilities(name, train_x[: MOST_ROWS - 1], train_y[: MOST_ROWS - 1], train_x[:20], 3)
     assert not np.array_equal(one_less, whole)
+
+
+def test_fewer_rows_are_used_if_they_are_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rows_used(50, 3072) == 50
+    assert rows_used(30_000, 2) == 20_000
+    assert rows_used(30_000, 2000) == 5_000
+    assert rows_used(30_000, 100_000_000) == 1
+    (train_x, train_y), (x, _) = blobs(60), blobs(70, seed=1)
+    expected = baseline_probabilities("logistic regression", train_x[:40], train_y[:40], x, 3)
+    monkeypatch.setattr("insects.baselines.MOST_NUMBERS", 80)  # 40 rows of 2 inputs, to fit and to predict at a time
+    found = baseline_probabilities("logistic regression", train_x, train_y, x, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_no_rows_have_no_probabilities(name: BaselineName) -> None:
+    train_x, train_y = blobs(60)
+    assert baseline_probabilities(name, train_x, train_y, train_x[:0], 3).shape == (0, 3)
 
 
 def test_class_of_one_row_among_more_than_ten_thousand_is_fitted() -> None:

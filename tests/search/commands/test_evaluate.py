@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from insects import mlp
+from insects.baselines import BASELINES, baseline_scores
 from insects.splits import Table
+from search.store.study_folder import StudyFolder
 from tests.support.commands import Finished, client_of, command, digests, invoke
 from tests.support.studies import builtin_data, builtin_splits
 
@@ -30,6 +34,7 @@ KEYS = {
     "roc_auc",
     "loss",
     "calibration_error",
+    "baselines",
     "per_class",
     "confusion",
     "model",
@@ -65,6 +70,17 @@ def write_csv(path: Path, rows: Table, header: str = "labels,feature1,feature2")
     return path
 
 
+def evaluation_folder(finished: Finished) -> Path:
+    """The files of the first evaluation."""
+    client = client_of(finished.store)
+    experiment = client.get_experiment_by_name(finished.answer["study"])
+    assert experiment is not None
+    (run, *_) = client.search_runs(
+        [experiment.experiment_id], "tags.insects.role = 'evaluation'", order_by=["attributes.start_time ASC"]
+    )
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
 def test_report_equals_a_recomputation(finished: Finished, evaluated: dict[str, Any]) -> None:
     rows = builtin_splits()[1]
     found = predicted(finished, rows)
@@ -91,6 +107,31 @@ def test_metrics_of_probabilities_equal_a_recomputation(finished: Finished, eval
     bins = np.ceil(15 * probability.max(axis=1)).astype(int)
     gap = np.bincount(bins, weights=probability.max(axis=1) - (found == rows.y))
     assert evaluated["calibration_error"] == pytest.approx(np.abs(gap).sum() / 300, abs=1e-5)
+
+
+def test_baselines_are_fitted_on_the_studys_rows_and_scored_on_the_same_test_rows(
+    finished: Finished, evaluated: dict[str, Any]
+) -> None:
+    splits, rows = builtin_splits()
+    x, y = np.concatenate([splits.train_x, splits.valid_x]), np.concatenate([splits.train_y, splits.valid_y])
+    expected = baseline_scores(x, y, splits.encoder.transform(rows.x), rows.y, 5)
+    assert [entry["name"] for entry in evaluated["baselines"]] == list(BASELINES)
+    for entry, score in zip(evaluated["baselines"], expected, strict=True):
+        assert entry == {"name": score.name, "accuracy": score.accuracy, "loss": pytest.approx(score.loss)}
+
+
+def test_text_has_the_model_above_the_baselines(finished: Finished, evaluated: dict[str, Any]) -> None:
+    report = (evaluation_folder(finished) / "report.txt").read_text()
+    majority, regression, boosting = ((entry["accuracy"], entry["loss"]) for entry in evaluated["baselines"])
+    own = evaluated["accuracy"], evaluated["loss"]
+    assert report.splitlines()[-6:] == [
+        "Beside simple models, fitted on 1,200 rows of its training and validation data:",
+        "model                  accuracy  log loss",
+        "insects-mlp version 1  {:>8.4f}  {:>8.4f}".format(*own),
+        "gradient boosting      {:>8.4f}  {:>8.4f}".format(*boosting),
+        "logistic regression    {:>8.4f}  {:>8.4f}".format(*regression),
+        "majority               {:>8.4f}  {:>8.4f}".format(*majority),
+    ]
 
 
 def test_figures_and_metrics_are_beside_the_model(finished: Finished, evaluated: dict[str, Any]) -> None:
@@ -168,6 +209,41 @@ def test_evaluation_that_is_interrupted_at_each_step_is_completed_in_one_run(
     assert len(client.get_metric_history(run.info.run_id, "test_accuracy")) == 1
     assert run.inputs is not None
     assert len(run.inputs.dataset_inputs) == 1
+
+
+def other_data(study: StudyFolder) -> None:
+    """Another study of the same name."""
+    content = json.loads((study.path / "study.json").read_text())
+    content["fingerprint"]["data"]["rows"] = "0" * 64
+    (study.path / "study.json").write_text(json.dumps(content))
+
+
+WITHOUT_ROWS: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
+    "no study": (lambda study: shutil.rmtree(study.path), "the study of the model is not in {store}"),
+    "other data": (other_data, "the study of the model is not in {store}"),
+    "damaged": (
+        lambda study: (study.path / "data.npz").write_bytes(b"no"),
+        "the files of the model's study cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_ROWS)
+def test_without_the_rows_of_the_study_there_are_no_baselines_and_the_text_says_why(
+    kind: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil, reason = WITHOUT_ROWS[kind]
+    store = tmp_path / "store"
+    shutil.copytree(finished.store / "trials", store / "trials")
+    spoil(StudyFolder(store / "trials" / finished.folder.name))
+    rows = builtin_splits()[1]
+    some = Table(rows.features, rows.classes, rows.x[:40], rows.y[:40], "")
+    model = ("--model", "models:/insects-mlp/1", "--test", str(write_csv(tmp_path / "some.csv", some)))
+    place = ("--store", str(store), "--tracking-uri", f"sqlite:///{finished.store / 'mlflow.db'}")
+    done = invoke(monkeypatch, "evaluate", *model, *place)
+    assert done.exit_code == 0, done.stderr
+    assert f"\n\nNo baselines: {reason.format(store=store)}\n\n" in done.stdout
+    assert json.loads(invoke(monkeypatch, "evaluate", *model, *place, "--json").stdout)["baselines"] is None
 
 
 def test_loss_that_is_not_finite_is_null_in_json(

@@ -13,7 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from insects.baselines import baseline_scores
+from insects.images.annotations import Annotations
 from insects.images.reading import read_pixels
+from search.commands.evaluation_data import EvaluationImages
+from search.store.study_folder import StudyFolder
 from tests.support.commands import client_of, digests, invoke
 from tests.support.image_search import Searched
 
@@ -29,15 +33,40 @@ def test_report_on_the_test_files_equals_a_recomputation_and_is_logged(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = evaluate(monkeypatch, searched)
-    record, test = searched.folder.images(), searched.folder.data().test
+    record, kept = searched.folder.images(), searched.folder.data()
+    test, sample = kept.test, kept.sample
     assert record is not None
     predicted = searched.logits([name for name, _ in record.test]).argmax(axis=1)
     assert (answer["total"], answer["correct"]) == (24, int(np.sum(predicted == test.y)))
     assert answer["test"] == f"held-out images of {searched.demo / 'insects.csv'}"
     assert answer["test_looks"] == 1
     (folder,) = searched.artifacts("evaluation")
+    x, y = np.concatenate([sample.train_x, sample.valid_x]), np.concatenate([sample.train_y, sample.valid_y])
+    expected = baseline_scores(x, y, sample.encoder.transform(test.x), test.y, 4)
+    assert [entry["name"] for entry in answer["baselines"]] == [score.name for score in expected]
+    for entry, score in zip(answer["baselines"], expected, strict=True):
+        assert (entry["accuracy"], entry["loss"]) == pytest.approx((score.accuracy, score.loss))
     figures = {"calibration.png", "confusion_matrix.png", "decision_boundary.png", "mistakes.png"}
     assert set(digests(folder)) == figures | {"report.txt"}
+
+
+def test_images_before_a_backbone_have_the_features_of_the_studys_own_test_images(
+    searched: Searched, tmp_path: Path
+) -> None:
+    study = StudyFolder(Path(shutil.copytree(searched.folder.path, tmp_path / searched.folder.name)))
+    content = json.loads((study.path / "images.json").read_text())
+    (study.path / "images.json").write_text(json.dumps({**content, "backbone": "resnet18"}))
+    digests_of_test = [digest for _, digest in content["test"]]
+    annotations, pixels = (
+        Annotations("some.csv", study.path, (), (), (), np.zeros(0, np.int32), None),
+        np.zeros(0, np.uint8),
+    )
+    model: Any = None
+    for order in ([2, 0, 5], [0]):
+        images = EvaluationImages(annotations, tuple(digests_of_test[row] for row in order), pixels, 0)
+        np.testing.assert_array_equal(images.coded_rows(model, study), study.data().test.x[order])
+    other = EvaluationImages(annotations, (digests_of_test[0], "0" * 64), pixels, 0)
+    assert other.coded_rows(model, study) is None
 
 
 def test_same_images_from_another_file_count_as_a_second_evaluation(

@@ -1,0 +1,73 @@
+"""Baselines of an evaluation: simple models fitted on rows of the model's study, scored on the same test rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from insects.baselines import Score, baseline_scores, rows_used
+from insects.errors import StoreError
+from insects.text import aligned, counted
+from search.commands.evaluation_data import EvaluationData
+from search.registry.load import LoadedModel
+from search.store.store import Store
+from search.store.study_folder import StudyFolder
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Scores of the baselines.
+
+    Attributes:
+        scores: One for each baseline; None if there is nothing to fit them on.
+        note: The rows they were fitted on, or why there are none.
+    """
+
+    scores: tuple[Score, ...] | None
+    note: str
+
+    def text(self, model: Score) -> str:
+        """Return a table of the model and the baselines, or a line that says why there is none.
+
+        Args:
+            model: The score of the model on the same rows.
+        """
+        if self.scores is None:
+            return f"No baselines: {self.note}"
+        ranked = [model, *reversed(self.scores)]
+        rows = [[score.name, f"{score.accuracy:.4f}", f"{score.loss:.4f}"] for score in ranked]
+        return "\n".join([f"Beside simple models, {self.note}:", *aligned([["model", "accuracy", "log loss"], *rows])])
+
+
+def score_baselines(store: Store, model: LoadedModel, data: EvaluationData) -> Baselines:
+    """Fit the baselines on the training and validation rows that the model's study keeps, and score them.
+
+    Args:
+        store: The store that the study may be in.
+        model: The model.
+        data: The test rows.
+
+    Returns:
+        The scores. There are none if the study, or data of the same digest, is not in the store.
+    """
+    try:
+        study = _study_of(store, model)
+        if study is None:
+            return Baselines(None, f"the study of the model is not in {store.path}")
+        x_NK, kept = data.coded_rows(model, study), study.data().sample
+    except StoreError:  # the evaluation itself does without the store's files
+        return Baselines(None, "the files of the model's study cannot be read")
+    if x_NK is None:
+        return Baselines(None, "the study has no features of these images")
+    train_x = np.concatenate([kept.train_x, kept.valid_x])
+    train_y = np.concatenate([kept.train_y, kept.valid_y])
+    scores = baseline_scores(train_x, train_y, kept.encoder.transform(x_NK), data.y, len(model.classes))
+    rows = counted(rows_used(*train_x.shape), "row")
+    return Baselines(scores, f"fitted on {rows} of its training and validation data")
+
+
+def _study_of(store: Store, model: LoadedModel) -> StudyFolder | None:
+    """Return the study that the model is from, or another one of that name and the same data."""
+    named = [folder for folder in store.studies() if folder.name == model.study]
+    return next((folder for folder in named if folder.fingerprint["data"]["rows"] == model.data_digest), None)
