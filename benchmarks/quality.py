@@ -1,79 +1,131 @@
-"""Accuracy of the best model of a default search on fresh draws of the spiral, for several seeds.
+"""Accuracy of the model that a default search registers, on fresh draws of the spiral: by tables, or by seeds.
 
+    python -m benchmarks.quality --tables 10 --out figures.csv
     python -m benchmarks.quality --seeds 3
     python -m benchmarks.quality --train insects_train.csv --test insects_test.csv
 
-A draw is a whole spiral of 300 points per arm, like the built-in tables. The best possible accuracy is 0.99733: the
-five points at the origin are ambiguous.
+`--tables` draws spirals of 1,200 rows, one search each; without it, each seed searches the built-in table, or that of
+`--train`. A model is judged on 67 whole spirals of 300 points per arm, more than 100,000 points: the best possible
+accuracy is 0.99733, since the five points at the origin are ambiguous. Each search is the command itself, with MLflow,
+and the model is the program that it registers. The rivals are fitted to the same rows and judged on the same points.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from insects import mlp
-from insects.spiral import ARMS, spiral
-from search.store.study_folder import StudyFolder
+from benchmarks.intervals import half_interval
+from benchmarks.own_search import program_logits, registered_logits, run_command
+from benchmarks.rivals import RIVALS
+from benchmarks.spirals import FIRST_DRAW, draws, spirals_for, write_spiral
+from insects.spiral import FEATURES, builtin_tables
 
-POINTS, PER_CLASS = 100_000, 300
-SPIRALS = -(-POINTS // (ARMS * PER_CLASS))
-FIRST_SEED = 1_000_000  # no seed of the built-in tables or of another search
+OURS, GOOD, CHECKED_ROWS = "ours", 0.9955, 1000
+SPIRALS = spirals_for(100_000)
+
+Figure = tuple[int, str, float, float]
+"""Number of the search, method, accuracy and seconds."""
 
 
 @click.command()
-@click.option("--seeds", default=3, show_default=True, help="Searches, each with its own seed.")
-@click.option("--trials", default=50, show_default=True)
+@click.option("--tables", default=0, help="Fresh tables, each searched with its own seed, in place of --seeds.")
+@click.option("--first-table", default=2000, show_default=True, help="The seed of the first of them.")
+@click.option("--seeds", default=3, show_default=True, help="Searches of one table, each with its own seed.")
+@click.option("--trials", type=int, help="Trials of a search.  [default: the command's]")
 @click.option("--train", type=click.Path(path_type=Path, exists=True), help="A spiral as a CSV file.")
 @click.option("--test", type=click.Path(path_type=Path, exists=True), help="Its test rows.")
+@click.option("--rivals", default="kNN,SVC under grid search", show_default=True, help="'' for none.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write every figure there, as CSV.")
 @click.argument("more", nargs=-1)
-def main(seeds: int, trials: int, train: Path | None, test: Path | None, more: tuple[str, ...]) -> None:
+def main(
+    tables: int,
+    first_table: int,
+    seeds: int,
+    trials: int | None,
+    train: Path | None,
+    test: Path | None,
+    rivals: str,
+    out: Path | None,
+    more: tuple[str, ...],
+) -> None:
     """Search and evaluate. MORE: further options of insects-search, after `--`."""
-    data = [option for flag, path in (("--train", train), ("--test", test)) if path for option in (flag, str(path))]
-    accuracies = []
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory() as store:
-            command = [str(Path(sys.executable).with_name("insects-search")), "--trials", str(trials), *data, *more]
-            command += ["--seed", str(seed), "--store", store, "--json"]
-            answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            folder = StudyFolder(Path(store, "trials", answer["study"]))
-            accuracies.append(accuracy_on_draws(folder, answer["best"]["number"], FIRST_SEED + SPIRALS * seed))
-            on_test_rows = correct_on_test_rows(folder, answer["best"]["number"])
-        print(
-            f"seed {seed}: trial {answer['best']['number']} {answer['best']['params']}: validation loss "
-            f"{answer['best']['valid_loss']:.4f}, test rows {on_test_rows}, fresh draws {accuracies[-1]:.4f}"
-        )
-    drawn = f"{SPIRALS * ARMS * PER_CLASS:,} fresh draws"
-    print(f"mean of {seeds} on {drawn}: {np.mean(accuracies):.4f}, lowest {min(accuracies):.4f}")
+    names = [name for name in rivals.split(",") if name]
+    options = [*(["--trials", str(trials)] if trials else []), *more]
+    of_file = [option for flag, path in (("--train", train), ("--test", test)) if path for option in (flag, str(path))]
+    found: list[Figure] = []
+    for number in range(tables or seeds):
+        with tempfile.TemporaryDirectory() as place:
+            of_data = write_spiral(Path(place), first_table + number) if tables else of_file
+            searched = search(number, [*of_data, "--seed", str(number), *options], Path(place, "store"))
+            found.append(searched)
+            if tables or number == 0:
+                rows = rows_of(Path(of_data[of_data.index("--train") + 1]) if "--train" in of_data else None)
+                found += [rival(name, number, rows) for name in names]
+            if out is not None:
+                as_frame(found).to_csv(out, index=False)
+    print_summary(as_frame(found), [OURS, *names])
 
 
-def accuracy_on_draws(folder: StudyFolder, number: int, seed: int) -> float:
-    """Accuracy of a trial on `SPIRALS` new spirals, drawn with `seed` and the next seeds."""
-    points, arms = zip(*(spiral(seed + drawn, PER_CLASS) for drawn in range(SPIRALS)), strict=True)
-    x, y = np.concatenate(points).astype(np.float32), np.concatenate(arms)
-    return float(np.mean(predicted(folder, number, x) == y))
+def search(number: int, options: list[str], store: Path) -> Figure:
+    """Run a search and judge the program that it has registered."""
+    folder, answer, seconds = run_command(options, store)
+
+    (x, y), test = draws(FIRST_DRAW + SPIRALS * number, SPIRALS), folder.data().test
+    logits = program_logits(store, answer, np.concatenate([x, test.x]))
+    followed = registered_logits(folder, answer, x[:CHECKED_ROWS])
+    assert np.allclose(logits[:CHECKED_ROWS], followed, 1e-3, 1e-3), "registered_logits is not what is registered"
+    right = logits.argmax(axis=1) == np.concatenate([y, test.y])
+    accuracy, correct = float(right[: len(y)].mean()), int(right[len(y) :].sum())
+    best = answer["best"]
+    print(
+        f"search {number}: trial {best['number']} {best['params']}: validation loss {best['valid_loss']:.4f}, "
+        f"test rows {correct} of {len(test.y)}, fresh draws {accuracy:.5f}, {seconds:.1f} s",
+        flush=True,
+    )
+    return number, OURS, accuracy, seconds
 
 
-def correct_on_test_rows(folder: StudyFolder, number: int) -> str:
-    """How many of the study's test rows a trial classifies correctly."""
-    test = folder.data().test
-    correct = int(np.sum(predicted(folder, number, test.x) == test.y))
-    return f"{correct} of {len(test.y)}"
+def rows_of(train: Path | None) -> pd.DataFrame:
+    """The rows of a CSV file, or those of the built-in table."""
+    if train is not None:
+        return pd.read_csv(train)
+    table = builtin_tables()[0]
+    return pd.DataFrame(table.x, columns=list(table.features)).assign(labels=table.y)
 
 
-def predicted(folder: StudyFolder, number: int, x_NF: mlp.Floats) -> NDArray[np.intp]:
-    """Classes that the network of a finished trial predicts for unstandardized rows."""
-    result, sample = folder.load(number), folder.data().sample
-    assert result is not None
-    standardized = ((x_NF - sample.encoder.mean) / sample.encoder.std).astype(np.float32)
-    return np.asarray(mlp.logits(result.weights, result.params, sample.shape, standardized).argmax(axis=1))
+def rival(name: str, number: int, rows: pd.DataFrame) -> Figure:
+    """Fit a rival to the rows of a search and judge it on the same points."""
+    started = time.perf_counter()
+    model = RIVALS[name](number).fit(rows[list(FEATURES)], rows["labels"])
+    seconds = time.perf_counter() - started
+
+    x, y = draws(FIRST_DRAW + SPIRALS * number, SPIRALS)
+    accuracy = float(np.mean(model.predict(pd.DataFrame(x, columns=list(FEATURES))) == y))
+    print(f"  {name}: fresh draws {accuracy:.5f}, {seconds:.1f} s", flush=True)
+    return number, name, accuracy, seconds
+
+
+def as_frame(found: list[Figure]) -> pd.DataFrame:
+    """A frame of figures."""
+    return pd.DataFrame(found, columns=["search", "method", "accuracy", "seconds"])
+
+
+def print_summary(frame: pd.DataFrame, methods: list[str]) -> None:
+    """Print accuracy and seconds of each method, and paired differences where a rival has several tables."""
+    accuracies = frame.pivot(index="search", columns="method", values="accuracy")
+    print(f"\n{'':<24}{'mean':>9}{'lowest':>9}  at least {GOOD}{'median s':>10}   {OURS} minus it")
+    for method in methods:
+        of_method, seconds = accuracies[method].dropna(), frame[frame.method == method].seconds.median()
+        difference = (accuracies[OURS] - accuracies[method]).dropna()
+        paired = f"{difference.mean():+.5f} ± {half_interval(difference):.5f}" if method != OURS else ""
+        good = f"{int((of_method >= GOOD).sum())} of {len(of_method)}"
+        print(f"{method:<24}{of_method.mean():>9.5f}{of_method.min():>9.5f}{good:>17}{seconds:>10.1f}   {paired}")
 
 
 if __name__ == "__main__":
