@@ -26,6 +26,7 @@ from search.cli.main import search as search_command
 from search.commands import search as search_module
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
+from search.study.winner import load_model, winner_of
 
 Probabilities = NDArray[np.float64]
 Answer = dict[str, Any]
@@ -43,10 +44,12 @@ def registered_logits(folder: StudyFolder, answer: Answer, x_NK: mlp.Floats) -> 
         answer: What the search printed.
         x_NK: The rows, as `StudyFolder.data().test.x` has them.
     """
-    result, sample = folder.load(answer["best"]["number"]), folder.data().sample
-    assert result is not None, "the best trial has a file"
+    winner = winner_of(folder, folder.results_without_weights())
+    assert winner is not None, f"{answer['study']} has a trial with a finite loss"
+    model, sample = load_model(folder, winner.number, winner.folds), folder.data().sample
+    assert model is not None, "its networks have files"
     inputs = sample.encoder.transform(x_NK)
-    return mlp.logits(result.weights, result.params, sample.shape, inputs).astype(np.float64)
+    return mlp.mean_logits(model.weights, model.params, sample.shape, inputs).astype(np.float64)
 
 
 def program_logits(store: Path, answer: Answer, x_NK: mlp.Floats) -> NDArray[np.float64]:
