@@ -192,7 +192,7 @@ def test_of_epochs_with_equal_scores_the_one_with_the_lower_loss_is_the_best(
 @both_engines
 def test_trial_that_diverges_has_no_best_epoch_by_a_score(spiral_splits: Splits, engine: Engine) -> None:
     for metric in ("accuracy", "roc-auc"):
-        recipe = Recipe(3, metric=metric)  # type: ignore[arg-type] # one of the literals
+        recipe = Recipe(3, metric=metric)
         state = start(spiral_splits, TrialParams(depth=4, width=64, lr=1e30, batch_size=4), recipe)
         diverged = advance(state, spiral_splits, 3, engine=engine)
         assert (diverged.status, diverged.epoch, diverged.best_epoch) == ("diverged", 1, 0)

@@ -39,8 +39,8 @@ def test_softmax_regression_is_searched_registered_and_evaluated(tmp_path: Path)
 
 def test_search_by_another_metric_with_balanced_classes_is_so_in_every_place(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    options = ("--trials", "7", "--epochs", "3", "--width", "8:16", "--depth", "0:1", "--pruner", "median")
-    options += ("--metric", "roc-auc", "--class-weight", "balanced", "--window", "1", "--store", str(store))
+    options = ["--trials", "7", "--epochs", "3", "--width", "8:16", "--depth", "0:1", "--pruner", "median"]
+    options += ["--metric", "roc-auc", "--class-weight", "balanced", "--window", "1", "--store", str(store)]
     done = command("insects-search", *options, "--json")
     assert done.returncode == 0, done.stderr
     assert "best ROC AUC 0." in done.stderr

@@ -100,7 +100,7 @@ def test_sampler_is_told_the_objective_whatever_the_metric() -> None:
         for number in range(16):
             params = proposer.ask(number)
             losses = (0.5, round(64 * loss_of(params)) / 512)  # in binary, so that 1 - (1 - loss) is the loss
-            proposer.tell(a_result(number, params, losses, metric=metric))  # type: ignore[arg-type] # a literal
+            proposer.tell(a_result(number, params, losses, metric=metric))
         asked.append([result.params for result in proposer.told])
         told = [trial.value for trial in proposer._study.get_trials(deepcopy=False)]
         assert told == [result.objective for result in proposer.told]
