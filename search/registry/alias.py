@@ -92,6 +92,8 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
     if holder.tags.get(DATA_TAG) != tags[DATA_TAG]:
         return True, f"version {version} is now {ALIAS}: version {holder.version} was for other data"
     metric, other = tags[METRIC_TAG], holder.tags.get(METRIC_TAG)
+    if other is None:
+        return True, f"version {version} is now {ALIAS}: version {holder.version} does not say what it was chosen by"
     if metric != other:
         return True, f"version {version} is now {ALIAS}: it was chosen by {metric}, version {holder.version} by {other}"
     judged_by = holder.tags.get(JUDGED_BY_TAG)

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from insects.images.reading import decode
-from insects.mlp import Shape, initial_weights, logits, parameter_count
+from insects.mlp import Shape, initial_weights, logits, mean_logits, parameter_count
 from insects.model import ImageFeatures, ImageMLP, RowMLP, build_module
 from insects.params import TrialParams
 from tests.support.encoders import plain_encoder
@@ -43,6 +43,21 @@ def test_module_holds_a_copy_of_the_flat_weights_and_the_standardization() -> No
     assert not module.training
     weights_P[:] = 0
     assert next(module.parameters()).abs().sum() > 0
+
+
+def test_module_of_several_networks_gives_the_mean_of_their_probabilities() -> None:
+    weights = [initial_weights(PARAMS, SHAPE, np.random.default_rng(seed)) * np.float32(40) for seed in range(3)]
+    x_NF = np.random.default_rng(1).normal(MEAN, STD, (50, 2)).astype(np.float32)
+    with torch.no_grad():
+        each = [
+            torch.softmax(build_module([w], PARAMS, SHAPE, ENCODER)(torch.tensor(x_NF)), 1).numpy() for w in weights
+        ]
+        logits_NC = build_module(weights, PARAMS, SHAPE, ENCODER)(torch.tensor(x_NF))
+    assert_allclose(np.exp(logits_NC.numpy()), np.mean(each, axis=0), rtol=1e-4, atol=1e-6)
+    assert logits_NC.isfinite().all()
+    expected = mean_logits(weights, PARAMS, SHAPE, (x_NF - MEAN) / STD)
+    assert_allclose(logits_NC.numpy(), expected, rtol=1e-4, atol=1e-4)
+    assert_array_equal(mean_logits(weights[:1], PARAMS, SHAPE, x_NF), logits(weights[0], PARAMS, SHAPE, x_NF))
 
 
 def test_module_refuses_another_number_of_weights() -> None:

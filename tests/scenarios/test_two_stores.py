@@ -58,7 +58,7 @@ def upload(store: Store) -> None:
 
 
 def registered(store: Store, number: int = 0, recompare: bool = True) -> RegisteredModel:
-    runs = logger_of(store, STUDY).run_ids(number)
+    runs = logger_of(store, STUDY).run_ids(number, 0)
     model = register(store, store.study(STUDY), number, runs, "insects-mlp", recompare)
     assert model is not None
     return model
@@ -168,8 +168,8 @@ def test_each_search_has_its_own_version_and_model(stores: tuple[Store, Store]) 
     found = {version.tags["insects.search_id"]: version for version in client.search_model_versions()}
     assert found.keys() == {store.study(STUDY).id for store in stores}
     for store in stores:
-        version, runs = found[store.study(STUDY).id], logger_of(store, STUDY).run_ids(0)
-        assert (version.run_id, version.tags["insects.search_run"]) == (runs.trial, runs.search)
+        version, runs = found[store.study(STUDY).id], logger_of(store, STUDY).run_ids(0, 0)
+        assert (version.run_id, version.tags["insects.search_run"]) == (runs.model, runs.search)
     assert len({version.source for version in found.values()}) == 2
 
 

@@ -7,18 +7,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 
+from insects.final import FoldResult
 from insects.params import ClassWeight, Metric, Recipe
 from insects.training import init
-from insects.trial import TrialResult
 from search.registry import versions
 from search.registry.alias import RegisteredModel
 from search.registry.versions import register
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
+from search.study.winner import TrainedModel
 from search.tracking import search_run
 from search.tracking.client import configure_mlflow, mlflow_errors
 from search.tracking.trial_runs import RunIds, TrialRunLogger
@@ -66,17 +68,32 @@ def without_comparison_figures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register logged models without files: an export takes seconds."""
 
-    def log_model(client: MlflowClient, folder: StudyFolder, result: TrialResult, runs: RunIds) -> str:
+    def log_model(client: MlflowClient, folder: StudyFolder, trained: TrainedModel, runs: RunIds) -> str:
         with mlflow_errors(client.tracking_uri):
-            model = client.create_logged_model(runs.experiment, name="model", source_run_id=runs.trial)
+            model = client.create_logged_model(runs.experiment, name="model", source_run_id=runs.model)
             return str(client.finalize_logged_model(model.model_id, LoggedModelStatus.READY).model_uri)
 
     monkeypatch.setattr(versions, "log_model", log_model)
 
 
-def registered(store: Path, folder: StudyFolder, name: str = "insects-mlp", recompare: bool = True) -> RegisteredModel:
-    """Upload the trial of a study and register its model, as a search does."""
-    runs = logger_of(own(store), folder.name).run_ids(0)
-    model = register(own(store), folder, 0, runs, name, recompare)
+def finalist_of(store: Path, name: str, seed: int, loss: float) -> StudyFolder:
+    """A study of one trial with a final on two folds, whose loss out of fold is `loss`."""
+    folder = study_of(store, name, seed)
+    trial = folder.load(0)
+    assert trial is not None
+    y = np.zeros(3, np.int32)
+    logits = np.zeros((3, 5), np.float32)
+    logits[:, 0] = np.log(4 / (np.exp(loss) - 1))  # the probability of class 0 is exp(-loss)
+    for fold in (0, 1):
+        folder.save_fold(FoldResult(trial, fold, logits, y))
+    return folder
+
+
+def registered(
+    store: Path, folder: StudyFolder, name: str = "insects-mlp", recompare: bool = True, folds: int = 0
+) -> RegisteredModel:
+    """Upload the trial of a study, or its finalist, and register its model, as a search does."""
+    runs = logger_of(own(store), folder.name).run_ids(0, folds)
+    model = register(own(store), folder, 0, folds, runs, name, recompare)
     assert model is not None
     return model

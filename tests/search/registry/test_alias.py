@@ -13,7 +13,7 @@ from search.registry.alias import best_uri, last_model
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from tests.support.commands import client_of, own
-from tests.support.registered_studies import registered, study_of, without_export
+from tests.support.registered_studies import finalist_of, registered, study_of, without_export
 from tests.support.studies import a_config, builtin_data
 
 
@@ -103,6 +103,19 @@ def test_versions_are_compared_by_the_metric_that_chose_both(store: Path, monkey
     for seed, (loss, metric, class_weight, note) in enumerate(cases):
         study = study_of(store, f"s{seed}", seed, loss, metric=metric, class_weight=class_weight)
         assert registered(store, study).note == note
-    # A version from before the tag was chosen by its loss.
-    client_of(store).delete_model_version_tag("insects-mlp", "7", "insects.metric")
-    assert registered(store, study_of(store, "last", 9, 0.5)).note == "version 8 is now best: loss 0.5000, was 0.6250"
+    client_of(store).delete_model_version_tag("insects-mlp", "7", "insects.metric")  # as a person may do
+    note = "version 8 is now best: version 7 does not say what it was chosen by"
+    assert registered(store, study_of(store, "last", 9, 0.5)).note == note
+
+
+def test_model_of_a_final_gives_way_to_another_final_alone(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_export(monkeypatch)
+    assert registered(store, study_of(store, "one", 0, 0.25)).note == "version 1 is now best"
+    final = registered(store, finalist_of(store, "two", 1, 0.5), folds=2)
+    assert final.note == ("version 2 is now best: version 1 was judged on validation rows, and this one out of fold")
+    single = registered(store, study_of(store, "three", 2, 0.125))
+    assert single.note == "version 2 stays best: a final has chosen it, and version 3 had none"
+    better = registered(store, finalist_of(store, "four", 3, 0.375), folds=2)
+    assert better.note == "version 4 is now best: loss 0.3750, was 0.5000"
+    tags = client_of(store).get_model_version("insects-mlp", "4").tags
+    assert (tags["insects.folds"], tags["insects.judged_by"]) == ("2", "out of fold")

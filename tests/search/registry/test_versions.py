@@ -163,7 +163,7 @@ def test_registering_again_makes_no_second_version_or_model(store: Path) -> None
 @pytest.mark.parametrize("step", STEPS)
 def test_lost_answer_makes_no_second_model_or_version(step: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = study_of(store, "s", 0)
-    runs = logger_of(own(store), "s").run_ids(0)
+    runs = logger_of(own(store), "s").run_ids(0, 0)
     original = getattr(MlflowClient, step)
 
     def lost(*arguments: Any, **options: Any) -> None:
@@ -173,16 +173,16 @@ def test_lost_answer_makes_no_second_model_or_version(step: str, store: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, step, lost)
         with pytest.raises(StoreError, match="the answer was lost"):
-            register(own(store), folder, 0, runs, "insects-mlp")
-    found = register(own(store), folder, 0, runs, "insects-mlp")
+            register(own(store), folder, 0, 0, runs, "insects-mlp")
+    found = register(own(store), folder, 0, 0, runs, "insects-mlp")
     assert found is not None
     assert (found.version, found.alias) == ("1", "best")
     client = client_of(store)
     (version,) = client.search_model_versions("name = 'insects-mlp'")
     (model,) = client.search_logged_models([runs.experiment])
-    assert (version.source, version.run_id, model.status) == (model.model_uri, runs.trial, LoggedModelStatus.READY)
+    assert (version.source, version.run_id, model.status) == (model.model_uri, runs.model, LoggedModelStatus.READY)
     assert version.tags["insects.alias_decided"] == "true"
-    assert client.get_run(runs.trial).data.tags["insects.registered_as"] == "insects-mlp"
+    assert client.get_run(runs.model).data.tags["insects.registered_as"] == "insects-mlp"
 
 
 def test_interrupted_registration_is_completed_with_the_logged_model(
@@ -247,10 +247,10 @@ def test_alias_is_decided_once_where_a_version_is_not_compared_again(
 
 def test_study_whose_result_is_gone_is_one_line(store: Path) -> None:
     folder = study_of(store, "s", 0)
-    runs = logger_of(own(store), "s").run_ids(0)
+    runs = logger_of(own(store), "s").run_ids(0, 0)
     folder.file(0).unlink()
     with pytest.raises(StoreError, match=rf"^trial 0 of study s is no longer in {folder.path}$"):
-        register(own(store), folder, 0, runs, "insects-mlp")
+        register(own(store), folder, 0, 0, runs, "insects-mlp")
 
 
 def test_alias_moves_only_to_a_better_model_on_the_same_data(store: Path) -> None:
@@ -275,7 +275,7 @@ def test_alias_moves_to_a_worse_model_of_other_data_and_says_so(store: Path) -> 
 def test_version_of_another_study_of_that_name_is_not_taken_for_this_ones(store: Path) -> None:
     first = study_of(store, "s", 1, 0.5)
     registered(store, first)
-    client_of(store).rename_experiment(logger_of(own(store), "s").run_ids(0).experiment, "old")
+    client_of(store).rename_experiment(logger_of(own(store), "s").run_ids(0, 0).experiment, "old")
     shutil.rmtree(first.path)
     second = registered(store, study_of(store, "s", 2, 0.25))
     assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")
@@ -287,12 +287,12 @@ def test_another_trial_of_a_study_is_another_version(store: Path) -> None:
     assert first is not None
     registered(store, folder)
     folder.save(replace(first, number=1, history=first.history * 0.5))
-    runs = logger_of(own(store), "s").run_ids(1)
-    second = register(own(store), folder, 1, runs, "insects-mlp")
+    runs = logger_of(own(store), "s").run_ids(1, 0)
+    second = register(own(store), folder, 1, 0, runs, "insects-mlp")
     assert second is not None
     assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")
     versions = client_of(store).search_model_versions("name = 'insects-mlp'")
-    assert {version.tags["insects.trial"]: version.run_id for version in versions}["1"] == runs.trial
+    assert {version.tags["insects.trial"]: version.run_id for version in versions}["1"] == runs.model
 
 
 def test_models_of_another_name_have_their_own_versions_and_alias(store: Path) -> None:

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insects.baselines import Score
 from insects.errors import StoreError
+from insects.final import FoldResult
 from insects.params import TrialParams
 from search.store import serialization
-from search.store.study_folder import StudyFolder, UploadRecord
+from search.store.study_folder import FinalRecord, StudyFolder, UploadRecord
 from tests.support.encoders import plain_encoder
 from tests.support.stored_results import CI, assert_equal
 from tests.support.studies import PARAMS, a_config, a_failure, a_result, begun_folder, builtin_data, builtin_splits
@@ -51,6 +53,44 @@ def test_results_without_weights_are_all_finished_trials_by_number(folder: Study
         assert_equal(replace(result, weights=np.empty(0, np.float32)), found.pop(0))
     assert folder.numbers() == [2, 7, 10]
     assert StudyFolder(folder.path.parent / "other").results_without_weights() == []
+
+
+def test_networks_of_a_final_and_its_outcome_come_back(tmp_path: Path) -> None:
+    folder = begun_folder(tmp_path, a_config())
+    y = np.array([0, 2, 1], np.int32)
+    whole = FoldResult(a_result(7), 1, np.arange(9, dtype=np.float32).reshape(3, 3), y)
+    lost = FoldResult(a_result(7, losses=(math.nan,)), 0, np.empty((0, 3), np.float32), y)
+    for result in (whole, lost):
+        folder.save_fold(result)
+        found = folder.load_fold(7, result.fold)
+        assert found is not None
+        assert_equal(result.trial, found.trial)
+        np.testing.assert_array_equal(found.logits, result.logits)
+        np.testing.assert_array_equal(found.y, y)
+    assert folder.load_fold(7, 2) is None
+    assert folder.load_finalist(7, 3) is None
+    finalist = folder.load_finalist(7, 2)
+    assert finalist is not None
+    assert ([fold.fold for fold in finalist.folds], finalist.is_sound) == ([0, 1], False)
+    assert folder.numbers() == []
+    assert (folder.final(), folder.folds(), folder.baselines()) == (None, None, [])
+    record = FinalRecord("digest", 2, [7, 3], 3, 0.5, [0.25, 0.75], 1.5)
+    folder.save_final(record)
+    folder.save_baselines([Score("majority", 0.5, 0.75)])
+    rows = folder.fingerprint["data"]
+    fold_N = np.arange(rows["train_rows"] + rows["valid_rows"]) % 5 - 1
+    folder.save_folds(fold_N)
+    assert folder.final() == record
+    assert folder.baselines() == [Score("majority", 0.5, 0.75)]
+    np.testing.assert_array_equal(folder.folds(), fold_N)
+
+
+def test_network_of_another_fold_is_set_aside(tmp_path: Path) -> None:
+    folder = begun_folder(tmp_path, a_config())
+    folder.save_fold(FoldResult(a_result(7), 1, np.zeros((2, 3), np.float32), np.zeros(2, np.int32)))
+    folder.fold_file(7, 1).rename(folder.fold_file(7, 2))
+    assert folder.load_fold(7, 2) is None
+    assert [path.name for path in folder.path.glob("*.damaged")] == ["final-0007-2.npz.damaged"]
 
 
 def test_study_and_its_data_are_read_as_they_were_written(tmp_path: Path) -> None:

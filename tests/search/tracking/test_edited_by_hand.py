@@ -195,15 +195,15 @@ def test_deleted_model_version_is_not_registered_again(
 ) -> None:
     assert registered(store, study).version == "1"
     client.delete_model_version("insects-mlp", "1")
-    runs = logger_of(own(store), "s").run_ids(0)
-    assert register(own(store), study, 0, runs, "insects-mlp") is None
+    runs = logger_of(own(store), "s").run_ids(0, 0)
+    assert register(own(store), study, 0, 0, runs, "insects-mlp") is None
     assert versions_of(client) == []
     assert len(client.search_logged_models([runs.experiment])) == 1
-    other = register(own(store), study, 0, runs, "moths")  # under another name it is new, and needs no second model
+    other = register(own(store), study, 0, 0, runs, "moths")  # under another name it is new, and needs no second model
     assert other is not None
     assert (other.version, other.alias) == ("1", "best")
     assert len(client.search_logged_models([runs.experiment])) == 1
-    assert client.get_run(runs.trial).data.tags["insects.registered_as"] == "insects-mlp moths"
+    assert client.get_run(runs.model).data.tags["insects.registered_as"] == "insects-mlp moths"
     client.delete_registered_model("insects-mlp")
     without_comparison_figures(monkeypatch)
     study.file(1).unlink()  # trial 0 is the best now
@@ -230,11 +230,11 @@ def test_deleted_model_or_file_of_it_is_not_exported_again(
 def test_best_trial_whose_run_was_deleted_is_not_registered(
     store: Path, study: StudyFolder, client: MlflowClient
 ) -> None:
-    runs = logger_of(own(store), "s").run_ids(1)
-    client.delete_run(runs.trial)
+    runs = logger_of(own(store), "s").run_ids(1, 0)
+    client.delete_run(runs.model)
     with pytest.raises(StoreError) as caught:
-        register(own(store), study, 1, runs, "insects-mlp")
-    assert str(caught.value) == forgetting(f"run trial-0001 ({runs.trial})", study)
+        register(own(store), study, 1, 0, runs, "insects-mlp")
+    assert str(caught.value) == forgetting(f"run trial-0001 ({runs.model})", study)
     assert client.search_registered_models() == []
     assert client.search_logged_models([runs.experiment]) == []
 

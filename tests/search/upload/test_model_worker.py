@@ -21,7 +21,7 @@ from tests.support.registered_studies import logger_of, study_of, without_export
 def runs(store: Path) -> list[str]:
     """The values of the run ids of a study's trial."""
     study_of(store, "s", seed=0)
-    return list(dataclasses.astuple(logger_of(own(store), "s").run_ids(0)))
+    return list(dataclasses.astuple(logger_of(own(store), "s").run_ids(0, 0)))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_model_is_registered_in_a_second_attempt_if_an_answer_is_lost(
     without_export(monkeypatch)
     monkeypatch.setattr(MlflowClient, "create_model_version", lost)
     monkeypatch.setattr(time, "sleep", pauses.append)
-    registered = worker.register("s", 0, runs, "insects-mlp", True)
+    registered = worker.register("s", 0, 0, runs, "insects-mlp", True)
     assert registered is not None
     assert (registered.version, registered.alias, registered.note) == ("1", "best", "version 1 is now best")
     assert pauses == [1.0]
@@ -53,7 +53,7 @@ def test_models_of_a_store_are_registered_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(model_worker, "LOCK_SECONDS", 0.0)
     with hold(store / "register.lock"), pytest.raises(LockHeldError, match=r"register\.lock is held by process"):
-        worker.register("s", 0, ["1", "2", "3"], "insects-mlp", True)
+        worker.register("s", 0, 0, ["1", "2", "3"], "insects-mlp", True)
 
 
 def test_warm_up_exports_a_model(worker: ModelWorker) -> None:

@@ -112,12 +112,12 @@ def test_lost_answer_about_a_trials_run_makes_no_second_one(
 
 
 def test_run_of_the_asked_trial_is_written_first(worker: RunsWorker, store: Path) -> None:
-    runs = worker.run_ids(1)
-    assert client_of(store).get_run(runs.trial).data.tags["insects.trial"] == "1"
+    runs = worker.run_ids(1, 0)
+    assert client_of(store).get_run(runs.model).data.tags["insects.trial"] == "1"
     assert client_of(store).get_run(runs.search).data.tags["insects.role"] == "search"
-    assert client_of(store).get_run(runs.trial).info.experiment_id == runs.experiment
+    assert client_of(store).get_run(runs.model).info.experiment_id == runs.experiment
     assert list(contents(store, "s")["runs"]) == ["search s", "trial-0001"]
-    assert worker.run_ids(1) == runs
+    assert worker.run_ids(1, 0) == runs
 
 
 @pytest.mark.usefixtures("written")

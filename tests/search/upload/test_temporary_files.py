@@ -95,12 +95,12 @@ def test_model_that_does_not_fit_on_the_disk_is_not_exported(
     params, folder = TrialParams(depth=4, width=256, lr=0.01, batch_size=32), begun_folder(store, a_config())
     weights = init(params, Recipe(1), builtin_splits()[0].shape, 0, 0).weights
     folder.save(replace(a_result(0, params), weights=weights))
-    runs = list(astuple(logger_of(own(store), "s").run_ids(0)))
+    runs = list(astuple(logger_of(own(store), "s").run_ids(0, 0)))
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     worker = ModelWorker(str(store), own(store).tracking_uri)
     full = rf"^temporary files cannot be written \({small_disk} has [0-9,]+ bytes free, [0-9,]+ are needed\): make room"
     with pytest.raises(StoreError, match=full):
-        worker.register("s", 0, runs, "insects-mlp", True)
+        worker.register("s", 0, 0, runs, "insects-mlp", True)
     assert contents(store, "s")["versions"] == []
     assert list(small_disk.iterdir()) == []
