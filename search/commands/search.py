@@ -40,7 +40,7 @@ from search.study.pruner import PercentilePruner
 from search.study.sampler import Proposer, SamplerName
 from search.study.space import SearchSpace
 from search.study.winner import winner_of
-from search.study.workers import check_compiler, start_compiling, trials_at_once
+from search.study.workers import check_compiler, report_idle, start_compiling, trials_at_once
 from search.system.files import exists
 from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
@@ -325,6 +325,7 @@ class _Training:
         self._workers = 1
         if len(numbers) < trials:
             self._workers = trials_at_once(request.workers, config, splits)
+            report_idle(self._workers, config.window)
             uploader.expect_model()
             if config.choice.engine == "compiled":
                 start_compiling()

@@ -80,7 +80,7 @@ def build_program(folder: StudyFolder, model: TrainedModel) -> Program:
 
     manifest = folder.table()
     assert manifest is not None, "a study is on images or on a table"
-    example = _at_least_two(data.test.x[:_EXAMPLES])
+    example = _at_least_two(data.train_raw[:_EXAMPLES])
     with torch.no_grad():
         signature = infer_signature(example, mlp(torch.from_numpy(example)).numpy())
     return Program(mlp, signature, example, classes, table=ModelTable.of_study(manifest, data))
@@ -103,10 +103,10 @@ def _image_module(images: ImageManifest, mlp: RowMLP) -> torch.nn.Module:
 
 
 def _image_example(images: ImageManifest) -> np.ndarray[Any, Any]:
-    """Test images of the model's size, or smaller where that is large; black where a file is gone."""
+    """Validation images of the model's size, or smaller where that is large; black where a file is gone."""
     from insects.images.reading import read_pixels
 
-    files = [name for name, _ in images.test[:_EXAMPLES]]
+    files = images.valid[:_EXAMPLES]
     return _at_least_two(read_pixels(images.path, files, min(images.size, _LARGEST_EXAMPLE))[0])
 
 

@@ -1,4 +1,4 @@
-"""Before training: how many trials fit into memory side by side, and loading the compiled engine."""
+"""Before training: how many trials run side by side, and loading the compiled engine."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def trials_at_once(workers: int | None, config: StudyConfig, splits: Splits) -> 
     if fitting < wanted:
         say(f"Trials side by side: {fitting}, since one may take {memory.gigabytes(needed)} of memory")
     return min(wanted, fitting)
+
+
+def report_idle(workers: int, window: int) -> None:
+    """Say that some workers wait for the window.
+
+    Args:
+        workers: Trials that could be trained side by side.
+        window: Trials in flight at most.
+    """
+    if workers > window:
+        say(
+            f"{window} of {workers} workers train at a time, since --window is {window}: a larger one uses more of "
+            "them, but the sampler then knows fewer results at each proposal, and it is another study"
+        )
 
 
 def start_compiling() -> None:

@@ -14,7 +14,7 @@ from insects import memory
 from insects.devices import Choice
 from insects.errors import StudyError
 from insects.params import TrialParams
-from search.study.workers import trials_at_once
+from search.study.workers import report_idle, trials_at_once
 from tests.support.commands import SMALL, Finished, command, invoke
 from tests.support.studies import SPACE, UNTRAINABLE, a_config, builtin_splits
 
@@ -37,6 +37,13 @@ def free(monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
     splits = builtin_splits()[0]
     figures = 3 * (splits.train_x.nbytes + splits.valid_x.nbytes)
     monkeypatch.setattr(memory, "available", lambda: None if count is None else count + figures)
+
+
+def test_search_says_that_workers_wait_for_the_window(capsys: pytest.CaptureFixture[str]) -> None:
+    report_idle(4, 4)
+    assert capsys.readouterr().err == ""
+    report_idle(8, 4)
+    assert capsys.readouterr().err.startswith("4 of 8 workers train at a time, since --window is 4: ")
 
 
 def test_as_many_trials_as_fit_into_memory_are_trained_side_by_side(
