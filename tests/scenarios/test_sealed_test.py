@@ -59,11 +59,12 @@ def test_search_does_not_depend_on_the_test_rows(tmp_path: Path, monkeypatch: py
 
 def test_what_trains_and_chooses_is_given_no_test_rows() -> None:
     """Training takes `Splits` and `FoldRows`, which hold none; `StoredData.test` is read where it is written down."""
-    readers = []
-    for path in sorted((ROOT / "search").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr == "test" and isinstance(node.ctx, ast.Load):
-                readers.append(path.relative_to(ROOT).as_posix())
+    readers = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "search").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "test" and isinstance(node.ctx, ast.Load)
+    ]
     assert set(readers) == {
         "search/commands/evaluation_data.py",  # of insects-evaluate
         "search/store/study_folder.py",  # writes them down for it
