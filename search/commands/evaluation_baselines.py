@@ -64,7 +64,7 @@ def score_baselines(store: Store, model: LoadedModel, data: EvaluationData) -> B
     train_y = np.concatenate([kept.train_y, kept.valid_y])
     scores = baseline_scores(train_x, train_y, kept.encoder.transform(x_NK), data.y, len(model.classes))
     rows = counted(rows_used(*train_x.shape), "row")
-    return Baselines(scores, f"fitted on {rows} of its training and validation data")
+    return Baselines(scores, f"fitted on {rows} of the study's training and validation data")
 
 
 def _study_of(store: Store, model: LoadedModel) -> StudyFolder | None:

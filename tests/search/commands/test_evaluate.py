@@ -125,7 +125,7 @@ def test_text_has_the_model_above_the_baselines(finished: Finished, evaluated: d
     majority, regression, boosting = ((entry["accuracy"], entry["loss"]) for entry in evaluated["baselines"])
     own = evaluated["accuracy"], evaluated["loss"]
     assert report.splitlines()[-6:] == [
-        "Beside simple models, fitted on 1,200 rows of its training and validation data:",
+        "Beside simple models, fitted on 1,200 rows of the study's training and validation data:",
         "model                  accuracy  log loss",
         "insects-mlp version 1  {:>8.4f}  {:>8.4f}".format(*own),
         "gradient boosting      {:>8.4f}  {:>8.4f}".format(*boosting),
