@@ -55,7 +55,7 @@ def a_study(store: Path, results: list[TrialResult]) -> StudyFolder:
 def various(count: int) -> list[TrialResult]:
     generator = np.random.default_rng(0)
     points = [TrialParams(1 + n % 2, 8 + n % 9, float(10 ** generator.uniform(-4, -1)), 16) for n in range(count)]
-    return [a_result(number, params, (1.0, 0.1 + 0.01 * number)) for number, params in enumerate(points)]
+    return [a_result(number, params, (2.0, 0.1 + 0.01 * number)) for number, params in enumerate(points)]
 
 
 def compare(folder: StudyFolder, to: Path) -> set[str]:
