@@ -2,7 +2,8 @@
 
     python -m benchmarks.coverage --searches 200 --out figures.csv
 
-Each search has a table of its own, of 150 to 600 rows and two to five classes, from easy to hard. The truth is the accuracy of the registered networks on 20,000 further rows of the same distribution.
+Each search has a table of its own, of 150 to 600 rows and two to five classes, from easy to hard. The truth is the
+accuracy of the registered networks on 20,000 further rows of the same distribution.
 """
 
 from __future__ import annotations

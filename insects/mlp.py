@@ -131,11 +131,11 @@ def mean_logits(weights: Sequence[Floats], params: TrialParams, shape: Shape, x_
     each = [logits(flat, params, shape, x_NF) for flat in weights]
     if len(each) == 1:
         return each[0]
-    each_MNC = np.stack(each).astype(np.float64)
-    each_MNC -= each_MNC.max(axis=2, keepdims=True)  # exp overflows from 710 on
-    share_MNC = np.exp(each_MNC)
-    share_MNC /= share_MNC.sum(axis=2, keepdims=True)
-    mean_NC: Floats = np.log(share_MNC.mean(axis=0) + np.finfo(np.float64).tiny).astype(np.float32)
+    log_share_MNC = np.stack(each).astype(np.float64)
+    log_share_MNC -= log_share_MNC.max(axis=2, keepdims=True)  # exp overflows from 710 on
+    log_share_MNC -= np.log(np.exp(log_share_MNC).sum(axis=2, keepdims=True))
+    largest_NC = log_share_MNC.max(axis=0)
+    mean_NC: Floats = (largest_NC + np.log(np.exp(log_share_MNC - largest_NC).mean(axis=0))).astype(np.float32)
     return mean_NC
 
 

@@ -31,7 +31,7 @@ def test_network_without_hidden_layers_is_one_linear_layer_of_any_width() -> Non
         expected = x_NF @ weights_P[:12].reshape(4, 3).T + weights_P[12:]
         assert_allclose(logits(weights_P, params, SHAPE, x_NF), expected, rtol=1e-6)
         with torch.no_grad():
-            by_torch = build_module(weights_P, params, SHAPE, plain_encoder("abc"))(torch.tensor(x_NF)).numpy()
+            by_torch = build_module([weights_P], params, SHAPE, plain_encoder("abc"))(torch.tensor(x_NF)).numpy()
         assert_allclose(by_torch, expected, rtol=1e-5, atol=1e-6)
 
 

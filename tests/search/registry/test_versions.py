@@ -16,6 +16,7 @@ from mlflow.entities import LoggedModelStatus
 from insects import mlp
 from insects.errors import StoreError
 from search.registry.versions import register
+from search.study.winner import load_model
 from tests.support.commands import Finished, client_of, contents, digests, own
 from tests.support.registered_studies import logger_of, registered, study_of, without_export
 from tests.support.studies import builtin_data, builtin_splits
@@ -42,14 +43,15 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def best_logits(finished: Finished) -> Any:
-    """The search's own prediction: raw rows to the logits of its best trial's weights."""
+    """The search's own prediction: raw rows to the logits of the networks of its chosen finalist."""
     splits, _ = builtin_splits()
-    result = finished.folder.load(finished.answer["best"]["number"])
-    assert result is not None
+    final = finished.answer["final"]
+    model = load_model(finished.folder, final["chosen"], final["folds"])
+    assert model is not None
 
     def predict(x_NF: np.ndarray) -> np.ndarray:
         standardized = (x_NF - splits.encoder.mean) / splits.encoder.std
-        return mlp.logits(result.weights, result.params, splits.shape, standardized)
+        return mlp.mean_logits(model.weights, model.params, splits.shape, standardized)
 
     return predict
 
@@ -66,13 +68,14 @@ def some_rows(count: int) -> np.ndarray:
 
 
 def test_best_trial_is_registered_once_under_the_alias(finished: Finished) -> None:
-    best = finished.answer["best"]
+    final = finished.answer["final"]
+    (chosen,) = [finalist for finalist in final["finalists"] if finalist["number"] == final["chosen"]]
     (version,) = finished.tracked["versions"]
     assert version["version"] == "1"
     assert version["aliases"] == ["best"]
-    assert version["run"] == f"trial-{best['number']:04d}"
+    assert version["run"] == f"final-{final['chosen']:04d}"
     assert version["search"] == f"search {finished.answer['study']}"
-    assert float(version["tags"]["insects.valid_loss"]) == best["valid_loss"]
+    assert float(version["tags"]["insects.objective"]) == chosen["loss"]
     assert version["tags"]["insects.data"] == builtin_data().rows
     assert finished.answer["model"] == {
         "name": "insects-mlp",

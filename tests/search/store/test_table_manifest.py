@@ -137,5 +137,5 @@ def test_keys_that_cannot_be_read_are_an_error_that_names_the_file(content: byte
 
 def test_keys_of_another_type_are_an_error(mixed: StudyFolder) -> None:
     np.save(mixed.path / "seen.npy", np.array([1.5]))
-    with pytest.raises(StoreError, match=r"cannot read .*seen\.npy: it does not hold the keys of rows; restore"):
+    with pytest.raises(StoreError, match=r"cannot read .*seen\.npy: it does not hold uint64; restore"):
         mixed.seen()

@@ -21,6 +21,7 @@ from insects.params import Recipe, TrialParams
 from search.study import config
 from search.study.config import (
     RESULTS_VERSION,
+    FinalSettings,
     StudyConfig,
     check_fingerprint,
     default_name,
@@ -79,13 +80,14 @@ def test_error_of_another_setting_says_what_was_and_what_is_and_what_to_do() -> 
     )
 
 
-def test_study_from_before_a_setting_existed_goes_on_with_its_default() -> None:
+def test_every_setting_of_the_recipe_and_of_the_final_is_in_the_fingerprint() -> None:
     before = stored(a_config())
-    assert {"epochs", "schedule"} <= before.keys()
-    assert not {"class_weight", "metric"} & before.keys()
-    check_fingerprint("s", before, fingerprint(replace(a_config(), recipe=Recipe(3, class_weight="none"))))
-    with pytest.raises(StudyError, match="settings: class_weight was none, now balanced: use"):
-        check_fingerprint("s", before, fingerprint(replace(a_config(), recipe=Recipe(3, class_weight="balanced"))))
+    changed = replace(a_config(), recipe=Recipe(3, class_weight="balanced"), final=FinalSettings(0, 3))
+    with pytest.raises(
+        StudyError, match=r"settings: class_weight was none, now balanced; final folds was 2, now 3: use"
+    ):
+        check_fingerprint("s", before, fingerprint(changed))
+    assert (before["metric"], before["final"]) == ("loss", {"finalists": 0, "folds": 2})
 
 
 @pytest.mark.parametrize("library", ["numpy", "numba", "optuna", "scipy", "torch"])
