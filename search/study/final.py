@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from insects.expected import expected_accuracy
 from insects.final import Finalist, FoldResult, FoldTask, chosen_finalist, run_fold
 from insects.folds import FoldRows
+from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import FinalRecord, StudyFolder
 from search.study.config import FINAL_EPOCHS, StudyConfig, study_digest
@@ -77,12 +78,14 @@ class Final:
         self._left = dict.fromkeys((trial.number for trial in chosen_trials), self._count)
         pool: TaskPool[FoldTask, FoldResult] = TaskPool(self.executor, self.stop, self._store)
         try:
-            for fold in range(self._count):
-                missing = [trial for trial in chosen_trials if not self._is_known(trial.number, fold)]
-                if missing:
-                    splits = self.rows.held_out(self.folds, fold)
-                    for trial in missing:
-                        pool.submit(run_fold, self._task(trial, fold), splits)
+            splits: dict[int, Splits] = {}
+            for trial in chosen_trials:  # one after the other, so that the first is uploaded while others are trained
+                for fold in range(self._count):
+                    if self._is_known(trial.number, fold):
+                        continue
+                    if fold not in splits:
+                        splits[fold] = self.rows.held_out(self.folds, fold)
+                    pool.submit(run_fold, self._task(trial, fold), splits[fold])
                 pool.collect(block=False)
                 self.stop.check()
             while not pool.is_empty:

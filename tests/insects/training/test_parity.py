@@ -106,8 +106,10 @@ def test_engines_drift_no_further_apart_than_torch_from_torch_with_permuted_unit
                 other = replace(state, weights=permuted(state, np.random.default_rng(permutation)))
                 history = advance(other, spiral_splits, 4, engine="torch").history
                 permuted_drift.append(np.abs(history - reference)[:, [0, 2]].max(1))
-        # Chaos makes single runs vary; the largest of nine, times two, is what chance allows one of three.
-        assert (np.max(drift, axis=0) <= 2 * np.max(permuted_drift, axis=0)).all()
+        # Chaos makes single runs vary; the largest of nine, times two, is what chance allows one of three. Torch sums
+        # losses in float32, whose rounding alone may be larger than what nine runs have drifted.
+        allowed = np.maximum(2 * np.max(permuted_drift, axis=0), 2 * np.finfo(np.float32).eps)
+        assert (np.max(drift, axis=0) <= allowed).all()
 
 
 def permuted(state: TrainingState, generator: np.random.Generator) -> Floats:
