@@ -238,7 +238,9 @@ def _model_line(outcome: SearchOutcome) -> str:
         return "No model was registered."
     if outcome.best is None:
         return "No trial ended with a finite loss: no model."
-    return f"The model of trial {outcome.best.number} was deleted in MLflow and is not registered again."
+    final = outcome.final
+    which = f"trial {outcome.best.number}" if final is None or final.chosen is None else f"finalist {final.chosen}"
+    return f"The model of {which} was deleted in MLflow and is not registered again."
 
 
 def _time_lines(seconds: dict[str, float]) -> list[str]:

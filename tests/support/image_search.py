@@ -12,8 +12,10 @@ from insects import mlp
 from insects.images.reading import read_pixels
 from search.store.study_folder import StudyFolder
 from tests.support.commands import client_of
+from tests.support.studies import model_of
 
 TINY = ("--trials", "2", "--epochs", "8", "--width", "8:16", "--depth", "1", "--lr", "1e-3:3e-3", "--image-size", "16")
+TINY += ("--finalists", "1", "--folds", "2")
 
 
 class Searched:
@@ -44,10 +46,9 @@ class Searched:
             return list(csv.DictReader(file))
 
     def logits(self, files: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """The best trial's logits by numpy, on files of the demo set."""
-        result, sample = self.folder.load(self.answer["best"]["number"]), self.folder.data().sample
-        assert result is not None
+        """The registered model's logits by numpy, on files of the demo set."""
+        model, sample = model_of(self.folder, self.answer), self.folder.data().sample
         x_NF = read_pixels(self.demo / "images", files, 16)[0].reshape(len(files), -1).astype(np.float32)
-        return mlp.logits(
-            result.weights, result.params, sample.shape, (x_NF - sample.encoder.mean) / sample.encoder.std
+        return mlp.mean_logits(
+            model.weights, model.params, sample.shape, (x_NF - sample.encoder.mean) / sample.encoder.std
         )

@@ -25,6 +25,7 @@ from search.study.loop import StudyLoop
 from search.study.pruner import PercentilePruner
 from search.study.sampler import Proposer, SamplerName
 from search.study.space import SearchSpace
+from search.study.winner import TrainedModel, load_model
 from search.system.signals import StopFlag
 
 SPACE = SearchSpace(depth=(1, 2), width=(8, 16), batch_size=(16, 32, 64))
@@ -122,6 +123,19 @@ def run_study(
             listeners=[Listener(on_result, on_known)],
         )
         return loop.run(trials, deadline)
+
+
+def model_of(folder: StudyFolder, answer: dict[str, Any]) -> TrainedModel:
+    """The networks that a search has registered.
+
+    Args:
+        folder: The study.
+        answer: What the search printed.
+    """
+    final = answer["final"]
+    model = load_model(folder, final["chosen"], final["folds"])
+    assert model is not None
+    return model
 
 
 def optuna_trials(journal: Path, study: str = "s") -> list[dict[str, Any]]:

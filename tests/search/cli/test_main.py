@@ -15,6 +15,7 @@ import pytest
 from insects.trial import TrialResult
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
+from search.study.final import finalists_in
 from tests.support.commands import SMALL, Finished, RefusingProcess, command, contents, invoke, searching
 from tests.support.studies import PARAMS, UNTRAINABLE, as_dict, optuna_trials
 
@@ -77,9 +78,20 @@ def test_json_is_one_object_with_the_documented_keys(finished: Finished) -> None
     assert answer["best"] in answer["trials"]
     complete = [trial for trial in answer["trials"] if trial["state"] == "complete" and trial["best_epoch"]]
     assert answer["best"] == min(complete, key=lambda trial: (trial["valid_loss"], trial["number"]))
+    final = answer["final"]
+    ranked = sorted(complete, key=lambda trial: (trial["valid_loss"], trial["number"]))
+    assert [finalist["number"] for finalist in final["finalists"]] == [trial["number"] for trial in ranked[:2]]
+    chosen = min(final["finalists"], key=lambda finalist: finalist["loss"])
+    assert (final["chosen"], final["members"], final["folds"]) == (chosen["number"], 2, 2)
+    assert chosen.keys() == {"number", "params", "loss", "accuracy"}
+    low, high = final["interval"]
+    assert low < final["expected_accuracy"] < high
+    assert [score["name"] for score in final["baselines"]] == ["majority", "logistic regression", "gradient boosting"]
+    assert final["baselines"][2]["accuracy"] > 0.95
     assert answer["trials"][1]["valid_loss"] is None  # infinite
     results = [finished.folder.load(number) for number in range(14)]
-    assert answer["study_digest"] == study_digest(result for result in results if result is not None)
+    finalists = finalists_in(finished.folder)
+    assert answer["study_digest"] == study_digest([result for result in results if result is not None], finalists)
     assert answer["upload_error"] is None
 
 
@@ -91,10 +103,11 @@ def test_seconds_of_the_main_thread_add_up(finished: Finished) -> None:
 
 def test_progress_is_a_line_a_trial_when_stderr_is_no_terminal(finished: Finished) -> None:
     once_a_machine = ("Creating MLflow's database", "Compiling the training engine")
-    first, *lines, last = [line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)]
+    first, *lines, final, last = [line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)]
     study = finished.answer["study"]
     assert first.startswith(f"Study {study}: compiled engine on the cpu (")
     assert last == "Uploading the remaining trials to MLflow and registering the best model"
+    assert final == "Training the best trials again on folds"
     assert len(lines) == 14
     assert all(line.startswith("trial ") for line in lines)
     assert "14 of 14 done" in lines[-1]
@@ -127,7 +140,9 @@ def test_topping_up_keeps_the_first_trials_and_the_same_command_again_trains_non
     assert "All 8 trials were done already; go on with a larger --trials." in again.stdout
     assert f"insects-evaluate --best --store {mine}" in again.stdout
     runs = contents(mine, "mine")["runs"]
-    assert [len(found) for found in runs.values()] == [1] * 9
+    finals = [name for name in runs if name.startswith("final-")]
+    assert 2 <= len(finals) <= 4  # the finalists of six trials, and those of eight
+    assert [len(found) for found in runs.values()] == [1] * (9 + len(finals))
     assert all(run["status"] == "FINISHED" for (run,) in runs.values())
 
 
@@ -305,7 +320,7 @@ BAD_INPUT = {
     ),
     "feature is text": (
         "--train text.csv",
-        "text.csv: a column must hold numbers or up to 100 different texts, found 'a' (288 different texts, 79 % "
+        "text.csv: a column must hold numbers or up to 100 different texts, found 'a' (288 different texts, 78 % "
         "numbers); correct the cells, or leave out a (--drop)",
     ),
     "one class": (

@@ -21,7 +21,7 @@ from insects.baselines import BASELINES, baseline_scores
 from insects.splits import Table
 from search.store.study_folder import StudyFolder
 from tests.support.commands import Finished, client_of, command, digests, invoke
-from tests.support.studies import builtin_data, builtin_splits
+from tests.support.studies import builtin_data, builtin_splits, model_of
 
 KEYS = {
     "seen_in_training",
@@ -54,9 +54,8 @@ def evaluated(finished: Finished) -> dict[str, Any]:
 
 def logits_of(finished: Finished, rows: Table) -> np.ndarray:
     splits, _ = builtin_splits()
-    result = finished.folder.load(finished.answer["best"]["number"])
-    assert result is not None
-    return mlp.logits(result.weights, result.params, splits.shape, (rows.x - splits.encoder.mean) / splits.encoder.std)
+    model, x_NF = model_of(finished.folder, finished.answer), (rows.x - splits.encoder.mean) / splits.encoder.std
+    return mlp.mean_logits(model.weights, model.params, splits.shape, x_NF)
 
 
 def predicted(finished: Finished, rows: Table) -> np.ndarray:

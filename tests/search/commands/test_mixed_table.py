@@ -180,8 +180,8 @@ def test_mlflow_shows_the_columns_as_the_file_has_them(searched: Birds) -> None:
     assert "1 rare class left out" in text
     assert described["target"] == "art"
     version = client.get_model_version_by_alias("Vogel-2024-mlp", "best")
-    best = searched.answer["best"]["number"]
-    assert version.run_id == runs[f"trial-{best:04d}"].info.run_id
+    chosen = searched.answer["final"]["chosen"]
+    assert version.run_id == runs[f"final-{chosen:04d}"].info.run_id
 
 
 def test_held_out_rows_and_a_file_of_another_format_are_evaluated_by_the_models_own_label(

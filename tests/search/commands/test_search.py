@@ -85,8 +85,8 @@ def test_search_with_nothing_left_knows_that_the_model_was_deleted_in_mlflow(
     assert record is not None
     uploaded.save_upload_record(replace(record, version=None))
     done = search_again(monkeypatch, finished, uploaded)
-    best = finished.answer["best"]["number"]
-    assert f"The model of trial {best} was deleted in MLflow and is not registered again.\n" in done.stdout
+    chosen = finished.answer["final"]["chosen"]
+    assert f"The model of finalist {chosen} was deleted in MLflow and is not registered again.\n" in done.stdout
 
 
 def test_reader_that_leaves_does_not_end_the_search(finished: Finished, uploaded: StudyFolder) -> None:
@@ -159,11 +159,11 @@ def test_new_study_that_differs_in_versions_only_says_so(
     set_version(uploaded, 0)
     (uploaded.path.with_name("damaged")).mkdir()
     (uploaded.path.with_name("damaged") / "study.json").write_bytes(b"{")
-    note = "Study old has these settings under other versions, this is a new one: results_version was 0, now 1"
+    note = "Study old has these settings under other versions, this is a new one: results_version was 0, now 2"
     assert begin_anew(monkeypatch, finished, uploaded)[0] == note
 
 
-@pytest.mark.parametrize(("version", "arguments"), [(0, ("--seed", "1")), (1, ())], ids=["other seed", "no difference"])
+@pytest.mark.parametrize(("version", "arguments"), [(0, ("--seed", "1")), (2, ())], ids=["other seed", "no difference"])
 def test_new_study_that_differs_otherwise_or_not_at_all_says_nothing(
     version: int,
     arguments: tuple[str, ...],

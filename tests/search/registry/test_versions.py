@@ -16,10 +16,9 @@ from mlflow.entities import LoggedModelStatus
 from insects import mlp
 from insects.errors import StoreError
 from search.registry.versions import register
-from search.study.winner import load_model
 from tests.support.commands import Finished, client_of, contents, digests, own
 from tests.support.registered_studies import logger_of, registered, study_of, without_export
-from tests.support.studies import builtin_data, builtin_splits
+from tests.support.studies import builtin_data, builtin_splits, model_of
 
 pytestmark = pytest.mark.usefixtures("no_export")
 
@@ -45,9 +44,7 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
 def best_logits(finished: Finished) -> Any:
     """The search's own prediction: raw rows to the logits of the networks of its chosen finalist."""
     splits, _ = builtin_splits()
-    final = finished.answer["final"]
-    model = load_model(finished.folder, final["chosen"], final["folds"])
-    assert model is not None
+    model = model_of(finished.folder, finished.answer)
 
     def predict(x_NF: np.ndarray) -> np.ndarray:
         standardized = (x_NF - splits.encoder.mean) / splits.encoder.std

@@ -65,7 +65,7 @@ def compare(folder: StudyFolder, to: Path) -> set[str]:
 
 def test_run_of_the_search_has_the_comparison_and_the_description(finished: Finished) -> None:
     place = search_artifacts(finished)
-    assert files(place) == {"test_rows.npz", "trained_on.npy", "trials.csv", *FIGURES, *TABLE}
+    assert files(place) == {"test_rows.npz", "trained_on.npy", "trials.csv", "final.csv", *FIGURES, *TABLE}
     for path in place.rglob("*.png"):
         with Image.open(path) as picture:
             picture.load()
@@ -82,6 +82,16 @@ def test_table_of_trials_equals_the_output_of_the_command(finished: Finished) ->
         assert (float(row["valid_loss"]) if trial["valid_loss"] is not None else None) == trial["valid_loss"]
         assert float(row["valid_accuracy"]) == trial["valid_accuracy"]
         assert (int(row["best_epoch"]), int(row["epochs"])) == (trial["best_epoch"], trial["epochs"])
+
+
+def test_table_of_finalists_equals_the_output_of_the_command(finished: Finished) -> None:
+    with open(search_artifacts(finished) / "final.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, finalist in zip(rows, finished.answer["final"]["finalists"], strict=True):
+        assert int(row["number"]) == finalist["number"]
+        assert {key: type(value)(row[key]) for key, value in finalist["params"].items()} == finalist["params"]
+        assert float(row["out_of_fold_loss"]) == finalist["loss"]
+        assert float(row["out_of_fold_accuracy"]) == finalist["accuracy"]
 
 
 def test_description_is_that_of_the_training_and_validation_rows(finished: Finished) -> None:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from mlflow import MlflowClient
@@ -14,8 +15,10 @@ from mlflow.entities import ViewType
 from insects.errors import StoreError
 from search.registry.versions import register
 from search.store.study_folder import StudyFolder
+from search.tracking.run_content import TRIAL, trial_content
 from tests.support.commands import client_of, contents, invoke, own
 from tests.support.registered_studies import logger_of, registered, study_of, without_comparison_figures, without_export
+from tests.support.studies import builtin_splits
 
 
 @pytest.fixture
@@ -137,7 +140,8 @@ def test_deleted_run_that_was_not_complete_is_not_written_to(store: Path, client
     study = study_of(store, "s", seed=0)
     result = study.load(0)
     assert result is not None
-    run = logger_of(own(store), "s")._create(result)
+    content = trial_content(result, study, builtin_splits()[0].shape, Mock())
+    run = logger_of(own(store), "s")._create(TRIAL, 0, content)
     client.delete_run(run.run_id)
     upload(store)
     (deleted,) = runs_of(client, "trial", ViewType.DELETED_ONLY)
@@ -277,12 +281,12 @@ def test_best_version_whose_loss_was_edited_gives_way_and_keeps_its_tag(store: P
         registered(store, entry)
     for loss in (None, "low", "nan"):
         assert alias(client) == "1"
-        client.delete_model_version_tag("insects-mlp", "1", "insects.valid_loss")
+        client.delete_model_version_tag("insects-mlp", "1", "insects.objective")
         if loss is not None:
-            client.set_model_version_tag("insects-mlp", "1", "insects.valid_loss", loss)
+            client.set_model_version_tag("insects-mlp", "1", "insects.objective", loss)
         assert registered(store, two).note == "version 2 is now best: version 1 does not say its loss"
         assert registered(store, one).note == "version 1 is now best: loss 0.5000, was 0.9000"  # its study knows it
-        assert client.get_model_version("insects-mlp", "1").tags.get("insects.valid_loss") == loss
+        assert client.get_model_version("insects-mlp", "1").tags.get("insects.objective") == loss
 
 
 def test_evaluation_says_what_was_deleted(

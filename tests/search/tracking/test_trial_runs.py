@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from insects.mlp import parameter_count
 from insects.plots import TrialFigures
 from insects.training import METRICS
 from search.tracking import run_values
+from search.tracking.run_content import TRIAL, trial_content
 from search.tracking.trial_runs import TrialRunLogger
 from tests.support.commands import Finished, contents, own
 from tests.support.registered_studies import logger_of, study_of
@@ -46,10 +48,29 @@ def test_study_has_every_kind_of_end(finished: Finished) -> None:
 
 def test_each_trial_is_one_run_under_the_searchs_run(tracked: dict[str, Any], finished: Finished) -> None:
     study = finished.answer["study"]
-    assert list(tracked["runs"]) == [f"search {study}", *(f"trial-{number:04d}" for number in range(14))]
+    finals = sorted(f"final-{finalist['number']:04d}" for finalist in finished.answer["final"]["finalists"])
+    assert list(tracked["runs"]) == [*finals, f"search {study}", *(f"trial-{number:04d}" for number in range(14))]
     assert all(len(runs) == 1 for runs in tracked["runs"].values())
     assert {run["parent"] for run in trial_runs(tracked).values()} == {f"search {study}"}
     assert tracked["runs"][f"search {study}"][0]["parent"] is None
+
+
+def test_each_finalist_is_one_run_with_a_curve_for_each_fold(tracked: dict[str, Any], finished: Finished) -> None:
+    for entry in finished.answer["final"]["finalists"]:
+        (run,) = tracked["runs"][f"final-{entry['number']:04d}"]
+        finalist = finished.folder.load_finalist(entry["number"], 2)
+        assert finalist is not None
+        assert (run["parent"], run["status"]) == (f"search {finished.answer['study']}", "FINISHED")
+        assert (run["params"]["folds"], run["params"]["epochs"]) == ("2", "6")
+        for fold in finalist.folds:
+            points = sorted(run["metrics"][f"valid_loss_fold_{fold.fold}"])
+            assert [(step, float(value)) for step, value, _ in points] == [
+                (epoch, loss) for epoch, loss in enumerate(fold.trial.valid_losses.tolist(), start=1)
+            ]
+        for name in ("loss", "accuracy"):
+            ((_, value, _),) = run["metrics"][f"out_of_fold_{name}"]
+            assert float(value) == entry[name]
+        assert {"loss_curves.png", "decision_boundary.png", "fold-0.npz", "fold-1.npz"} <= set(run["artifacts"])
 
 
 def test_status_says_how_a_trial_ended_and_no_run_is_left_running(tracked: dict[str, Any], finished: Finished) -> None:
@@ -178,7 +199,11 @@ def test_half_written_run_is_completed(logger: TrialRunLogger, untracked: Path, 
     first, second = finished.folder.load(0), finished.folder.load(1)
     assert first is not None
     assert second is not None
-    bare, some = logger._create(first), logger._create(second)
+    shape = builtin_splits()[0].shape
+    bare, some = (
+        logger._create(TRIAL, result.number, trial_content(result, finished.folder, shape, Mock()))
+        for result in (first, second)
+    )
     metrics = run_values.best_metrics(second, run_values.ended(second), second.best_epoch)
     logger._client.log_batch(some.run_id, metrics=metrics)
     restarted = logger_of(own(untracked), study)
@@ -207,8 +232,8 @@ def test_damaged_result_is_one_line_and_leaves_no_run(store: Path) -> None:
     with pytest.raises(StoreError) as caught:
         logger_of(own(store), "s").log(0)
     assert str(caught.value) == (
-        "the result of trial 0 of study s was damaged and is set aside: run the same search again, which trains the "
-        "trial again"
+        "the result of trial 0 of study s was damaged and is set aside: run the same search again, which trains it "
+        "again"
     )
     assert list(contents(store, "s")["runs"]) == ["search s"]
 

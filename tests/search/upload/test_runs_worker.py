@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from insects.errors import StoreError
+from insects.plots import TrialFigures
 from search.system.lock import LockHeldError, hold
 from search.tracking.trial_runs import TrialRunLogger
 from search.upload import runs_worker
@@ -195,7 +196,7 @@ def test_bug_in_drawing_is_not_taken_for_an_absent_mlflow(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrialRunLogger, "_draw", bug)
+        patch.setattr(TrialFigures, "loss_curves", bug)
         with pytest.raises(ZeroDivisionError):
             worker.log_trial(0)
     worker.log_trial(0)  # at once

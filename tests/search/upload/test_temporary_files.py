@@ -13,6 +13,7 @@ import pytest
 from insects.errors import StoreError
 from insects.params import Recipe, TrialParams
 from insects.training import init
+from search.study.winner import winner_of
 from search.upload import uploader
 from search.upload.model_worker import ModelWorker
 from search.upload.uploader import Uploader, upload_workers
@@ -37,7 +38,7 @@ def test_trial_whose_figures_could_not_be_written_is_uploaded_later(
     monkeypatch.setattr(uploader, "WorkerProcess", InlineProcess)
     store = own(untracked)
     folder = store.study(finished.answer["study"])
-    first, second, best = (folder.load(number) for number in (0, 1, finished.answer["best"]["number"]))
+    first, second = (folder.load(number) for number in (0, 1))
     assert first is not None
     assert second is not None
     with upload_workers(store) as workers:
@@ -46,7 +47,9 @@ def test_trial_whose_figures_could_not_be_written_is_uploaded_later(
         with monkeypatch.context() as patch:
             patch.setattr(tempfile, "tempdir", absent)
             uploads.trained(first)
-        registered = uploads.finish(best, "insects-mlp", check=lambda: None)
+        registered = uploads.finish(
+            winner_of(folder, folder.results_without_weights()), "insects-mlp", check=lambda: None
+        )
     assert uploads.upload_error == ""
     assert registered is not None
     assert contents(untracked, folder.name)["runs"] == finished.tracked["runs"]

@@ -16,6 +16,7 @@ from insects.errors import StoreError
 from insects.trial import TrialResult
 from search.store.study_folder import StudyFolder, UploadRecord
 from search.study.config import study_digest
+from search.study.winner import Winner
 from search.system.signals import Interrupted
 from search.tracking.database import template_path
 from search.upload import uploader
@@ -27,6 +28,7 @@ from tests.support.commands import Finished, InlineProcess, client_of, contents,
 from tests.support.registered_studies import study_of, without_comparison_figures, without_export
 
 AWAY = "MLflow is away"
+WINNER = Winner(number=1, folds=0)
 
 
 def no_check() -> None:
@@ -99,7 +101,7 @@ def test_finish_uploads_registers_and_records_it(study: StudyFolder, store: Path
     with uploading(study, store) as uploads:
         uploads.trained(trial(study, 0))
         assert uploads.left == 0  # the workers of this test answer at once
-        registered = uploads.finish(trial(study, 1), "insects-mlp", no_check)
+        registered = uploads.finish(WINNER, "insects-mlp", no_check)
     assert registered is not None
     assert (registered.version, registered.note) == ("1", "version 1 is now best")
     assert uploads.upload_error == ""
@@ -131,7 +133,7 @@ def test_trials_that_cannot_be_uploaded_are_reported_once_and_uploaded_at_the_en
             for number in (0, 1):
                 uploads.trained(trial(study, number))
         assert capsys.readouterr().err == f"Trials cannot be uploaded to MLflow for now, the search goes on: {AWAY}\n"
-        assert uploads.finish(trial(study, 1), "insects-mlp", no_check) is not None
+        assert uploads.finish(WINNER, "insects-mlp", no_check) is not None
     assert uploads.upload_error == ""
     assert list(contents(store, "s")["runs"]) == ["search s", "trial-0000", "trial-0001"]
 
@@ -142,7 +144,7 @@ def test_first_error_is_kept_and_no_upload_recorded(
 ) -> None:
     fail(monkeypatch, method, StoreError(AWAY))
     with uploading(study, store) as uploads:
-        registered = uploads.finish(trial(study, 1), "insects-mlp", no_check)
+        registered = uploads.finish(WINNER, "insects-mlp", no_check)
     assert uploads.upload_error == AWAY
     assert (registered is None) == (method.__name__ == "run_ids")
     assert study.upload_record() is None
@@ -153,7 +155,7 @@ def test_error_of_the_registry_does_not_keep_the_trials_from_mlflow(
 ) -> None:
     fail(monkeypatch, ModelWorker.register, StoreError(AWAY))
     with uploading(study, store) as uploads:
-        assert uploads.finish(trial(study, 1), "insects-mlp", no_check) is None
+        assert uploads.finish(WINNER, "insects-mlp", no_check) is None
     assert uploads.upload_error == AWAY
     assert [run["status"] for (run,) in contents(store, "s")["runs"].values()] == ["FINISHED"] * 3
     assert study.upload_record() is None
@@ -163,7 +165,7 @@ def test_deleted_version_is_recorded_as_none(study: StudyFolder, store: Path) ->
     versions = []
     for _ in range(2):
         with uploading(study, store) as uploads:
-            uploads.finish(trial(study, 1), "insects-mlp", no_check)
+            uploads.finish(WINNER, "insects-mlp", no_check)
         record = study.upload_record()
         assert record is not None
         versions.append(record.version)
@@ -180,7 +182,7 @@ def test_bug_in_a_worker_is_raised(
         fail(monkeypatch, method, ZeroDivisionError())
         uploads.trained(trial(study, 0))
         with pytest.raises(WorkerError, match="ZeroDivisionError"):
-            uploads.finish(trial(study, 1), "insects-mlp", no_check)
+            uploads.finish(WINNER, "insects-mlp", no_check)
 
 
 def test_failed_search_uploads_its_trials(study: StudyFolder, store: Path) -> None:
@@ -228,7 +230,7 @@ def test_signal_ends_the_uploads_of_a_failed_search(
         uploads.fail(signalled)
         assert uploads.upload_error == "there was no time to upload all results to MLflow"
         with pytest.raises(Interrupted):
-            uploads.finish(trial(study, 1), "insects-mlp", signalled)
+            uploads.finish(WINNER, "insects-mlp", signalled)
 
 
 def test_only_the_first_database_of_a_machine_is_announced(
