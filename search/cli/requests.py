@@ -45,8 +45,7 @@ def search_request(options: Options) -> SearchRequest:
     if images is None:
         _check_table(options)
     _check_final(options)
-    from insects.params import Recipe
-    from search.commands.search import SearchRequest
+    from search.commands.search import RecipeRequest, SearchRequest
     from search.study.config import FinalSettings
     from search.study.data import IMAGE_TARGET, TABLE_TARGET, DataRequest
     from search.study.pruner import PercentilePruner
@@ -56,7 +55,7 @@ def search_request(options: Options) -> SearchRequest:
     groups = {
         "data": _build(DataRequest, {**_column_options(options), "images": images, "target": target}),
         "space": _build(SearchSpace, options),
-        "recipe": _build(Recipe, options),
+        "recipe": _build(RecipeRequest, options),
         "pruner": PercentilePruner(*options["pruner"]),
         "final": _build(FinalSettings, options),
     }

@@ -16,7 +16,7 @@ from insects.baselines import Score
 from insects.errors import StoreError, StudyError
 from insects.final import FoldResult
 from insects.objective import figures_text, metric_column, metric_name
-from insects.params import Recipe, TrialParams
+from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
 from search.registry.alias import RegisteredModel
@@ -49,6 +49,27 @@ from search.upload.uploader import Uploader, upload_workers
 
 
 @dataclass(frozen=True)
+class RecipeRequest:
+    """How trials are trained, as it is asked for.
+
+    Attributes:
+        epochs: Epochs of a trial; None: by the number of training rows.
+        schedule: Course of the learning rate.
+        class_weight: What a row counts in the loss.
+        metric: What chooses the best epoch and the best trial.
+    """
+
+    epochs: int | None
+    schedule: Schedule
+    class_weight: ClassWeight
+    metric: Metric
+
+    def for_rows(self, rows: int) -> Recipe:
+        """Return the recipe for a number of training rows."""
+        return Recipe(self.epochs or default_epochs(rows), self.schedule, self.class_weight, self.metric)
+
+
+@dataclass(frozen=True)
 class SearchRequest:
     """A search that is asked for.
 
@@ -73,7 +94,7 @@ class SearchRequest:
 
     data: DataRequest
     space: SearchSpace
-    recipe: Recipe
+    recipe: RecipeRequest
     sampler: SamplerName
     pruner: PercentilePruner
     window: int
@@ -197,7 +218,7 @@ def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
         check_compiler()
     return StudyConfig(
         space=request.space,
-        recipe=request.recipe,
+        recipe=request.recipe.for_rows(len(data.splits.train_y)),
         sampler=request.sampler,
         pruner=request.pruner,
         window=request.window,
@@ -321,6 +342,8 @@ class _Training:
         uploader: Uploader,
     ) -> None:
         splits, numbers = data.splits, folder.numbers()
+        by_rows = request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS
+        self._more_epochs = config.recipe.epochs if by_rows else None
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, request.timeout
         self._workers = 1
         if len(numbers) < trials:
@@ -366,6 +389,8 @@ class _Training:
         """Train what is left, hold the final, and return the results of all trials."""
         choice = self._choice
         say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
+        if self._more_epochs:
+            say(f"Epochs of a trial: {self._more_epochs}, since the table is small; --epochs sets another number")
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
             try:

@@ -169,7 +169,8 @@ def test_mlflow_shows_the_columns_as_the_file_has_them(searched: Birds) -> None:
     experiment = client.get_experiment_by_name(searched.answer["study"])
     assert experiment is not None
     runs = {str(run.info.run_name): run for run in client.search_runs([experiment.experiment_id])}
-    assert set(runs) == {f"search {searched.answer['study']}", "trial-0000", "trial-0001"}
+    trials, finals = ([f"{role}-{number:04d}" for number in (0, 1)] for role in ("trial", "final"))
+    assert set(runs) == {f"search {searched.answer['study']}", *trials, *finals}
     files = {name: digests(Path(run.info.artifact_uri.removeprefix("file://"))) for name, run in runs.items()}
     assert {"decision_boundary.png", "loss_curves.png"} < set(files["trial-0000"])
     search = runs[f"search {searched.answer['study']}"]

@@ -139,8 +139,8 @@ def test_runs_are_uploaded_though_the_model_cannot_be_registered(
         patch.setattr("search.registry.versions.register", register)
         assert sync(patch, untracked) == (1, "", f"Error: study {study}: the registry is away")
     runs = contents(untracked, study)["runs"]
-    (best,) = runs[f"trial-{finished.answer['best']['number']:04d}"]
-    best["tags"]["insects.registered_as"] = "insects-mlp"  # the only tag that registration sets
+    (chosen,) = runs[f"final-{finished.answer['final']['chosen']:04d}"]
+    chosen["tags"]["insects.registered_as"] = "insects-mlp"  # the only tag that registration sets
     assert runs == finished.tracked["runs"]
     assert sync(monkeypatch, untracked)[0] == 0
     assert contents(untracked, study) == finished.tracked
