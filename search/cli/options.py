@@ -47,7 +47,7 @@ trials = click.option(
 epochs = click.option(
     "--epochs",
     type=click.IntRange(1, MOST_EPOCHS),
-    help="Epochs of a full trial.  [default: 20; up to 60 below 600 training rows]",
+    help="Epochs of a full trial.  [default: 20; up to 60 for tables below 600 training rows]",
 )
 schedule = click.option(
     "--schedule",

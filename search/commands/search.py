@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from insects import devices
 from insects.baselines import Score
 from insects.errors import StoreError, StudyError
-from insects.final import FoldResult
-from insects.objective import figures_text, metric_column, metric_name
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
+from search.commands.training import Training
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
 from search.store.study_folder import FinalRecord, StoredData, StudyFolder
+from search.store.table_manifest import TableManifest
 from search.study.config import (
     FinalSettings,
     StudyConfig,
     check_fingerprint,
     default_name,
-    fingerprint_digest,
     read_configs,
     study_digest,
     version_differences,
 )
 from search.study.data import DataRequest, load_data
-from search.study.final import Final, finalists_in
-from search.study.journal import OptunaJournal
-from search.study.loop import LoopSeconds, StudyLoop, asked_before
+from search.study.final import finalists_in, is_held
+from search.study.loop import LoopSeconds, asked_before
 from search.study.pruner import PercentilePruner
-from search.study.sampler import Proposer, SamplerName
+from search.study.sampler import SamplerName
 from search.study.space import SearchSpace
 from search.study.winner import winner_of
-from search.study.workers import check_compiler, report_idle, start_compiling, trials_at_once
+from search.study.workers import check_compiler
 from search.system.files import exists
 from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
-from search.system.terminal import FinalProgress, TrialProgress, say
+from search.system.terminal import say
 from search.upload.uploader import Uploader, upload_workers
 
 
@@ -53,7 +48,7 @@ class RecipeRequest:
     """How trials are trained, as it is asked for.
 
     Attributes:
-        epochs: Epochs of a trial; None: by the number of training rows.
+        epochs: Epochs of a trial; None: by the data.
         schedule: Course of the learning rate.
         class_weight: What a row counts in the loss.
         metric: What chooses the best epoch and the best trial.
@@ -64,9 +59,11 @@ class RecipeRequest:
     class_weight: ClassWeight
     metric: Metric
 
-    def for_rows(self, rows: int) -> Recipe:
-        """Return the recipe for a number of training rows."""
-        return Recipe(self.epochs or default_epochs(rows), self.schedule, self.class_weight, self.metric)
+    def for_data(self, data: StoredData) -> Recipe:
+        """Return the recipe for the rows of a search; images cost more a step than rows, and get no more epochs."""
+        is_table = isinstance(data.manifest, TableManifest)
+        epochs = default_epochs(len(data.splits.train_y)) if is_table else FEWEST_EPOCHS
+        return Recipe(self.epochs or epochs, self.schedule, self.class_weight, self.metric)
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,19 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
         uploader = Uploader(workers, folder)
-        training = _Training(request, config, data, store, folder, trials, flag, uploader)
+        if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
+            say(f"Epochs of a trial: {config.recipe.epochs}, since the table is small; --epochs sets another number")
+        training = Training(
+            config=config,
+            data=data,
+            store=store,
+            folder=folder,
+            trials=trials,
+            workers=request.workers,
+            timeout=request.timeout,
+            flag=flag,
+            uploader=uploader,
+        )
         watch.lap("imports")
         flag.polled = True
         try:
@@ -218,7 +227,7 @@ def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
         check_compiler()
     return StudyConfig(
         space=request.space,
-        recipe=request.recipe.for_rows(len(data.splits.train_y)),
+        recipe=request.recipe.for_data(data),
         sampler=request.sampler,
         pruner=request.pruner,
         window=request.window,
@@ -269,10 +278,9 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     made_again = [store.journal] if store.database is None else [store.journal, store.database]
     if not all(exists(path) for path in made_again):
         return False
-    results, final = folder.results_without_weights(), folder.final()
-    if request.final.finalists and (final is None or final.trials != study_digest(results)):
+    if request.final.finalists and not is_held(folder):
         return False
-    digest = study_digest(results, finalists_in(folder))
+    digest = study_digest(folder.results_without_weights(), finalists_in(folder))
     return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.registered_name, digest)
 
 
@@ -319,125 +327,6 @@ def _outcome(
         upload_error=upload_error,
         seconds=seconds,
     )
-
-
-class _Training:
-    """The study's loop with its threads, its progress display and its uploads; see `search.study.loop.TrialListener`.
-
-    Attributes:
-        count: Trials that were trained in this run.
-        seconds: Where the time of the loop's thread went.
-        final_seconds: Seconds that the final took.
-    """
-
-    def __init__(
-        self,
-        request: SearchRequest,
-        config: StudyConfig,
-        data: StoredData,
-        store: Store,
-        folder: StudyFolder,
-        trials: int,
-        flag: StopFlag,
-        uploader: Uploader,
-    ) -> None:
-        splits, numbers = data.splits, folder.numbers()
-        by_rows = request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS
-        self._more_epochs = config.recipe.epochs if by_rows else None
-        self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, request.timeout
-        self._workers = 1
-        if len(numbers) < trials:
-            self._workers = trials_at_once(request.workers, config, splits)
-            report_idle(self._workers, config.window)
-            uploader.expect_model()
-            if config.choice.engine == "compiled":
-                start_compiling()
-        self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
-        self._spans: list[tuple[float, float]] = []
-        self.count, self.final_seconds = 0, 0.0
-        self.seconds = LoopSeconds()
-        digest = fingerprint_digest(folder.fingerprint)
-        self._loop = partial(
-            StudyLoop,
-            config=config,
-            splits=splits,
-            folder=folder,
-            journal=OptunaJournal(
-                store.journal, folder.name, digest, len(numbers), config.space, config.configs, config.recipe.metric
-            ),
-            proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
-            stop=flag,
-            listeners=(uploader, self),
-            seconds=self.seconds,
-        )
-        self._final: Callable[..., Final] | None = None
-        if config.final.finalists:
-            fold_N = data.fold_rows.draw(config.final.folds)
-            folder.save_folds(fold_N)
-            uploader.score_baselines()
-            self._final = partial(
-                Final,
-                config=config,
-                rows=data.fold_rows,
-                folds=fold_N,
-                folder=folder,
-                stop=flag,
-                listeners=(uploader, self),
-            )
-
-    def run(self) -> list[TrialResult]:
-        """Train what is left, hold the final, and return the results of all trials."""
-        choice = self._choice
-        say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
-        if self._more_epochs:
-            say(f"Epochs of a trial: {self._more_epochs}, since the table is small; --epochs sets another number")
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
-            try:
-                results = self._loop(executor=executor).run(self._trials, deadline)
-            finally:
-                self._progress.close()
-            if self._final is not None:
-                self._hold_final(self._final(executor=executor), results)
-            return results
-
-    def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
-        started = time.perf_counter()
-        with FinalProgress() as self._final_progress:
-            final.run(results)
-        self.seconds.waiting += final.waited
-        self.final_seconds = time.perf_counter() - started
-
-    def fold_trained(self, result: FoldResult, left: int) -> None:
-        """Show that a network of a finalist was trained."""
-        self._final_progress.show(left)
-
-    def finalist_trained(self, number: int, folds: int) -> None:
-        """Do nothing; see `search.study.final.FinalListener`."""
-
-    def trained(self, result: TrialResult) -> None:
-        """Show a trial that was trained in this run."""
-        self.count += 1
-        self._spans.append((result.started, result.started + result.seconds))
-        self._progress.finished(result.state, figures_text(result.best_figures), result.rank, _shown(result))
-
-    def known(self, result: TrialResult) -> None:
-        """Take account of a trial of an earlier run."""
-        if result.state == "complete":
-            self._progress.known(result.rank, _shown(result))
-
-    def covered_seconds(self) -> float:
-        """Return the seconds in which at least one trial was being trained."""
-        total, end = 0.0, float("-inf")
-        for start, stop in sorted(self._spans):
-            total += max(0.0, stop - max(start, end))
-            end = max(end, stop)
-        return total
-
-
-def _shown(result: TrialResult) -> float:
-    """Return the metric of a trial's best epoch."""
-    return result.best_figures[metric_column(result.metric)]
 
 
 @dataclass

@@ -161,3 +161,9 @@ def finalists_in(folder: StudyFolder) -> list[Finalist]:
         return []
     loaded = (folder.load_finalist(number, record.folds) for number in record.finalists)
     return [finalist for finalist in loaded if finalist is not None]
+
+
+def is_held(folder: StudyFolder) -> bool:
+    """Tell whether the final of all trials that a study has is done."""
+    record = folder.final()
+    return record is not None and record.trials == study_digest(folder.results_without_weights())

@@ -12,8 +12,9 @@ from scipy.special import softmax
 
 from insects import mlp
 from insects.scores import roc_auc
+from insects.spiral import builtin_tables
 from search.store.store import Store
-from tests.support.commands import client_of, command
+from tests.support.commands import RefusingProcess, client_of, command, invoke
 from tests.support.studies import builtin_splits, model_of, optuna_trials
 
 
@@ -90,3 +91,14 @@ def search_run_id() -> str:
         search_all_experiments=True, filter_string="tags.`insects.role` = 'search'", output_format="list"
     )
     return str(run.info.run_id)
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(150, 60), (500, 34), (900, 20)])
+def test_small_tables_get_more_epochs(rows: int, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = builtin_tables()[0]
+    lines = [f"{label},{a!r},{b!r}" for label, (a, b) in zip(table.y[:rows], table.x[:rows].tolist(), strict=True)]
+    (tmp_path / "rows.csv").write_text("\n".join(["labels,a,b", *lines]))
+    words = ["search", "--train", str(tmp_path / "rows.csv"), "--trials", "1", "--width", "8", "--depth", "1"]
+    done = invoke(monkeypatch, *words, "--finalists", "0", "--store", str(tmp_path), "--json", workers=RefusingProcess)
+    assert json.loads(done.stdout.splitlines()[-1])["trials"][0]["epochs"] == epochs
+    assert (f"Epochs of a trial: {epochs}, since the table is small" in done.stderr) == (epochs > 20)
