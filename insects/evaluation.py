@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.calibration import BINS, Calibration, calibrate, softmax
-from insects.ranking import roc_auc
+from insects.scores import roc_auc
 from insects.text import NAME_LENGTH, aligned, and_more, counted, shortened
 
 CONFIDENCE = 0.95
@@ -52,7 +52,7 @@ class Report:
         interval: Wilson's 95 % interval of the accuracy.
         groups: Number of groups of related rows; None: every row is independent.
         balanced_accuracy: Mean recall of the classes that have rows.
-        roc_auc: Area under the ROC curve, see `insects.ranking.roc_auc`; None if a class has no row.
+        roc_auc: Area under the ROC curve, see `insects.scores.roc_auc`; None if a class has no row.
         loss: Mean cross entropy in nats, the log loss.
         calibration: The rows by the model's confidence. It and `roc_auc` are None if a probability is not finite.
         per_class: Metrics of each class.
@@ -198,6 +198,9 @@ def evaluate(
     probability_NC = softmax(logits_NC)
     is_finite = bool(np.isfinite(probability_NC).all())
     group_count = None if groups is None else len(set(groups))
+    area = None
+    if is_finite and np.bincount(y_N, minlength=count).all():
+        area = roc_auc(logits_NC.astype(np.float32), y_N.astype(np.int32))
     return Report(
         accuracy=correct / total,
         correct=correct,
@@ -205,7 +208,7 @@ def evaluate(
         interval=wilson_interval(correct / total, total if group_count is None else group_count),
         groups=group_count,
         balanced_accuracy=float(np.mean([row["recall"] for row in per_class if row["support"]])),
-        roc_auc=roc_auc(probability_NC, y_N) if is_finite else None,
+        roc_auc=area,
         loss=cross_entropy(logits_NC, y_N),
         calibration=calibrate(probability_NC, y_N) if is_finite else None,
         per_class=per_class,

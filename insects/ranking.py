@@ -75,21 +75,3 @@ def ranking_curve(score_N: Doubles, positive_N: Flags) -> RankingCurve:
     last_of_score = np.append(np.flatnonzero(np.diff(score_N)), len(score_N) - 1)  # equal scores are found together
     true = np.cumsum(positive_N)[last_of_score]
     return RankingCurve(true, last_of_score + 1 - true)
-
-
-def roc_auc(probability_NC: Doubles, y_N: NDArray[np.integer]) -> float | None:
-    """Area under the ROC curve of a classifier.
-
-    Args:
-        probability_NC: `(N, C)` finite probabilities.
-        y_N: `(N,)` true classes in `[0, C)`.
-
-    Returns:
-        Of two classes the area of the second one; of more the plain mean of each class against all others. None if
-        some class has no row, or one class has all.
-    """
-    classes = probability_NC.shape[1]
-    if np.bincount(y_N, minlength=classes).min() == 0:
-        return None
-    positives = [1] if classes == 2 else range(classes)
-    return float(np.mean([ranking_curve(probability_NC[:, c], y_N == c).area for c in positives]))

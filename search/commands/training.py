@@ -67,6 +67,7 @@ class Training:
             uploader.expect_model()
             if config.choice.engine == "compiled":
                 start_compiling()
+        self._final_progress = FinalProgress()
         self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
         self._spans: list[tuple[float, float]] = []
         self.count, self.final_seconds = 0, 0.0
@@ -116,7 +117,7 @@ class Training:
 
     def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
         started = time.perf_counter()
-        with FinalProgress() as self._final_progress:
+        with self._final_progress:
             final.run(results)
         self.seconds.waiting += final.waited
         self.final_seconds = time.perf_counter() - started

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from insects.ranking import ranking_curve, roc_auc
+from insects.evaluation import evaluate
+from insects.ranking import ranking_curve
 
 
 def scored(rows: int = 200, decimals: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -34,23 +35,27 @@ def test_scores_that_are_all_equal_rank_nothing() -> None:
     assert (curve.area, curve.average_precision) == (0.5, 0.25)
 
 
+def area(probability: np.ndarray, *y: int) -> float | None:
+    return evaluate(np.log(probability), np.array(y), ("a", "b", "c")[: probability.shape[1]]).roc_auc
+
+
 def test_area_of_many_classes_is_the_mean_of_each_against_the_others() -> None:
     probability = np.array([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.2, 0.3, 0.5]])
-    y = np.array([0, 1, 2, 2])
+    y = 0, 1, 2, 2
     # Class 0: row 0 is above rows 2 and 3, below row 1. Class 1: a tie with rows 0 and 3, above 2. Class 2: no error.
-    assert roc_auc(probability, y) == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
-    assert roc_auc(probability, y) == pytest.approx(roc_auc_score(y, probability, multi_class="ovr"))
+    assert area(probability, *y) == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert area(probability, *y) == pytest.approx(roc_auc_score(y, probability, multi_class="ovr"))
 
 
 def test_area_of_two_classes_is_that_of_the_second() -> None:
     probability = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    assert roc_auc(probability, np.array([0, 1, 1])) == 1
-    assert roc_auc(probability, np.array([1, 0, 0])) == 0
+    assert area(probability, 0, 1, 1) == 1
+    assert area(probability, 1, 0, 0) == 0
 
 
 def test_absent_class_leaves_no_area() -> None:
-    assert roc_auc(np.full((2, 3), 1 / 3), np.array([0, 1])) is None
-    assert roc_auc(np.full((2, 2), 1 / 2), np.array([1, 1])) is None
+    assert area(np.full((2, 3), 1 / 3), 0, 1) is None
+    assert area(np.full((2, 2), 1 / 2), 1, 1) is None
 
 
 @pytest.mark.parametrize("positive", [True, False])
