@@ -59,8 +59,7 @@ def test_input_example_is_of_the_stated_size_but_never_large(searched: Searched)
     assert record is not None
     usual = export._image_example(record)
     assert usual.shape == (8, 3, 16, 16)
-    names = [name for name, _ in record.test[:8]]
-    assert (usual == read_pixels(searched.demo / "images", names, 16)[0]).all()
+    assert (usual == read_pixels(searched.demo / "images", record.valid[:8], 16)[0]).all()
     # MLflow writes the example as text, twice: 8 images of 1024 by 1024 would be 240 MB.
     assert export._image_example(replace(record, size=1024)).shape == (8, 3, 224, 224)
 
