@@ -192,7 +192,7 @@ batch_size = click.option(
 finalists = click.option(
     "--finalists",
     type=click.IntRange(0),
-    default=5,
+    default=3,
     show_default=True,
     metavar="N",
     help="Best trials that are trained again on folds; 0: the best trial's own network is registered.",

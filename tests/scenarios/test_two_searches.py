@@ -44,7 +44,7 @@ def trials_by_store(client: MlflowClient) -> dict[str, list[str]]:
     stores = {r.info.run_id: r.data.tags["insects.store"] for r in runs if r.data.tags["insects.role"] == "search"}
     found: dict[str, list[str]] = {store: [] for store in stores.values()}
     for run in runs:
-        if run.info.run_id not in stores:
+        if run.data.tags["insects.role"] == "trial":
             found[stores[run.data.tags["mlflow.parentRunId"]]].append(run.data.tags["insects.trial"])
     return {store: sorted(trials, key=int) for store, trials in found.items()}
 
