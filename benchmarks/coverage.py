@@ -50,8 +50,8 @@ def main(searches: int, trials: int, jobs: int, out: Path | None, more: tuple[st
     above, below = (found.truth > found.high).mean(), (found.truth < found.low).mean()
     print(f"truth above the interval {above:.1%}, below {below:.1%}")
     for name in ("best", "expected"):
-        difference = 100 * (found[name] - found.truth)
-        print(f"{name} minus truth: {difference.mean():+.2f} points ± {196 * found[name].sub(found.truth).sem():.2f}")
+        points = 100 * (found[name] - found.truth).to_numpy(float)
+        print(f"{name} minus truth: {points.mean():+.2f} points ± {1.96 * points.std(ddof=1) / len(points) ** 0.5:.2f}")
     print(f"width of the interval: {100 * (found.high - found.low).mean():.1f} points")
 
 

@@ -48,7 +48,9 @@ def test_luck_of_the_choice_is_taken_out() -> None:
 def test_clear_winner_needs_no_correction_and_a_failed_finalist_is_left_out() -> None:
     y = np.arange(200) % 2
     strong, weak = guesses(0, y, 1, 4.0), guesses(1, y, 2)
-    failed = Finalist(2, (FoldResult(a_result(2, losses=(np.nan,)), 0, np.empty((0, 2), np.float32), y[:0]),))
+    failed = Finalist(
+        2, (FoldResult(a_result(2, losses=(np.nan,)), 0, np.empty((0, 2), np.float32), np.empty(0, np.int32)),)
+    )
     expected = expected_accuracy([weak, strong, failed])
     assert expected.accuracy == pytest.approx(strong.figures["accuracy"], abs=0.002)
     assert expected == expected_accuracy([weak, strong, failed])

@@ -10,8 +10,10 @@ import pytest
 from tests.support.commands import command
 from tests.support.disks import resize
 
-SEARCH = ("insects-search", "--trials", "8", "--epochs", "2", "--width", "64:96", "--study", "full", "--json")
-SEARCH += ("--finalists", "1", "--folds", "2")
+SEARCH = (
+    "insects-search", "--trials", "8", "--epochs", "2", "--width", "64:96", "--study", "full", "--json",
+    "--finalists", "1", "--folds", "2",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ from tests.support.servers import HOST, free_port, unavailable
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-SEARCH = ("--trials", "50", "--epochs", "3", "--width", "8:24", "--study", "pages", "--json")
-SEARCH += ("--finalists", "2", "--folds", "2")
+SEARCH = (
+    "--trials", "50", "--epochs", "3", "--width", "8:24", "--study", "pages", "--json",
+    "--finalists", "2", "--folds", "2",
+)  # fmt: skip
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 PARAMETERS = ["depth", "width", "lr", "batch_size"]
 

@@ -59,7 +59,7 @@ def upload(store: Store) -> None:
 
 def registered(store: Store, number: int = 0, recompare: bool = True) -> RegisteredModel:
     runs = logger_of(store, STUDY).run_ids(number, 0)
-    model = register(store, store.study(STUDY), number, runs, "insects-mlp", recompare)
+    model = register(store, store.study(STUDY), number, 0, runs, "insects-mlp", recompare)
     assert model is not None
     return model
 

@@ -14,8 +14,10 @@ from search.store.study_folder import StudyFolder
 from tests.support.commands import client_of
 from tests.support.studies import model_of
 
-TINY = ("--trials", "2", "--epochs", "8", "--width", "8:16", "--depth", "1", "--lr", "1e-3:3e-3", "--image-size", "16")
-TINY += ("--finalists", "1", "--folds", "2")
+TINY = (
+    "--trials", "2", "--epochs", "8", "--width", "8:16", "--depth", "1", "--lr", "1e-3:3e-3", "--image-size", "16",
+    "--finalists", "1", "--folds", "2",
+)  # fmt: skip
 
 
 class Searched:

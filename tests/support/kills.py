@@ -16,8 +16,10 @@ import pytest
 from tests.support.commands import invoke
 
 STUDY = "survivor"
-SEARCH = ("--trials", "12", "--epochs", "4", "--window", "4", "--width", "8:24", "--study", STUDY, "--pruner", "median")
-SEARCH += ("--finalists", "3", "--folds", "3")
+SEARCH = (
+    "--trials", "12", "--epochs", "4", "--window", "4", "--width", "8:24", "--study", STUDY, "--pruner", "median",
+    "--finalists", "3", "--folds", "3",
+)  # fmt: skip
 END_SECONDS = 300
 
 
