@@ -142,7 +142,7 @@ class TrialBoundary:
         Overlay(drawing).put_on(self._frame)
         self._overlay = Overlay(drawing[self._box])
 
-    def draw(self, predict: Predict, title: str) -> bytes:
+    def draw(self, predict: Predict, title: str, trained_on_all: bool = False) -> bytes:
         """PNG of 700 x 500 pixels; see `TrialFigures.decision_boundary`."""
         pixels = self._layers.pixels
         pixels[:] = self._frame
@@ -150,10 +150,14 @@ class TrialBoundary:
         copy_rgb(self.plane.paint(predict, place.shape[1], place.shape[0]), place)
         self._overlay.put_on(place)
 
-        wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
-        self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
+        if trained_on_all:
+            self._wrong.set_data([], [])
+            count = f"trained on the validation {self._unit}s too"
+        else:
+            wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
+            self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
+            count = f"{int(wrong_N.sum())} of {len(wrong_N)} validation {self._unit}s wrong"
         self._layers.draw_over([self._wrong])
-        count = f"{int(wrong_N.sum())} of {len(wrong_N)} validation {self._unit}s wrong"
         self._heading.write(pixels, title, f"{self.plane.kind}; {count}")
         return png(pixels)
 

@@ -75,7 +75,7 @@ class TrialFigures:
         return figure_png(fold_figure(histories, best_epochs, title))
 
     @default_settings()
-    def decision_boundary(self, predict: Predict, title: str) -> bytes:
+    def decision_boundary(self, predict: Predict, title: str, trained_on_all: bool = False) -> bytes:
         """The model's decision with rows on it and wrong validation rows ringed, as a PNG of 700 x 500 pixels.
 
         Two columns are drawn as they are, one with its class probabilities, more as a projection.
@@ -83,14 +83,15 @@ class TrialFigures:
         Args:
             predict: Standardized rows `(N, F)` to logits `(N, C)`.
             title: First line of the heading.
+            trained_on_all: Whether the model was trained on the validation rows too: no row is called wrong then.
         """
-        return self._boundary.draw(predict, title)
+        return self._boundary.draw(predict, title, trained_on_all)
 
     @default_settings()
-    def decision_columns(self, predict: Predict, title: str) -> bytes:
+    def decision_columns(self, predict: Predict, title: str, trained_on_all: bool = False) -> bytes:
         """`decision_boundary` over the two most telling columns; only where `has_columns` is true."""
         assert self._columns is not None, "asked for where there is none"
-        return self._columns.draw(predict, title)
+        return self._columns.draw(predict, title, trained_on_all)
 
     def thumbnail(self, predict: Predict) -> Pixels:
         """The map of `decision_boundary` alone, `(64, 64, 3)` uint8, for `boundary_atlas`."""

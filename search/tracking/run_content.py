@@ -71,7 +71,7 @@ def trial_content(
         predict = partial(mlp.logits, result.weights, result.params, shape)
         curves = figures().loss_curves(result.history[:, : len(METRICS)], result.best_epoch, title)
         (local / "loss_curves.png").write_bytes(curves)
-        _draw_boundaries(figures(), predict, title, local)
+        _draw_boundaries(figures(), predict, title, local, trained_on_all=False)
         shutil.copyfile(folder.file(result.number), local / "trial.npz")
 
     return RunContent(
@@ -107,7 +107,7 @@ def final_content(
         predict = partial(mlp.mean_logits, [trial.weights for trial in trials], finalist.params, shape)
         curves = figures().fold_curves([trial.history for trial in trials], [t.best_epoch for t in trials], title)
         (local / "loss_curves.png").write_bytes(curves)
-        _draw_boundaries(figures(), predict, title, local)
+        _draw_boundaries(figures(), predict, title, local, trained_on_all=True)
         for fold in finalist.folds:
             shutil.copyfile(folder.fold_file(finalist.number, fold.fold), local / f"fold-{fold.fold}.npz")
 
@@ -124,10 +124,10 @@ def final_content(
     )
 
 
-def _draw_boundaries(figures: TrialFigures, predict: Predict, title: str, local: Path) -> None:
-    (local / "decision_boundary.png").write_bytes(figures.decision_boundary(predict, title))
+def _draw_boundaries(figures: TrialFigures, predict: Predict, title: str, local: Path, trained_on_all: bool) -> None:
+    (local / "decision_boundary.png").write_bytes(figures.decision_boundary(predict, title, trained_on_all))
     if figures.has_columns:
-        (local / "decision_columns.png").write_bytes(figures.decision_columns(predict, title))
+        (local / "decision_columns.png").write_bytes(figures.decision_columns(predict, title, trained_on_all))
 
 
 def _write_reason(reason: str, local: Path) -> None:
