@@ -28,7 +28,7 @@ def test_every_fold_is_a_line_with_its_best_epoch_ringed() -> None:
     np.testing.assert_array_equal(lines["fold 0"].get_ydata(), [1.0, 0.5, 0.25])
     np.testing.assert_array_equal(lines["fold 1"].get_ydata(), [2.0, np.nan, 0.125])
     rings = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [ring.get_xydata().tolist() for ring in rings] == [[[3, 0.25]], [[3, 0.125]]]
+    assert [np.asarray(ring.get_xydata()).tolist() for ring in rings] == [[[3, 0.25]], [[3, 0.125]]]
     low, high = axes.get_ylim()
     assert low <= 0.125 < 2.0 <= high
 
