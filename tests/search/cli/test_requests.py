@@ -55,7 +55,7 @@ SEARCH: Filled = {
     "sampler": ("--sampler gp", "gp"),
     "pruner.percentile": ("--pruner percentile:25", 25.0),
     "window": ("--window 7", 7),
-    "final.finalists": ("--finalists 3", 3),
+    "final.finalists": ("--finalists 7", 7),
     "final.folds": ("--folds 4", 4),
     "seed": ("--seed 5", 5),
     "configs": ("--configs c.json", Path("c.json")),
