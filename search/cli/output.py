@@ -15,6 +15,7 @@ from insects.text import counted, shown
 from search.store.tracking_uri import without_password
 
 if TYPE_CHECKING:
+    from insects.params import TrialParams
     from insects.trial import TrialResult
     from search.commands.evaluate import Evaluation
     from search.commands.predict import Predictions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SHOWN_TRIALS = 5
 SHOWN_CLASSES = 10
+_CONFIGURATION = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}"
 _MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
 _BACKGROUND = ("training", "final", "figures", "tracking")
 
@@ -195,11 +197,10 @@ def _json_number(value: float) -> float | None:
 def _trial_table(results: Sequence[TrialResult]) -> list[str]:
     metric = results[0].metric if results else "loss"
     ranked = sorted(results, key=lambda result: (result.state == "failed", result.rank))
-    head = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}{'epoch':>7}{'loss':>10}{'accuracy':>10}"
+    head = f"{_CONFIGURATION}{'epoch':>7}{'loss':>10}{'accuracy':>10}"
     head += f"{metric_name(metric):>19}" if needs_logits(metric) else ""
     rows = [
-        f"{r.number:>7}{r.params.depth:>7}{r.params.width:>7}{r.params.lr:>10.2g}{r.params.batch_size:>7}"
-        f"{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
+        f"{_configuration(r.number, r.params)}{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
         + (f"{r.best_figures[metric_column(metric)]:>19.4f}" if needs_logits(metric) else "")
         for r in ranked[:SHOWN_TRIALS]
     ]
@@ -207,15 +208,20 @@ def _trial_table(results: Sequence[TrialResult]) -> list[str]:
     return [f"Best by validation {metric_name(metric)}, in their best epochs:", head, *rows, *more]
 
 
+def _configuration(number: int, params: TrialParams) -> str:
+    """The first columns of a table of trials, under `_CONFIGURATION`."""
+    return f"{number:>7}{params.depth:>7}{params.width:>7}{params.lr:>10.2g}{params.batch_size:>7}"
+
+
 def _final_table(outcome: SearchOutcome, final: FinalRecord) -> list[str]:
     """The finalists, the accuracy to expect, and simple models on the same folds."""
     if final.chosen is None:
         return ["Final: no finalist could be trained on the folds; the model is that of the best trial."]
-    head = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}{'':>7}{'loss':>10}{'accuracy':>10}"
+    head = f"{_CONFIGURATION}{'':>7}{'loss':>10}{'accuracy':>10}"
     extra = [name for name in outcome.finalists[0].figures if name not in ("loss", "accuracy")]
     head += "".join(f"{name.replace('_', ' '):>19}" for name in extra)
     rows = [
-        f"{f.number:>7}{f.params.depth:>7}{f.params.width:>7}{f.params.lr:>10.2g}{f.params.batch_size:>7}"
+        f"{_configuration(f.number, f.params)}"
         f"{'chosen' if f.number == final.chosen else '':>7}{f.figures['loss']:>10.4f}{f.figures['accuracy']:>10.4f}"
         + "".join(f"{f.figures[name]:>19.4f}" for name in extra)
         for f in outcome.finalists

@@ -63,8 +63,8 @@ def unpack_result(content: bytes, number: int) -> TrialResult:
 
 def pack_fold(result: FoldResult) -> bytes:
     """Serialize a network of a finalist."""
-    meta = {**_result_meta(result.trial), "fold": result.fold}
     trial = result.trial
+    meta = {**_result_meta(trial), "fold": result.fold}
     return _pack(meta, history=trial.history, weights=trial.weights, logits=result.logits, y=result.y)
 
 
