@@ -1,6 +1,6 @@
 """Speed of the compiled engine, against other training loops and against the limit of the processor.
 
-    python -m benchmarks.engine [--quick]
+    python -m benchmarks.engine [--quick | --wide]
 
 Unless a line says otherwise, times are CPU times of one thread, which other programs on the machine disturb less than
 wall times. They are for 20 epochs on the 960 training rows of the built-in data: the median of runs that alternate with
@@ -8,7 +8,7 @@ those of the rivals. A slow rival runs fewer epochs, and its time is scaled. Onl
 each epoch.
 
 The limit is the time of all multiply-adds at this core's measured sgemm rate plus that of Adam's updates at the best
-measured rate.
+measured rate. `--wide` measures networks whose weights do not fit into a core's cache.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def main() -> None:
     """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer runs, and rivals for about a tenth of the time")
-    quick = parser.parse_args().quick
+    parser.add_argument("--wide", action="store_true", help="only networks of up to 8 layers of up to 1024 units")
+    args = parser.parse_args()
+    quick = args.quick
     repeats, patience = (3, 0.1) if quick else (7, 1.0)
     threads = torch.get_num_threads()
     ours(SHAPES[0], 1)  # compiles or loads the kernel
@@ -66,6 +68,9 @@ def main() -> None:
         limit = engine_limit.measure()
         print(f"{engine_limit.processor_name()}, torch {torch.__version__}, {EPOCHS} epochs")
         print(f"limit: {limit.multiply_adds / 1e9:.1f} G multiply-adds/s, {limit.updates / 1e9:.2f} G updates/s\n")
+        if args.wide:
+            print_wide(limit)
+            return
         print_shapes(limit, repeats, patience)
         print_corners(repeats, patience)
         print_mixed(limit, threads, epochs=1, rounds=1 if quick else 3)
@@ -83,6 +88,20 @@ def print_shapes(limit: Limit, repeats: int, patience: float) -> None:
             loop, _, sklearn = (seconds / mine for seconds in rivals)
     print(verdict("2x64 batch 4 against the loop", loop, 30, "aim 50"))
     print(verdict("2x64 batch 4 against scikit-learn", sklearn, 12), end="\n\n")
+
+
+def print_wide(limit: Limit) -> None:
+    """Print the table of wide networks, where Adam's updates go through memory."""
+    print(f"{'shape':>18} {'ms an epoch':>12} {'x lean':>8} {'of the limit':>13} {'with Adam in memory':>20}")
+    for depth, width in ((4, 256), (8, 256), (8, 512), (8, 1024)):
+        for batch in (4, 16, 128):
+            params = TrialParams(depth, width, 1e-3, batch)
+            mine, lean = (min(cpu(partial(trainer, params, 1)) for _ in range(3)) for trainer in (ours, lean_torch))
+            bounds = [bound(params) / EPOCHS / mine for bound in (limit.seconds, limit.seconds_in_memory)]
+            print(
+                f"{name(params):>18} {mine * 1e3:12.1f} {lean / mine:8.2f} {bounds[0]:13.2f} {bounds[1]:20.2f}",
+                flush=True,
+            )
 
 
 def print_corners(repeats: int, patience: float) -> None:

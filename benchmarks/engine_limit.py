@@ -33,7 +33,16 @@ class Limit:
     updates: float
 
     def seconds(self, params: TrialParams) -> float:
-        """Seconds of 20 epochs at these rates."""
+        """Seconds of 20 epochs at these rates, as if weights and moments were in the first-level cache."""
+        return self.seconds_at(params, self.updates)
+
+    def seconds_in_memory(self, params: TrialParams) -> float:
+        """Seconds of 20 epochs at the rate of updates that torch's fused Adam has on as many weights."""
+        count = parameter_count(params, insects().shape)
+        return self.seconds_at(params, min(self.updates, _fused_adam(count)))
+
+    def seconds_at(self, params: TrialParams, updates_a_second: float) -> float:
+        """Seconds of 20 epochs at a rate of updates."""
         # Products: three per layer and training row, two for the first layer, because nothing needs the gradient of
         # the data; one per layer and validation row. Updates: every parameter in every step.
         splits = insects()
@@ -43,7 +52,7 @@ class Limit:
         products = (forward + backward) * len(splits.train_y) + forward * len(splits.valid_y)
         steps = -(-len(splits.train_y) // params.batch_size)
         updates = steps * parameter_count(params, splits.shape)
-        return EPOCHS * (products / self.multiply_adds + updates / self.updates)
+        return EPOCHS * (products / self.multiply_adds + updates / updates_a_second)
 
 
 def measure() -> Limit:

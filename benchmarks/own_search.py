@@ -129,14 +129,18 @@ class _NoUploads:
 
 def own_probabilities(
     train: pd.DataFrame, test: pd.DataFrame, target: str, options: Sequence[str] = ()
-) -> tuple[Probabilities, list[str]]:
-    """Probabilities `(N, C)` of the registered model for the rows of `test`, and the C classes.
+) -> tuple[Probabilities, list[str], float]:
+    """Search, and predict with the registered model.
 
     Args:
         train: The rows to search on.
         test: The rows to predict.
         target: The label column.
         options: More options of the command.
+
+    Returns:
+        Probabilities `(N, C)` of the rows of `test`, the C classes, and the accuracy that the search says is to be
+        expected; without a final, that of its best trial.
     """
     with tempfile.TemporaryDirectory() as place:
         paths = Path(place, "train.csv"), Path(place, "test.csv")
@@ -148,7 +152,9 @@ def own_probabilities(
         assert len(data.test.y) == len(test), "every row has a label"
         logits = registered_logits(folder, answer, data.test.x)
     power = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(power / power.sum(axis=1, keepdims=True)), list(data.sample.classes)
+    final, best = answer["final"], answer["best"]
+    shown = final["expected_accuracy"] if final else best["valid_accuracy"]
+    return np.asarray(power / power.sum(axis=1, keepdims=True)), list(data.sample.classes), shown
 
 
 def predicted(folder: StudyFolder, answer: Answer, x_NK: mlp.Floats) -> NDArray[np.intp]:

@@ -28,13 +28,14 @@ from benchmarks.intervals import half_interval
 from benchmarks.own_search import Probabilities, own_probabilities
 from benchmarks.rivals import GRADIENT_BOOSTING, RIVALS
 
-MEASURES = ("accuracy", "log loss", "AUC", "CPU s")
+MEASURES = ("accuracy", "log loss", "AUC", "CPU s", "shown")
+"""`shown` is the accuracy that a search says is to be expected; rivals say none."""
 COMPARED = {"accuracy": 1, "log loss": -1, "AUC": 1}
 """The measures that tell methods apart, and the sign of an improvement."""
 
 TEST_SHARE = 0.2
 
-Row = tuple[str, int, str, float, float, float, float]
+Row = tuple[str, int, str, float, float, float, float, float]
 """Table, split, method and `MEASURES`."""
 
 
@@ -139,12 +140,14 @@ def rows_of_split(
     for method in [*own, *rivals]:
         started = time.process_time()
         if method in own:
-            found, classes = own_probabilities(train, test, source.target, ["--seed", str(split), *own[method]])
+            options = ["--seed", str(split), *own[method]]
+            found, classes, shown = own_probabilities(train, test, source.target, options)
             predicted = np.array(classes)[found.argmax(axis=1)]
         else:
             found, classes, predicted = rival_predictions(method, split, train, test, source)
+            shown = float("nan")
         seconds = time.process_time() - started
-        rows.append((source.name, split, method, *measured(found, predicted, labels, classes), seconds))
+        rows.append((source.name, split, method, *measured(found, predicted, labels, classes), seconds, shown))
     return rows
 
 
@@ -228,6 +231,11 @@ def print_summary(figures: pd.DataFrame, methods: list[str]) -> None:
     print(f"\nmean over {tables} tables\n{means.join(ranks).round(4).to_string()}")
     if tables == 1:
         return
+    for method in [name for name in methods if name.startswith("ours")]:
+        excess = (by_table["shown"] - by_table["accuracy"]).xs(method, level="method")
+        print(
+            f"{method}: accuracy shown minus that of the test rows {excess.mean():+.4f} ± {half_interval(excess):.4f}"
+        )
     for first in [method for method in methods if method.startswith("ours")]:
         rivals = {measure: best_rival(means[measure]) for measure in COMPARED}
         shown = [f"{m} {paired(figures, m, first, best)} ({best})" for m, best in rivals.items() if best]

@@ -228,7 +228,7 @@ def _per_class(confusion: NDArray[np.integer], classes: tuple[str, ...]) -> tupl
     )
 
 
-def wilson_interval(share: float, draws: int) -> tuple[float, float]:
+def wilson_interval(share: float, draws: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion at the level `CONFIDENCE`.
 
     Args:

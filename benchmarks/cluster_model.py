@@ -1,0 +1,216 @@
+"""How long a search takes on a cluster, and how busy its workers are: a model of the coordinator and its workers.
+
+    python -m benchmarks.cluster_model --seconds 60 --trials 1000
+    python -m benchmarks.cluster_model --seconds 5 --window 200 --failures 0.01 --workers 10,100,1000
+    python -m benchmarks.cluster_model --check
+
+The model follows `search/study/loop.py`. One thread asks, stores and tells: trial n is asked when the trials up to
+n - window have been told, except trials that depend on no other, of which a few for each worker are in flight. Workers
+take trials in the order of their numbers. A worker that is lost costs the trial that it trains, which the next free
+worker trains again, and comes back after a while. MLflow is fed by one process beside it.
+
+The costs of the coordinator are medians of `benchmarks.throughput`. `--check` runs a search on a local cluster of two
+worker processes and compares it with what the model says for the same durations.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+import click
+import numpy as np
+
+WORKERS = "10,30,100,300,1000,3000,10000"
+AHEAD = 4
+"""Independent trials in flight for each worker, as in `search.study.loop`."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one trial outside its training.
+
+    Attributes:
+        sampling: The coordinator asks and tells.
+        storing: The coordinator writes the result.
+        tracking: The process beside it writes the run to MLflow.
+        sending: From the coordinator to a free worker and back.
+    """
+
+    sampling: float
+    storing: float
+    tracking: float
+    sending: float
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers and their failures.
+
+    Attributes:
+        workers: Trials that are trained side by side.
+        failures: Probability that a worker is lost during a trial.
+        away: Seconds until a lost worker is there again.
+    """
+
+    workers: int
+    failures: float = 0.0
+    away: float = 60.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of a search.
+
+    Attributes:
+        trained: Seconds until the last trial is told.
+        delivered: Seconds until the last run is in MLflow.
+        busy: Share of the workers' time until `trained` that goes into trainings that end.
+        coordinator: Share of that time in which the coordinator asks, stores or tells.
+    """
+
+    trained: float
+    delivered: float
+    busy: float
+    coordinator: float
+
+
+@dataclass
+class Workers:
+    """Workers that take trials in the order in which they come.
+
+    Attributes:
+        cluster: What is modelled.
+        sending: Seconds to a worker and back.
+        random: Draws the failures.
+    """
+
+    cluster: Cluster
+    sending: float
+    random: np.random.Generator
+    _free: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._free = [0.0] * self.cluster.workers
+
+    def train(self, submitted: float, seconds: float) -> float:
+        """Return when the result of a trial is with the coordinator.
+
+        Args:
+            submitted: When it is handed out.
+            seconds: Its training.
+        """
+        started = max(submitted, heapq.heappop(self._free))
+        while self.random.random() < self.cluster.failures:
+            lost = started + self.random.random() * seconds
+            heapq.heappush(self._free, lost + self.cluster.away)
+            started = max(lost, heapq.heappop(self._free))
+        ended = started + self.sending + seconds
+        heapq.heappush(self._free, ended)
+        return ended
+
+
+def predict(
+    seconds: list[float], cluster: Cluster, window: int, independent: int, costs: Costs, seed: int = 0
+) -> Prediction:
+    """Follow the coordinator through a study.
+
+    Args:
+        seconds: The training of each trial.
+        cluster: Where they are trained.
+        window: Trials in flight at most, of those that depend on others.
+        independent: Trials at the beginning that depend on no other.
+        costs: What a trial costs besides.
+        seed: Of the failures.
+
+    Raises:
+        ValueError: There is no trial.
+    """
+    if not seconds:
+        raise ValueError("a prediction needs at least one trial")
+    workers = Workers(cluster, costs.sending, np.random.default_rng(seed))
+    now = worked = tracked = 0.0
+    arriving: list[tuple[float, int]] = []
+    stored: set[int] = set()
+    told = 0
+
+    def work(cost: float) -> None:
+        nonlocal now, worked
+        now, worked = now + cost, worked + cost
+
+    def store_next() -> None:
+        nonlocal now, tracked
+        arrived, number = heapq.heappop(arriving)
+        now = max(now, arrived)
+        work(costs.storing)
+        stored.add(number)
+        tracked = max(tracked, now) + costs.tracking
+
+    def tell_to(last: int) -> None:
+        nonlocal told
+        while told <= last:
+            while told not in stored:
+                store_next()
+            work(costs.sampling / 2)
+            told += 1
+
+    for number, training in enumerate(seconds):
+        if number >= independent:
+            tell_to(number - window)
+        else:
+            while len(arriving) >= AHEAD * cluster.workers:
+                store_next()
+        work(costs.sampling / 2)
+        heapq.heappush(arriving, (workers.train(now, training), number))
+        while arriving and arriving[0][0] <= now:
+            store_next()
+    tell_to(len(seconds) - 1)
+    return Prediction(now, max(now, tracked), sum(seconds) / (cluster.workers * now), worked / now)
+
+
+def measured_costs(sampler: SamplerName) -> Costs:
+    """Measure this machine: what a trial costs the coordinator and MLflow. Sending takes a round trip of Dask's."""
+    _, clock = throughput.measure(sampler, 200, mlflow=False, storage=None)
+    seconds, _ = throughput.measure(sampler, 50, mlflow=True, storage=None)
+    sampling = clock.parts["sampling"] / 200
+    return Costs(sampling, clock.ended[-1] / 200 - sampling, seconds / 50, SENDING)
+
+
+@click.command()
+@click.option("--seconds", default=60.0, show_default=True, help="Median training of a trial.")
+@click.option("--spread", default=0.5, show_default=True, help="Standard deviation of its logarithm.")
+@click.option("--trials", default=1000, show_default=True)
+@click.option("--workers", default=WORKERS, show_default=True, help="Trials trained side by side, several numbers.")
+@click.option("--window", type=int, help="Trials in flight.  [default: 4, and the number of workers]")
+@click.option("--sampler", type=click.Choice(get_args(SamplerName)), default="tpe", show_default=True)
+@click.option("--failures", default=0.0, show_default=True, help="Probability that a worker is lost during a trial.")
+@click.option("--away", default=60.0, show_default=True, help="Seconds until it is there again.")
+@click.option("--check", is_flag=True, help="Compare the model with searches on a local cluster.")
+def main(
+    seconds: float,
+    spread: float,
+    trials: int,
+    workers: str,
+    window: int | None,
+    sampler: SamplerName,
+    failures: float,
+    away: float,
+    check: bool,
+) -> None:
+    """Predict the time of a search for several numbers of workers."""
+    costs = measured_costs(sampler)
+    shown = {name: f"{1e3 * value:.1f} ms" for name, value in asdict(costs).items()}
+    print("costs of a trial: " + ", ".join(f"{name} {value}" for name, value in shown.items()))
+    if check:
+        compare_with_searches(costs)
+        return
+    durations = np.random.default_rng(0).lognormal(np.log(seconds), spread, trials).tolist()
+    independent = trials if sampler in INDEPENDENT else STARTUP_TRIALS
+    print(f"{'workers':>8} {'window':>8} {'trained':>12} {'in MLflow':>12} {'busy':>6} {'coordinator':>12}")
+    for count in map(int, workers.split(",")):
+        for in_flight in [window] if window else sorted({4, count}):
+            found = predict(durations, Cluster(count, failures, away), in_flight, independent, costs)
+            print(
+                f"{count:>8} {in_flight:>8} {found.trained:>10.0f} s {found.delivered:>10.0f} s {found.busy:>6.0%} "
+                f"{found.coordinator:>12.0%}"
+            )
