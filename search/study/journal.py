@@ -6,24 +6,21 @@ order, whenever the process ends.
 
 from __future__ import annotations
 
-import datetime
 import fcntl
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from insects.errors import StoreError
-from insects.objective import metric_column, objective_name
+from insects.objective import objective_name
 from insects.params import Metric, TrialParams
 from insects.trial import TrialResult
-from search.study.space import SearchSpace, as_dict
+from search.study.optuna_trials import describe_study, fingerprint_in, frozen_trial
+from search.study.space import SearchSpace
 
 if TYPE_CHECKING:
     import optuna
-
-_FINGERPRINT = "fingerprint"
 
 # What Optuna raises for a journal that is damaged or not a journal.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
@@ -78,7 +75,7 @@ class OptunaJournal:
         if result.number < self.count:
             return
         try:
-            self._study.add_trial(self._frozen(result))
+            self._study.add_trial(frozen_trial(result, self._distributions))
         except OSError as error:
             raise StoreError(
                 f"cannot write {self._path}: {error.strerror}; finished trials are kept: make room, "
@@ -87,33 +84,6 @@ class OptunaJournal:
         except _UNREADABLE as error:
             raise _cannot_read(self._path, error) from error
         self.count += 1
-
-    def _frozen(self, result: TrialResult) -> optuna.trial.FrozenTrial:
-        from optuna.trial import FrozenTrial, TrialState
-
-        states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        values = {"complete": result.objective, "pruned": result.objectives[-1] if result.epochs else None}
-        value = values.get(result.state)
-        figures = {name: value for name, value in result.best_figures.items() if name != metric_column(result.metric)}
-        started = datetime.datetime.fromtimestamp(result.started)  # Optuna keeps local time without a zone
-        return FrozenTrial(
-            number=-1,
-            trial_id=-1,
-            state=states[result.state],
-            value=None if value is None else float(value),
-            values=None,
-            datetime_start=started,
-            datetime_complete=started + datetime.timedelta(seconds=result.seconds),
-            params=as_dict(result.params),
-            distributions=self._distributions,
-            user_attrs={
-                "best_epoch": result.best_epoch,
-                **figures,
-                "reason": result.reason.strip().rpartition("\n")[2],
-            },
-            system_attrs={},
-            intermediate_values={epoch: float(value) for epoch, value in enumerate(result.objectives, start=1)},
-        )
 
 
 def _open_study(path: Path, name: str, fingerprint: str, finished: int, objective: str) -> optuna.Study:
@@ -130,17 +100,14 @@ def _open_study(path: Path, name: str, fingerprint: str, finished: int, objectiv
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
-    is_this_study = study.user_attrs.get(_FINGERPRINT) == fingerprint
+    is_this_study = fingerprint_in(study) == fingerprint
     trials = len(study.get_trials(deepcopy=False))
     if trials > (finished if is_this_study else 0):
         optuna.delete_study(study_name=name, storage=storage)
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
         is_this_study = False
     if not is_this_study:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([objective])
-        study.set_user_attr(_FINGERPRINT, fingerprint)  # last: a study that has it is complete
+        describe_study(study, fingerprint, objective)
     return study
 
 

@@ -19,7 +19,6 @@ from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask, run_trial
 from search.store.study_folder import StudyFolder, without_weights
 from search.study.config import StudyConfig
-from search.study.journal import OptunaJournal
 from search.study.sampler import Proposer
 from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag
@@ -35,6 +34,13 @@ class TrialListener(Protocol):
 
     def known(self, result: TrialResult) -> None:
         """Handle a trial that an earlier run has finished."""
+
+
+class TrialExport(Protocol):
+    """Optuna's copy of the study, in the loop's thread."""
+
+    def add(self, result: TrialResult) -> None:
+        """Write the next trial in the order of their numbers; one that is there already is skipped."""
 
 
 @dataclass
@@ -53,7 +59,7 @@ class StudyLoop:
         config: The study's settings.
         splits: The data that its trials are trained on.
         folder: Where its results are.
-        journal: Optuna's journal, to which they are exported.
+        export: Optuna's copy of them.
         proposer: The sampler.
         executor: Trains the trials.
         stop: Set by a signal, polled by training.
@@ -64,7 +70,7 @@ class StudyLoop:
     config: StudyConfig
     splits: Splits
     folder: StudyFolder
-    journal: OptunaJournal
+    export: TrialExport
     proposer: Proposer
     executor: Executor
     stop: StopFlag
@@ -137,7 +143,7 @@ class StudyLoop:
         while number not in self._results:
             self._pool.collect(block=True)
         result = self._results.pop(number)
-        self.journal.add(result)
+        self.export.add(result)
         started = time.perf_counter()
         self.proposer.tell(result)
         self.seconds.sampling += time.perf_counter() - started

@@ -108,7 +108,7 @@ def run_study(
             config=config,
             splits=builtin_splits()[0],
             folder=folder,
-            journal=OptunaJournal(
+            export=OptunaJournal(
                 store / "optuna.journal",
                 folder.name,
                 digest,
