@@ -273,7 +273,9 @@ device = click.option(
 engine = click.option(
     "--engine", type=click.Choice(ENGINES), help="Engine to train with; compiled needs the cpu.  [default: by device]"
 )
-sync = click.option("--sync", is_flag=True, help="Upload to MLflow, and to --storage, what is not there yet; search nothing.")
+sync = click.option(
+    "--sync", is_flag=True, help="Upload to MLflow, and to --storage, what is not there yet; search nothing."
+)
 workers = click.option(
     "--workers",
     type=click.IntRange(1),

@@ -231,4 +231,3 @@ class Uploader:
             error = future.exception()
             if error is not None and not isinstance(error, InsectsError):
                 raise error
-

@@ -185,7 +185,7 @@ def test_study_of_another_store_with_the_same_settings_is_taken_over(
 def test_damaged_result_is_one_line(url: str, study: StudyFolder) -> None:
     study.file(1).write_bytes(b"damaged")
     database = OptunaDatabase(url, study, HERE)
-    with pytest.raises(StoreError, match="^the result of trial 1 of study s is missing: run the same search again"):
+    with pytest.raises(StoreError, match=r"^the result of trial 1 of study s is missing: run the same search again"):
         database.add_up_to(3)
     database.close()
     assert [trial.number for trial in trials(url)] == [0]
@@ -200,7 +200,7 @@ def test_server_that_is_away_is_one_line(server: Postgres, study: StudyFolder) -
         with pytest.raises(StoreError, match=r"^postgresql\+psycopg://.*/away does not answer as it should: .*$"):
             database.add_up_to(1)
         database.abandon()
-        with pytest.raises(StoreError, match="connection to server at .* failed: Connection refused"):
+        with pytest.raises(StoreError, match=r"connection to server at .* failed: Connection refused"):
             OptunaDatabase(url, study, HERE)
     finally:
         server.start()
