@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from insects.errors import StoreError
 from insects.text import shown
 from search.store.tracking_uri import is_in_memory, without_password
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
 
 _DATABASES = ("postgresql", "mysql", "sqlite")  # those of optuna.storages.RDBStorage
 _DRIVERS = {"postgresql": "postgresql+psycopg"}
@@ -22,36 +17,30 @@ def storage_url(text: str) -> str:
     Raises:
         StoreError: It is no URL of a database, or its driver is not installed.
     """
-    from sqlalchemy.exc import ArgumentError
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     try:
-        url = _parsed(text)
+        url = make_url(text)
     except (ArgumentError, ValueError):
         raise _url_error(text, "which is no URL of a database") from None
-    if url.get_backend_name() not in _DATABASES:
+    backend, _, driver = url.drivername.partition("+")
+    if backend not in _DATABASES:
         raise _url_error(text, "which Optuna cannot keep studies in")
     if is_in_memory(text) or not url.database:
         raise _url_error(text, "which names no database")
-    return url.render_as_string(hide_password=False)
-
-
-def _parsed(text: str) -> URL:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import NoSuchModuleError
-
-    url = make_url(text)
-    if "+" not in url.drivername:
-        url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    if not driver:
+        url = url.set(drivername=_DRIVERS.get(backend, backend))
     try:
         url.get_dialect().import_dbapi()
     except NoSuchModuleError:
-        raise _url_error(text, "which Optuna cannot keep studies in") from None
+        raise _url_error(text, f"whose driver {driver} is not known") from None
     except ImportError as error:
         install = "'insects-search[postgres]'" if error.name == "psycopg" else str(error.name)
         raise StoreError(
             f"--storage is {_shown(text)}, whose driver is not installed ({error}): pip install {install}"
         ) from error
-    return url
+    return url.render_as_string(hide_password=False)
 
 
 def _url_error(text: str, reason: str) -> StoreError:

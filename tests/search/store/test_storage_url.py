@@ -35,6 +35,7 @@ def test_driver_is_added(text: str, url: str) -> None:
         ("redis://host", "which Optuna cannot keep studies in"),
         ("postgres://me@host/team", "which Optuna cannot keep studies in"),
         ("oracle://me@host/team", "which Optuna cannot keep studies in"),
+        ("postgresql+nothing://me@host/team", "whose driver nothing is not known"),
         ("sqlite://", "which names no database"),
         ("sqlite:///:memory:", "which names no database"),
         ("postgresql://host", "which names no database"),
