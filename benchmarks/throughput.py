@@ -3,8 +3,8 @@
     python -m benchmarks.throughput [--trials 100 1000 10000] [--samplers random qmc tpe] [--mlflow 300] [--storage URL]
 
 Training is replaced by a result that is there at once, so what is left is the study's own work: asking the sampler,
-writing the result to the disk, Optuna's journal, and with --mlflow the runs with their figures. Growth is the time of the
-last tenth of the trials over that of the trials 10 to 100.
+writing the result to the disk, Optuna's journal, and with --mlflow the runs with their figures. Growth is the time of
+the last tenth of the trials over that of the trials 10 to 100.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -178,7 +178,7 @@ def run(
         config=config,
         splits=splits,
         folder=folder,
-        export=export,
+        journal=export,
         proposer=proposer,
         executor=NoTraining(),
         stop=StopFlag(),

@@ -74,12 +74,13 @@ class Training:
         self._spans: list[tuple[float, float]] = []
         self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
+        self._export = export or _journal(store, folder, config)
         self._loop = partial(
             StudyLoop,
             config=config,
             splits=splits,
             folder=folder,
-            export=export or _journal(store, folder, config),
+            journal=self._export,
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
             listeners=(uploader, self),
@@ -110,6 +111,8 @@ class Training:
                 results = self._loop(executor=executor).run(self._trials, deadline)
             finally:
                 self._progress.close()
+                if isinstance(self._export, OptunaJournal):
+                    self._export.sync()
             if self._final is not None:
                 self._hold_final(self._final(executor=executor), results)
             return results

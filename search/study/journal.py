@@ -7,10 +7,11 @@ order, whenever the process ends.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from insects.errors import StoreError
 from insects.objective import objective_name
@@ -69,6 +70,8 @@ class OptunaJournal:
     def add(self, result: TrialResult) -> None:
         """Write the result of the next trial; a trial that the journal has already is skipped.
 
+        A power cut may take the last lines away until `sync` is called; the next run writes them again.
+
         Raises:
             StoreError: The result cannot be written, or what other studies wrote meanwhile cannot be read.
         """
@@ -77,25 +80,33 @@ class OptunaJournal:
         try:
             self._study.add_trial(frozen_trial(result, self._distributions))
         except OSError as error:
-            raise StoreError(
-                f"cannot write {self._path}: {error.strerror}; finished trials are kept: make room, "
-                "then run the same command again"
-            ) from error
+            raise _cannot_write(self._path, error) from error
         except _UNREADABLE as error:
             raise _cannot_read(self._path, error) from error
         self.count += 1
+
+    def sync(self) -> None:
+        """Return when all lines are on the disk.
+
+        Raises:
+            StoreError: They cannot be written.
+        """
+        try:
+            with open(self._path, "rb+") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
 
 
 def _open_study(path: Path, name: str, fingerprint: str, finished: int, objective: str) -> optuna.Study:
     import optuna
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _FlockJournalLock(path)
     lock.acquire()  # cuts a torn last line before it is read
     lock.release()
-    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type] # duck-typed lock
+    storage = JournalStorage(_JournalFile(path, lock))  # type: ignore[arg-type] # a backend by its methods
     try:  # `create_study(load_if_exists=True)` would add a line to the journal each time
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
@@ -111,11 +122,42 @@ def _open_study(path: Path, name: str, fingerprint: str, finished: int, objectiv
     return study
 
 
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write {path}: {error.strerror}; finished trials are kept: make room, then run the same command again"
+    )
+
+
 def _cannot_read(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"cannot read {path}: {error}; move the file away and run the same command again, "
         "which writes it anew from the results"
     )
+
+
+class _JournalFile:
+    """Optuna's journal file, whose lines are not synced one by one: a disk takes milliseconds for each.
+
+    Args:
+        path: The file.
+        lock: Held while a line is written.
+    """
+
+    def __init__(self, path: Path, lock: _FlockJournalLock) -> None:
+        from optuna.storages.journal import JournalFileBackend
+
+        self._path, self._lock = path, lock
+        self._file = JournalFileBackend(str(path), lock_obj=lock)  # type: ignore[arg-type] # duck-typed lock
+        self.read_logs = self._file.read_logs
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._lock.acquire()
+        try:
+            with open(self._path, "ab") as file:
+                file.write(lines.encode())
+        finally:
+            self._lock.release()
 
 
 class _FlockJournalLock:

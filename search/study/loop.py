@@ -59,7 +59,7 @@ class StudyLoop:
         config: The study's settings.
         splits: The data that its trials are trained on.
         folder: Where its results are.
-        export: Optuna's copy of them.
+        journal: Optuna's copy of them.
         proposer: The sampler.
         executor: Trains the trials.
         stop: Set by a signal, polled by training.
@@ -70,7 +70,7 @@ class StudyLoop:
     config: StudyConfig
     splits: Splits
     folder: StudyFolder
-    export: TrialExport
+    journal: TrialExport
     proposer: Proposer
     executor: Executor
     stop: StopFlag
@@ -143,19 +143,20 @@ class StudyLoop:
         while number not in self._results:
             self._pool.collect(block=True)
         result = self._results.pop(number)
-        self.export.add(result)
+        self.journal.add(result)
         started = time.perf_counter()
         self.proposer.tell(result)
         self.seconds.sampling += time.perf_counter() - started
         self._check_failures(result)
 
-    def _store(self, result: TrialResult) -> None:
-        self.folder.save(result)
-        if result.state == "failed":
-            self._failures.add(result.number)
-        self._results[result.number] = without_weights(result)
-        for listener in self.listeners:
-            listener.trained(result)
+    def _store(self, results: list[TrialResult]) -> None:
+        self.folder.save(*results)
+        for result in results:
+            if result.state == "failed":
+                self._failures.add(result.number)
+            self._results[result.number] = without_weights(result)
+            for listener in self.listeners:
+                listener.trained(result)
 
     def _check_failures(self, told: TrialResult) -> None:
         """Stop at the tenth trial in a row that failed in this run; the same command goes on with the trials left."""

@@ -108,7 +108,7 @@ def run_study(
             config=config,
             splits=builtin_splits()[0],
             folder=folder,
-            export=OptunaJournal(
+            journal=OptunaJournal(
                 store / "optuna.journal",
                 folder.name,
                 digest,
