@@ -118,6 +118,22 @@ def test_result_that_cannot_be_written_is_an_error_that_says_what_to_do(
     assert [trial["number"] for trial in optuna_trials(path)] == [0]
 
 
+def test_lines_that_cannot_be_synced_are_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: int) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    journal = a_journal(tmp_path)
+    journal.add(a_result(0))
+    journal.sync()
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(
+        StoreError, match=r"^cannot write .*/optuna\.journal: Input/output error; finished trials are kept"
+    ):
+        journal.sync()
+
+
 def test_opening_a_study_again_writes_nothing(tmp_path: Path) -> None:
     a_journal(tmp_path).add(a_result(0))
     content = (tmp_path / "optuna.journal").read_bytes()
