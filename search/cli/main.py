@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @options.options(options.OF_SEARCH)
-def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **values: Any) -> None:
+def search(
+    store: Path, tracking_uri: str | None, storage: str | None, sync: bool, as_json: bool, **values: Any
+) -> None:
     """Search an MLP's depth, width, learning rate and batch size, and register the best model.
 
     \b
@@ -33,7 +35,7 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **v
     """
     from search.store.store import Store
 
-    place = Store.at(store, tracking_uri)
+    place = Store.at(store, tracking_uri, storage)
     if sync:
         requests.check_sync(values)
         _sync(place, values["study"], as_json)
@@ -64,11 +66,13 @@ def _sync(store: Store, study: str | None, as_json: bool) -> None:
     elif not studies:
         show(f"There is no study in {store.path}.")
     for synced in studies:
-        if synced.upload_error:
-            click.echo(f"Error: study {synced.study}: {synced.upload_error}", err=True)
-        elif not as_json:
-            show(f"Study {synced.study}: all is in MLflow")
-    if any(synced.upload_error for synced in studies):
+        errors = [error for error in (synced.upload_error, synced.storage_error) if error]
+        for error in errors:
+            click.echo(f"Error: study {synced.study}: {error}", err=True)
+        if not (errors or as_json):
+            places = "MLflow" if store.storage is None else f"MLflow and in {store.shown_storage}"
+            show(f"Study {synced.study}: all is in {places}")
+    if any(synced.upload_error or synced.storage_error for synced in studies):
         raise SystemExit(1)
 
 

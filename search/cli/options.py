@@ -256,6 +256,13 @@ tracking_uri = click.option(
     metavar="URI",
     help="MLflow's tracking server or database; MLFLOW_TRACKING_URI counts too.  [default: sqlite:///DIR/mlflow.db]",
 )
+storage = click.option(
+    "--storage",
+    type=TEXT,
+    metavar="URL",
+    help="Write the trials to this database in place of the journal, for Optuna dashboards that several people share: "
+    "postgresql://USER@HOST/NAME, mysql://… or sqlite:///FILE.  [default: DIR/optuna.journal]",
+)
 device = click.option(
     "--device",
     type=click.Choice(DEVICES),
@@ -266,7 +273,9 @@ device = click.option(
 engine = click.option(
     "--engine", type=click.Choice(ENGINES), help="Engine to train with; compiled needs the cpu.  [default: by device]"
 )
-sync = click.option("--sync", is_flag=True, help="Upload to MLflow what is not there yet; search nothing.")
+sync = click.option(
+    "--sync", is_flag=True, help="Upload to MLflow, and to --storage, what is not there yet; search nothing."
+)
 workers = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -332,7 +341,7 @@ OF_SEARCH = (
     trials, epochs, schedule, class_weight, metric, train, target, features, *_COLUMNS, *_FORMAT, scaling,
     drop_rare_classes, test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size, finalists, folds,
-    configs, sampler, pruner, window, seed, study, *_STORE, device, engine, sync, workers, timeout, as_json,
+    configs, sampler, pruner, window, seed, study, *_STORE, storage, device, engine, sync, workers, timeout, as_json,
 )  # fmt: skip
 OF_EVALUATE = (
     best, model, best_name, evaluated_rows, model_target, *_FORMAT,

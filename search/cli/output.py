@@ -45,6 +45,7 @@ def search_json(outcome: SearchOutcome) -> dict[str, Any]:
         "model": None if model is None else asdict(model),
         "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
         "upload_error": outcome.upload_error or None,
+        "storage_error": outcome.storage_error or None,
     }
 
 
@@ -69,6 +70,12 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
             f"Not all is in MLflow yet: {outcome.upload_error}",
             f"Upload it with: insects-search --sync{store_options}",
         ]
+    if outcome.storage_error:
+        lines += [
+            "",
+            f"Not all trials are in the database yet: {outcome.storage_error}",
+            f"Write them with: insects-search --sync{store_options} --storage URL",
+        ]
     if len(outcome.results) < outcome.wanted:
         lines += ["", f"Out of time after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
     elif outcome.new == 0:
@@ -82,7 +89,12 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
 
 def sync_json(studies: Sequence[SyncedStudy]) -> dict[str, Any]:
     """Return the object that `insects-search --sync --json` prints."""
-    return {"studies": [{"study": s.study, "upload_error": s.upload_error or None} for s in studies]}
+    return {
+        "studies": [
+            {"study": s.study, "upload_error": s.upload_error or None, "storage_error": s.storage_error or None}
+            for s in studies
+        ]
+    }
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _Request = TypeVar("_Request", bound="DataclassInstance")
 Options = Mapping[str, Any]
 """The values of a command's options, by the names of its parameters."""
 
-_OF_SYNC = ("sync", "study", "store", "tracking_uri", "as_json")
+_OF_SYNC = ("sync", "study", "store", "tracking_uri", "storage", "as_json")
 _OF_IMAGES = ("image_dir", "filename", "image_size", "backbone", "weights", "skip_bad_images")
 _FORMAT = ("separator", "decimal", "encoding")
 _OF_OWN_TABLE = ("features", "categorical", "numeric", "drop", "drop_rare_classes")

@@ -40,7 +40,8 @@ from search.system.files import exists
 from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
 from search.system.terminal import say
-from search.upload.uploader import Uploader, upload_workers
+from search.upload.database_export import DatabaseExport
+from search.upload.uploader import Uploader, UploadWorkers, upload_workers
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class SearchOutcome:
         baselines: How well simple models do on the same folds.
         model: The version of the registered model.
         upload_error: What kept MLflow from being up to date; empty if nothing did.
+        storage_error: What kept the database of --storage from being up to date.
         seconds: Where the time went.
     """
 
@@ -159,6 +161,7 @@ class SearchOutcome:
     baselines: list[Score]
     model: RegisteredModel | None
     upload_error: str
+    storage_error: str
     seconds: dict[str, float]
 
 
@@ -184,6 +187,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         trials = max(request.trials, asked_before(folder.numbers(), config.window))
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
+        database = _database_export(workers, store, folder, flag)
         uploader = Uploader(workers, folder)
         if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
             say(f"Epochs of a trial: {config.recipe.epochs}, since the table is small; --epochs sets another number")
@@ -197,18 +201,25 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             timeout=request.timeout,
             flag=flag,
             uploader=uploader,
+            export=database,
         )
         watch.lap("imports")
         flag.polled = True
         try:
             results = training.run()
             watch.lap("loop")
+            if database is not None:
+                database.finish(flag.check)
             winner = winner_of(folder, results)
             model = uploader.finish(winner, request.registered_name, flag.check)
         except Interrupted:
+            if database is not None:
+                database.interrupt()
             uploader.interrupt()
             raise
         except StudyError as error:
+            if database is not None:
+                database.interrupt()
             uploader.fail(flag.check)
             if uploader.upload_error:
                 raise StudyError(f"{error}. Not all is in MLflow yet: {uploader.upload_error}") from error
@@ -217,6 +228,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     meanwhile = {"training": training.covered_seconds(), "final": training.final_seconds, **uploader.seconds}
     return _outcome(
         request, config, folder, results, training.count, model, uploader.upload_error,
+        "" if database is None else database.error,
         {**watch.parts(training.seconds), **meanwhile},
     )  # fmt: skip
 
@@ -261,6 +273,13 @@ def _open_study(
     return folder
 
 
+def _database_export(
+    workers: UploadWorkers, store: Store, folder: StudyFolder, flag: StopFlag
+) -> DatabaseExport | None:
+    """Return what writes the trials to the database of --storage; None: they go to the journal."""
+    return None if workers.storage is None else DatabaseExport(workers.storage, store, folder, flag.check)
+
+
 def _report_upgrade(store: Store, fingerprint: dict[str, Any]) -> None:
     """Say that a new study differs from an earlier one in versions only, which nobody asked for."""
     for folder in store.studies():
@@ -272,6 +291,8 @@ def _report_upgrade(store: Store, fingerprint: dict[str, Any]) -> None:
 
 def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, trials: int) -> bool:
     """Tell whether all trials are finished and uploaded, as far as the store knows: `--sync` asks MLflow."""
+    if store.storage is not None:  # the store does not know what a database has
+        return False
     record = folder.upload_record()
     if record is None or folder.numbers() != list(range(trials)):
         return False
@@ -296,7 +317,7 @@ def _outcome_of_record(
     watch.lap("imports")
     nothing = dict.fromkeys(("training", "final", "figures", "tracking"), 0.0)
     return _outcome(
-        request, config, folder, folder.results_without_weights(), 0, model, "",
+        request, config, folder, folder.results_without_weights(), 0, model, "", "",
         {**watch.parts(LoopSeconds()), **nothing},
     )  # fmt: skip
 
@@ -309,6 +330,7 @@ def _outcome(
     new: int,
     model: RegisteredModel | None,
     upload_error: str,
+    storage_error: str,
     seconds: dict[str, float],
 ) -> SearchOutcome:
     finalists = finalists_in(folder)
@@ -325,6 +347,7 @@ def _outcome(
         baselines=folder.baselines(),
         model=model,
         upload_error=upload_error,
+        storage_error=storage_error,
         seconds=seconds,
     )
 

@@ -1,4 +1,4 @@
-"""`insects-search --sync`: uploads to MLflow what is not there yet, without a search."""
+"""`insects-search --sync`: uploads to MLflow, and to the database of --storage, what is not there yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from insects.trial import TrialResult
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.winner import winner_of
-from search.upload.uploader import Uploader, upload_workers
+from search.upload.database_export import DatabaseExport
+from search.upload.uploader import Uploader, UploadWorkers, upload_workers
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class SyncedStudy:
     Attributes:
         study: Its name.
         upload_error: What kept it from being complete in MLflow; empty if nothing did.
+        storage_error: What kept it from being complete in the database of --storage.
     """
 
     study: str
     upload_error: str
+    storage_error: str = ""
 
 
 def sync_studies(store: Store, study: str | None) -> list[SyncedStudy]:
@@ -48,8 +51,20 @@ def sync_studies(store: Store, study: str | None) -> list[SyncedStudy]:
             uploader.wait_until_open()  # a search that goes on may yet find a better trial
             winner = winner_of(folder, folder.results_without_weights())
             uploader.finish(winner, model_name, check=lambda: None, recompare=False)
-            outcomes.append(SyncedStudy(name, uploader.upload_error))
+            outcomes.append(SyncedStudy(name, uploader.upload_error, _exported(workers, store, folder)))
     return sorted(outcomes, key=lambda outcome: outcome.study)
+
+
+def _exported(workers: UploadWorkers, store: Store, folder: StudyFolder) -> str:
+    """Write a study to the database of --storage, and return what kept it from being complete there."""
+    if workers.storage is None:
+        return ""
+    try:
+        export = DatabaseExport(workers.storage, store, folder, lambda: None)
+    except StudyError as error:
+        return str(error)
+    export.finish(lambda: None)
+    return export.error
 
 
 def _ended(results: list[TrialResult]) -> float:

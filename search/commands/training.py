@@ -15,7 +15,7 @@ from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest
 from search.study.final import Final, is_held
 from search.study.journal import OptunaJournal
-from search.study.loop import LoopSeconds, StudyLoop
+from search.study.loop import LoopSeconds, StudyLoop, TrialExport
 from search.study.sampler import Proposer
 from search.study.workers import report_idle, start_compiling, trials_at_once
 from search.system.signals import StopFlag
@@ -38,6 +38,7 @@ class Training:
         timeout: Seconds after which no new trial is asked; None: no limit.
         flag: Set by a signal.
         uploader: Uploads what is trained.
+        export: Optuna's copy of the study; None: the store's journal.
 
     Attributes:
         count: Trials that were trained in this run.
@@ -57,6 +58,7 @@ class Training:
         timeout: float | None,
         flag: StopFlag,
         uploader: Uploader,
+        export: TrialExport | None = None,
     ) -> None:
         splits, numbers = data.splits, folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
@@ -72,15 +74,13 @@ class Training:
         self._spans: list[tuple[float, float]] = []
         self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
-        digest = fingerprint_digest(folder.fingerprint)
+        self._export = export or _journal(store, folder, config)
         self._loop = partial(
             StudyLoop,
             config=config,
             splits=splits,
             folder=folder,
-            journal=OptunaJournal(
-                store.journal, folder.name, digest, len(numbers), config.space, config.configs, config.recipe.metric
-            ),
+            journal=self._export,
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
             listeners=(uploader, self),
@@ -111,6 +111,8 @@ class Training:
                 results = self._loop(executor=executor).run(self._trials, deadline)
             finally:
                 self._progress.close()
+                if isinstance(self._export, OptunaJournal):
+                    self._export.sync()
             if self._final is not None:
                 self._hold_final(self._final(executor=executor), results)
             return results
@@ -147,6 +149,18 @@ class Training:
             total += max(0.0, stop - max(start, end))
             end = max(end, stop)
         return total
+
+
+def _journal(store: Store, folder: StudyFolder, config: StudyConfig) -> OptunaJournal:
+    return OptunaJournal(
+        store.journal,
+        folder.name,
+        fingerprint_digest(folder.fingerprint),
+        len(folder.numbers()),
+        config.space,
+        config.configs,
+        config.recipe.metric,
+    )
 
 
 def _shown(result: TrialResult) -> float:

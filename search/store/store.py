@@ -1,12 +1,14 @@
-"""The store: the folder that holds the studies, and the tracking URI that belongs to it."""
+"""The store: the folder that holds the studies, and the addresses of what shows them."""
 
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from insects.errors import StoreError
+from search.store.storage_url import storage_url
 from search.store.study_folder import StudyFolder
 from search.store.tracking_uri import SERVERS, check_uri, database_file, is_in_memory, without_password
 from search.system import files
@@ -15,26 +17,29 @@ from search.system.files import exists, listing, resolved
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of studies, and the MLflow that shows them.
+    """A folder of studies, and the services that show them.
 
     Attributes:
         path: The folder, absolute.
         tracking_uri: Any MLflow tracking URI; by default the folder's own SQLite file.
+        storage: The database, with its driver, that trials are written to for dashboards; None: the folder's journal.
     """
 
     path: Path
     tracking_uri: str
+    storage: str | None = None
 
     @classmethod
-    def at(cls, path: Path, tracking_uri: str | None = None) -> Store:
+    def at(cls, path: Path, tracking_uri: str | None = None, storage: str | None = None) -> Store:
         """Return the store in a folder, which need not exist yet.
 
         Args:
             path: The folder.
             tracking_uri: MLflow's URI; None: that of the environment, else the folder's own database.
+            storage: The URL of a database of Optuna's; None: the folder's journal.
 
         Raises:
-            StoreError: The folder cannot exist, its path cannot be part of a URI, or MLflow has no store for the URI.
+            StoreError: The folder cannot exist, its path cannot be part of a URI, or there is no database for a URI.
         """
         path = resolved(path)
         exists(path)
@@ -44,12 +49,22 @@ class Store:
         if is_in_memory(uri):  # each process of a search would have a database of its own
             raise StoreError(f"a database in memory keeps nothing, found {uri}: name a file, sqlite:///FILE")
         check_uri(uri)
-        return cls(path, uri)
+        return cls(path, uri, None if storage is None else storage_url(storage))
 
     @property
     def shown_uri(self) -> str:
         """The tracking URI without its password."""
         return without_password(self.tracking_uri)
+
+    @property
+    def shown_storage(self) -> str:
+        """Where Optuna's export is, without a password."""
+        return str(self.journal) if self.storage is None else without_password(self.storage)
+
+    @property
+    def place(self) -> str:
+        """The host and the folder, by which stores are told apart where several write to one server."""
+        return f"{socket.gethostname()}:{self.path}"
 
     @property
     def journal(self) -> Path:

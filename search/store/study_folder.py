@@ -270,9 +270,9 @@ class StudyFolder:
         numbers = [(int(path.stem), path) for path in files.listing(self.path) if path.stem.isdecimal()]
         return sorted(number for number, path in numbers if path == self.file(number))
 
-    def save(self, result: TrialResult) -> None:
-        """Write a finished trial; when this returns it is on the disk."""
-        files.write(self.file(result.number), pack_result(result))
+    def save(self, *results: TrialResult) -> None:
+        """Write finished trials; when this returns they are on the disk."""
+        files.write_all({self.file(result.number): pack_result(result) for result in results})
 
     def load(self, number: int) -> TrialResult | None:
         """Read a finished trial; None if there is none.
@@ -281,9 +281,9 @@ class StudyFolder:
         """
         return _load(self.file(number), lambda content: unpack_result(content, number))
 
-    def save_fold(self, result: FoldResult) -> None:
-        """Write a network of a finalist; when this returns it is on the disk."""
-        files.write(self.fold_file(result.trial.number, result.fold), pack_fold(result))
+    def save_fold(self, *results: FoldResult) -> None:
+        """Write networks of finalists; when this returns they are on the disk."""
+        files.write_all({self.fold_file(result.trial.number, result.fold): pack_fold(result) for result in results})
 
     def load_fold(self, number: int, fold: int) -> FoldResult | None:
         """Read a network of a finalist; None if there is none. A damaged file is renamed, as by `load`."""

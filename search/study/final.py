@@ -120,11 +120,12 @@ class Final:
         self._end(number)
         return True
 
-    def _store(self, result: FoldResult) -> None:
-        self.folder.save_fold(result)
-        self._end(result.trial.number)
-        for listener in self.listeners:
-            listener.fold_trained(result, sum(self._left.values()))
+    def _store(self, results: list[FoldResult]) -> None:
+        self.folder.save_fold(*results)
+        for result in results:
+            self._end(result.trial.number)
+            for listener in self.listeners:
+                listener.fold_trained(result, sum(self._left.values()))
 
     def _end(self, number: int) -> None:
         self._left[number] -= 1

@@ -6,24 +6,22 @@ order, whenever the process ends.
 
 from __future__ import annotations
 
-import datetime
 import fcntl
+import json
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from insects.errors import StoreError
-from insects.objective import metric_column, objective_name
+from insects.objective import objective_name
 from insects.params import Metric, TrialParams
 from insects.trial import TrialResult
-from search.study.space import SearchSpace, as_dict
+from search.study.optuna_trials import describe_study, fingerprint_in, frozen_trial
+from search.study.space import SearchSpace
 
 if TYPE_CHECKING:
     import optuna
-
-_FINGERPRINT = "fingerprint"
 
 # What Optuna raises for a journal that is damaged or not a journal.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
@@ -72,76 +70,62 @@ class OptunaJournal:
     def add(self, result: TrialResult) -> None:
         """Write the result of the next trial; a trial that the journal has already is skipped.
 
+        A power cut may take the last lines away until `sync` is called; the next run writes them again.
+
         Raises:
             StoreError: The result cannot be written, or what other studies wrote meanwhile cannot be read.
         """
         if result.number < self.count:
             return
         try:
-            self._study.add_trial(self._frozen(result))
+            self._study.add_trial(frozen_trial(result, self._distributions))
         except OSError as error:
-            raise StoreError(
-                f"cannot write {self._path}: {error.strerror}; finished trials are kept: make room, "
-                "then run the same command again"
-            ) from error
+            raise _cannot_write(self._path, error) from error
         except _UNREADABLE as error:
             raise _cannot_read(self._path, error) from error
         self.count += 1
 
-    def _frozen(self, result: TrialResult) -> optuna.trial.FrozenTrial:
-        from optuna.trial import FrozenTrial, TrialState
+    def sync(self) -> None:
+        """Return when all lines are on the disk.
 
-        states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        values = {"complete": result.objective, "pruned": result.objectives[-1] if result.epochs else None}
-        value = values.get(result.state)
-        figures = {name: value for name, value in result.best_figures.items() if name != metric_column(result.metric)}
-        started = datetime.datetime.fromtimestamp(result.started)  # Optuna keeps local time without a zone
-        return FrozenTrial(
-            number=-1,
-            trial_id=-1,
-            state=states[result.state],
-            value=None if value is None else float(value),
-            values=None,
-            datetime_start=started,
-            datetime_complete=started + datetime.timedelta(seconds=result.seconds),
-            params=as_dict(result.params),
-            distributions=self._distributions,
-            user_attrs={
-                "best_epoch": result.best_epoch,
-                **figures,
-                "reason": result.reason.strip().rpartition("\n")[2],
-            },
-            system_attrs={},
-            intermediate_values={epoch: float(value) for epoch, value in enumerate(result.objectives, start=1)},
-        )
+        Raises:
+            StoreError: They cannot be written.
+        """
+        try:
+            with open(self._path, "rb+") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
 
 
 def _open_study(path: Path, name: str, fingerprint: str, finished: int, objective: str) -> optuna.Study:
     import optuna
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _FlockJournalLock(path)
     lock.acquire()  # cuts a torn last line before it is read
     lock.release()
-    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type] # duck-typed lock
+    storage = JournalStorage(_JournalFile(path, lock))  # type: ignore[arg-type] # a backend by its methods
     try:  # `create_study(load_if_exists=True)` would add a line to the journal each time
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
-    is_this_study = study.user_attrs.get(_FINGERPRINT) == fingerprint
+    is_this_study = fingerprint_in(study) == fingerprint
     trials = len(study.get_trials(deepcopy=False))
     if trials > (finished if is_this_study else 0):
         optuna.delete_study(study_name=name, storage=storage)
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
         is_this_study = False
     if not is_this_study:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([objective])
-        study.set_user_attr(_FINGERPRINT, fingerprint)  # last: a study that has it is complete
+        describe_study(study, fingerprint, objective)
     return study
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write {path}: {error.strerror}; finished trials are kept: make room, then run the same command again"
+    )
 
 
 def _cannot_read(path: Path, error: Exception) -> StoreError:
@@ -149,6 +133,31 @@ def _cannot_read(path: Path, error: Exception) -> StoreError:
         f"cannot read {path}: {error}; move the file away and run the same command again, "
         "which writes it anew from the results"
     )
+
+
+class _JournalFile:
+    """Optuna's journal file, whose lines are not synced one by one: a disk takes milliseconds for each.
+
+    Args:
+        path: The file.
+        lock: Held while a line is written.
+    """
+
+    def __init__(self, path: Path, lock: _FlockJournalLock) -> None:
+        from optuna.storages.journal import JournalFileBackend
+
+        self._path, self._lock = path, lock
+        self._file = JournalFileBackend(str(path), lock_obj=lock)  # type: ignore[arg-type] # duck-typed lock
+        self.read_logs = self._file.read_logs
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._lock.acquire()
+        try:
+            with open(self._path, "ab") as file:
+                file.write(lines.encode())
+        finally:
+            self._lock.release()
 
 
 class _FlockJournalLock:

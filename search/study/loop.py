@@ -19,7 +19,6 @@ from insects.splits import Splits
 from insects.trial import TrialResult, TrialTask, run_trial
 from search.store.study_folder import StudyFolder, without_weights
 from search.study.config import StudyConfig
-from search.study.journal import OptunaJournal
 from search.study.sampler import Proposer
 from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag
@@ -35,6 +34,13 @@ class TrialListener(Protocol):
 
     def known(self, result: TrialResult) -> None:
         """Handle a trial that an earlier run has finished."""
+
+
+class TrialExport(Protocol):
+    """Optuna's copy of the study, in the loop's thread."""
+
+    def add(self, result: TrialResult) -> None:
+        """Write the next trial in the order of their numbers; one that is there already is skipped."""
 
 
 @dataclass
@@ -53,7 +59,7 @@ class StudyLoop:
         config: The study's settings.
         splits: The data that its trials are trained on.
         folder: Where its results are.
-        journal: Optuna's journal, to which they are exported.
+        journal: Optuna's copy of them.
         proposer: The sampler.
         executor: Trains the trials.
         stop: Set by a signal, polled by training.
@@ -64,7 +70,7 @@ class StudyLoop:
     config: StudyConfig
     splits: Splits
     folder: StudyFolder
-    journal: OptunaJournal
+    journal: TrialExport
     proposer: Proposer
     executor: Executor
     stop: StopFlag
@@ -143,13 +149,14 @@ class StudyLoop:
         self.seconds.sampling += time.perf_counter() - started
         self._check_failures(result)
 
-    def _store(self, result: TrialResult) -> None:
-        self.folder.save(result)
-        if result.state == "failed":
-            self._failures.add(result.number)
-        self._results[result.number] = without_weights(result)
-        for listener in self.listeners:
-            listener.trained(result)
+    def _store(self, results: list[TrialResult]) -> None:
+        self.folder.save(*results)
+        for result in results:
+            if result.state == "failed":
+                self._failures.add(result.number)
+            self._results[result.number] = without_weights(result)
+            for listener in self.listeners:
+                listener.trained(result)
 
     def _check_failures(self, told: TrialResult) -> None:
         """Stop at the tenth trial in a row that failed in this run; the same command goes on with the trials left."""

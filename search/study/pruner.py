@@ -38,8 +38,10 @@ class PercentilePruner:
             `(epochs,)` objective above which the trial is pruned after each epoch; infinity: no threshold.
         """
         limits = np.full(epochs, np.inf)
+        if self.percentile is None:
+            return limits
         complete = [result for result in told if result.state == "complete"]
-        if self.percentile is None or len(complete) < STARTUP_TRIALS:
+        if len(complete) < STARTUP_TRIALS:
             return limits
         losses = np.full((len(complete), epochs), np.nan)
         for row, result in zip(losses, complete, strict=True):

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insects.params import TrialParams
 from insects.trial import TrialResult
@@ -15,6 +16,7 @@ from search.study.space import SearchSpace, as_dict
 
 if TYPE_CHECKING:
     import optuna
+    import scipy
 
 SamplerName = Literal["tpe", "random", "gp", "qmc"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
@@ -22,6 +24,7 @@ SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 # TPE compares at most the 25 best trials with all others, and its time grows with both. Beyond THINNED + BLOCK told
 # trials it sees the BEST ones, an even sample of the rest up to THINNED in all, and those told since the last block.
 BEST, THINNED, BLOCK = 25, 128, 128
+_LEARNING = ("tpe", "gp")  # the other samplers see no results
 
 
 class Proposer:
@@ -46,6 +49,7 @@ class Proposer:
         self._running: dict[int, TrialParams] = {}
         self._ids: dict[int, int] = {}
         self._seen = 0
+        self._sobol: tuple[int, scipy.stats.qmc.Sobol] | None = None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._storage, self._study = _empty_study()
 
@@ -59,20 +63,21 @@ class Proposer:
         if number < len(self._configs):
             return self.assume(number, self._configs[number])
         if self._sampler == "qmc":
-            return self.assume(number, _quasi_random(self._space, self._seed, number))
+            return self.assume(number, self._space.from_unit_cube(*self._quasi_random(number)))
         self._thin()
         self._study.sampler = self._rebuilt_sampler(number)
         with self._one_order_of_sums():
             trial = self._study.ask()
             params = self._space.suggest(trial)
         self._running[number] = params
-        self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        if self._sampler in _LEARNING:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
         return params
 
     def assume(self, number: int, params: TrialParams) -> TrialParams:
         """Let trial `number` run with given parameters; the sampler never sees parameters outside the space."""
         self._running[number] = params
-        if params in self._space:
+        if self._sampler in _LEARNING and params in self._space:
             self._ids[number] = self._add(params, None)
         return params
 
@@ -114,13 +119,29 @@ class Proposer:
         if block == self._seen or block < THINNED + BLOCK:
             return
         self._seen = block
+        self._storage, self._study = _empty_study()
+        if self._sampler not in _LEARNING:
+            return
         known = [result for result in self._told[:block] if result.params in self._space]
         chosen = _even_sample(known) + [result for result in self._told[block:] if result.params in self._space]
-        self._storage, self._study = _empty_study()
         for result in chosen:
             self._add(result.params, result)
         running = {number: params for number, params in self._running.items() if params in self._space}
         self._ids = {number: self._add(params, None) for number, params in running.items()}
+
+    def _quasi_random(self, number: int) -> NDArray[np.float64]:
+        """Return point `number` of the scrambled sequence, in the unit cube."""
+        from scipy.stats import qmc
+
+        if self._sobol is None or self._sobol[0] != number:
+            sobol = qmc.Sobol(d=4, scramble=True, rng=self._seed)
+            if number:  # SciPy cannot skip nothing
+                sobol.fast_forward(number)
+        else:
+            sobol = self._sobol[1]
+        point: NDArray[np.float64] = sobol.random()[0]
+        self._sobol = number + 1, sobol
+        return point
 
     @property
     def _study_id(self) -> int:
@@ -166,12 +187,3 @@ def _even_sample(results: Sequence[TrialResult]) -> list[TrialResult]:
     places = np.linspace(0, len(rest) - 1, min(len(rest), THINNED - BEST)).round().astype(int)
     chosen = ranked[:BEST] + [rest[place] for place in places]
     return sorted(chosen, key=lambda result: result.number)
-
-
-def _quasi_random(space: SearchSpace, seed: int, number: int) -> TrialParams:
-    from scipy.stats import qmc
-
-    sobol = qmc.Sobol(d=4, scramble=True, rng=seed)
-    if number:  # SciPy cannot skip nothing
-        sobol.fast_forward(number)
-    return space.from_unit_cube(*sobol.random()[0])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insects.mlp import Shape, parameter_count
 from insects.params import TrialParams
@@ -94,6 +94,16 @@ class SearchSpace:
             batch_size=sorted(self.batch_size)[len(self.batch_size) // 2],
         )
         return 6.0 * parameter_count(middle, shape) * middle.batch_size
+
+
+def stored_space(fingerprint: Mapping[str, Any]) -> SearchSpace:
+    """Return the smallest space that holds all trials of a study, the configurations that it was given among them.
+
+    Args:
+        fingerprint: The study's fingerprint, as read from the store.
+    """
+    space = SearchSpace(**{name: tuple(bounds) for name, bounds in fingerprint["space"].items()})
+    return space.widened(TrialParams(**params) for params in fingerprint["configs"])
 
 
 def as_dict(params: TrialParams) -> dict[str, int | float]:

@@ -31,14 +31,13 @@ class TaskPool(Generic[_Task, _Result]):
     Attributes:
         executor: Runs the trainings.
         stop: Set by a signal, polled by training.
-        store: Called with each result, in the order of submission among those that have ended; returns when it is on
-            the disk.
+        store: Called with the results that have ended, in the order of submission; returns when they are on the disk.
         waited: Seconds spent waiting.
     """
 
     executor: Executor
     stop: StopFlag
-    store: Callable[[_Result], None]
+    store: Callable[[list[_Result]], None]
     waited: float = 0.0
     _places: dict[Future[_Result], int] = field(default_factory=dict)
     _submitted: int = 0
@@ -64,8 +63,7 @@ class TaskPool(Generic[_Task, _Result]):
         started = time.perf_counter()
         done, _ = wait(self._places, timeout=_SIGNAL_SECONDS if block else 0, return_when=FIRST_COMPLETED)
         self.waited += time.perf_counter() - started
-        for future in sorted(done, key=self._places.__getitem__):
-            self._store(future)
+        self._store(sorted(done, key=self._places.__getitem__))
 
     def abandon(self) -> None:
         """Stop training. What has just ended is still stored."""
@@ -77,13 +75,18 @@ class TaskPool(Generic[_Task, _Result]):
         self.stop.array[0] = self.stop.signalled
         for future in [f for f in self._places if not f.cancelled() and f.exception() is None]:
             with suppress(StoreError):  # the error that ended the search is reported; the training is done again
-                self._store(future)
+                self._store([future])
 
-    def _store(self, future: Future[_Result]) -> None:
+    def _store(self, ended: list[Future[_Result]]) -> None:
+        results = []
         try:
-            result = future.result()
+            for future in ended:
+                results.append(future.result())  # noqa: PERF401 - results before an error are stored
         except TrainingInterrupted:
             self.stop.check()
             raise
-        self.store(result)
-        del self._places[future]
+        finally:
+            if results:
+                self.store(results)
+                for future in ended[: len(results)]:
+                    del self._places[future]

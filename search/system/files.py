@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -85,17 +85,39 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         StoreError: The file cannot be written; the old one is still there.
     """
-    temporary = path.with_name(f".{path.name}.part")  # a study has one writer at a time, so the name is free
+    write_all({path: content})
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Replace files, each atomically as `write` does; to sync them together costs a disk less than one by one.
+
+    Args:
+        contents: The new content of each file.
+
+    Raises:
+        StoreError: A file cannot be written; each file is the old or the new one.
+    """
+    # A study has one writer at a time, so these names are free.
+    temporary = {path: path.with_name(f".{path.name}.part") for path in contents}
+    path = Path()
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        with contextlib.ExitStack() as opened:
+            written = []
+            for path, content in contents.items():
+                file = opened.enter_context(open(temporary[path], "wb"))
+                file.write(content)
+                file.flush()
+                written.append(file)
+            for file in written:
+                os.fsync(file.fileno())
+        for path in contents:
+            os.replace(temporary[path], path)
+        for folder in {path.parent for path in contents}:
+            _sync_folder(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the first error is the one to report
-            temporary.unlink()
+        for part in temporary.values():
+            with contextlib.suppress(OSError):  # the first error is the one to report
+                part.unlink()
         raise StoreError(
             f"cannot write {path}: {error.strerror}; finished trials are kept: make room or choose another --store, "
             "then run the same command again"

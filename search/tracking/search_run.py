@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -62,7 +61,7 @@ def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, exp
                 ROLE_TAG: "search",
                 STUDY_TAG: folder.name,
                 SEARCH_ID_TAG: folder.id,
-                STORE_TAG: f"{socket.gethostname()}:{store.path}",
+                STORE_TAG: store.place,
             }
             run = client.create_run(experiment_id, tags=tags, run_name=f"search {folder.name}")
         run_id = str(run.info.run_id)

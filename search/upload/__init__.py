@@ -1,1 +1,1 @@
-"""The two background processes that write to MLflow during a search. Imports `registry` and the wings below it."""
+"""The background processes that write to MLflow and --storage in a search. Imports `registry` and the wings below."""

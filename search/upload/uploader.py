@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from insects.errors import InsectsError
 from insects.final import FoldResult
@@ -23,17 +23,15 @@ from search.system.terminal import UploadProgress, say
 from search.tracking.database import takes_seconds
 from search.upload.model_worker import ModelWorker
 from search.upload.runs_worker import RunsWorker
-from search.upload.worker_process import WorkerProcess
+from search.upload.storage_worker import StorageWorker
+from search.upload.worker_process import WorkerProcess, result_of, wait_for
 
 INTERRUPT_SECONDS = 3.0
-CHECK_SECONDS = 0.1
 _NO_TIME = "there was no time to upload all results to MLflow"
-
-_Result = TypeVar("_Result")
 
 
 class UploadWorkers:
-    """The two worker processes of a store, which import their libraries from the start.
+    """The worker processes of a store, which import their libraries from the start.
 
     Args:
         store: The store.
@@ -46,18 +44,26 @@ class UploadWorkers:
         self.runs = WorkerProcess(RunsWorker, str(store.path), store.tracking_uri)
         self.models = WorkerProcess(ModelWorker, str(store.path), store.tracking_uri)
         self.warming = [self.runs.submit(RunsWorker.warm_up)]
+        self.storage: WorkerProcess[StorageWorker] | None = None
+        if store.storage is not None:
+            self.storage = WorkerProcess(StorageWorker, str(store.path), store.tracking_uri, store.storage)
+            self.warming.append(self.storage.submit(StorageWorker.warm_up))
 
     def kill(self) -> None:
-        """End both processes at once, from within a signal handler too."""
-        self.runs.kill()
-        self.models.kill()
+        """End all processes at once, from within a signal handler too."""
+        for process in self._processes:
+            process.kill()
 
     def close(self) -> None:
-        """End both processes at once: to unload their libraries would take a second each."""
+        """End all processes at once: to unload their libraries would take a second each."""
         self.closing = True
         self.kill()
-        self.runs.close()
-        self.models.close()
+        for process in self._processes:
+            process.close()
+
+    @property
+    def _processes(self) -> list[WorkerProcess[Any]]:
+        return [self.runs, self.models] + ([] if self.storage is None else [self.storage])
 
 
 @contextmanager
@@ -164,23 +170,23 @@ class Uploader:
     ) -> RegisteredModel | None:
         runs_worker, registered = self._workers.runs, None
         with self._noting_error():
-            _wait(self._opened, check)
+            wait_for(self._opened, check)
             # The winner first: while one worker exports its model, the other uploads and compares the rest.
             runs = None
             if winner is not None:
-                runs = _result(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
+                runs = result_of(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
             rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
             self._submitted += rest
             if winner is not None and runs is not None:
                 ids = [*dataclasses.asdict(runs).values()]
                 arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
                 with self._noting_error():  # an error of the registry must not keep the rest from MLflow
-                    registered = _result(self._workers.models.submit(ModelWorker.register, *arguments), check)
+                    registered = result_of(self._workers.models.submit(ModelWorker.register, *arguments), check)
             for future in rest:
-                self.seconds = _result(future, check)
+                self.seconds = result_of(future, check)
             if self._baselines is not None:
-                _result(self._baselines, check)
-            _result(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
+                result_of(self._baselines, check)
+            result_of(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
@@ -190,7 +196,7 @@ class Uploader:
         with self._noting_error():
             try:
                 for future in asked:
-                    _wait(future, check)
+                    wait_for(future, check)
                     future.result()
             except Interrupted:
                 self.upload_error = _NO_TIME
@@ -225,13 +231,3 @@ class Uploader:
             error = future.exception()
             if error is not None and not isinstance(error, InsectsError):
                 raise error
-
-
-def _result(future: Future[_Result], check: Callable[[], None]) -> _Result:
-    _wait(future, check)
-    return future.result()
-
-
-def _wait(future: Future[Any], check: Callable[[], None]) -> None:
-    while not wait([future], CHECK_SECONDS).done:
-        check()

@@ -27,6 +27,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 from insects.errors import InsectsError, StoreError
 
 NICENESS = 5  # training comes first
+CHECK_SECONDS = 0.1
 
 _Worker = TypeVar("_Worker")
 _Parameters = ParamSpec("_Parameters")
@@ -167,7 +168,7 @@ class WorkerProcess(Generic[_Worker]):
         for call in self._waiting:
             if code < 0:  # not a bug: somebody, or a system without memory, killed it
                 name = signal.Signals(-code).name
-                call.future.set_exception(InsectsError(f"a process that uploads to MLflow was ended by {name}"))
+                call.future.set_exception(InsectsError(f"a process that uploads results was ended by {name}"))
             else:
                 call.future.set_exception(WorkerError(f"the process ended: {self._last_words()}"))
         self._waiting.clear()
@@ -203,6 +204,23 @@ def _decoded(result: Any, method: Callable[..., Any]) -> Any:
     kinds = (declared, *typing.get_args(declared))
     kind = next((kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)), None)
     return result if kind is None or result is None else kind(**result)
+
+
+def wait_for(future: Future[Any], check: Callable[[], None]) -> None:
+    """Wait for a call to end, well or with an error.
+
+    Args:
+        future: The call.
+        check: Called every `CHECK_SECONDS`; what it raises ends the wait.
+    """
+    while not wait([future], CHECK_SECONDS).done:
+        check()
+
+
+def result_of(future: Future[_Result], check: Callable[[], None]) -> _Result:
+    """Wait for a call as `wait_for` does, and return its result or raise its error."""
+    wait_for(future, check)
+    return future.result()
 
 
 def serve(worker: object, requests: TextIO, answers: TextIO) -> None:

@@ -65,7 +65,7 @@ def test_killed_worker_does_not_end_the_search(module: str, store: Path, monkeyp
         os.kill(int(worker), signal.SIGKILL)
         stdout, _ = process.communicate()
     assert process.returncode == 0
-    assert json.loads(stdout)["upload_error"] == "a process that uploads to MLflow was ended by SIGKILL"
+    assert json.loads(stdout)["upload_error"] == "a process that uploads results was ended by SIGKILL"
     assert invoke(monkeypatch, "search", "--sync", "--store", str(store)).exit_code == 0
     assert len(contents(store, "s")["runs"]) == 13  # the search, ten trials and two finalists
 

@@ -39,16 +39,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+AUTH = """[mlflow]
+default_permission = READ
+database_uri = sqlite:///auth.db
+admin_username = {user}
+admin_password = {password}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+"""
+USER, PASSWORD = "keeper", "a-secret-of-tests"
+
+
 class Server:
     """`mlflow server`, which can be stopped and started again at the same port.
 
     Args:
         folder: Where its database and its files are.
         empty_database: A database to begin with, since the server's own takes seconds to create.
+        backend: The URL of another database in its place.
+        auth: Whether it asks for `USER` and `PASSWORD`.
     """
 
-    def __init__(self, folder: Path, empty_database: Path) -> None:
-        self._folder, self._empty_database = folder, empty_database
+    def __init__(self, folder: Path, empty_database: Path, backend: str | None = None, auth: bool = False) -> None:
+        self._folder, self._empty_database, self._auth = folder, empty_database, auth
+        self._backend = backend or f"sqlite:///{folder / 'server.db'}"
         self.port = free_port()
         self.uri = f"http://{HOST}:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,8 +71,10 @@ class Server:
         if not self._folder.exists():
             self._folder.mkdir()
             shutil.copy(self._empty_database, self._folder / "server.db")
+            (self._folder / "auth.ini").write_text(AUTH.format(user=USER, password=PASSWORD))
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}"]
+        command += ["--backend-store-uri", self._backend]
+        command += ["--app-name", "basic-auth"] if self._auth else []
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
         self._process = subprocess.Popen(
             command,
@@ -68,6 +83,8 @@ class Server:
                 **kills.clean_environment(),
                 "MLFLOW_DISABLE_TELEMETRY": "true",
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_AUTH_CONFIG_PATH": str(self._folder / "auth.ini"),
+                "MLFLOW_FLASK_SERVER_SECRET_KEY": "of tests",
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -92,7 +92,10 @@ def test_damaged_study_does_not_keep_others_from_mlflow(store: Path, monkeypatch
     code, out, _ = sync(monkeypatch, store, "--json")
     assert code == 1
     first, second = json.loads(out)["studies"]
-    assert (first, second["study"]) == ({"study": "a", "upload_error": None}, "damaged")
+    assert (first, second["study"]) == (
+        {"study": "a", "upload_error": None, "storage_error": None},
+        "damaged",
+    )
     assert "cannot read" in second["upload_error"]
 
 

@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from insects.errors import StoreError
 from insects.params import TrialParams
-from search.study.journal import OptunaJournal
+from search.study.journal import OptunaJournal, _JournalFile
 from tests.support.studies import PARAMS, SPACE, a_failure, a_result, optuna_trials
 
 UNREADABLE = (
@@ -106,7 +106,7 @@ def test_result_that_cannot_be_written_is_an_error_that_says_what_to_do(
 
     journal = a_journal(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(JournalFileBackend, "append_logs", full)
+        patch.setattr(_JournalFile, "append_logs", full)
         with pytest.raises(StoreError) as error:
             journal.add(a_result(0))
     path = tmp_path / "optuna.journal"
@@ -116,6 +116,22 @@ def test_result_that_cannot_be_written_is_an_error_that_says_what_to_do(
     )
     journal.add(a_result(0))
     assert [trial["number"] for trial in optuna_trials(path)] == [0]
+
+
+def test_lines_that_cannot_be_synced_are_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: int) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    journal = a_journal(tmp_path)
+    journal.add(a_result(0))
+    journal.sync()
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(
+        StoreError, match=r"^cannot write .*/optuna\.journal: Input/output error; finished trials are kept"
+    ):
+        journal.sync()
 
 
 def test_opening_a_study_again_writes_nothing(tmp_path: Path) -> None:

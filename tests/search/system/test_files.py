@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -132,3 +133,28 @@ def test_space_in_an_absent_folder_is_an_error_that_names_tmpdir(absent: Path) -
         check_temporary_space(1)
     reason = f"[Errno 2] No such file or directory: '{absent}'"
     assert str(error.value) == f"temporary files cannot be written ({reason}): {MAKE_ROOM}"
+
+
+def test_files_that_are_written_together_are_old_or_new_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    files.write_all({one: b"old", two: b"old"})
+    assert (one.read_bytes(), two.read_bytes()) == (b"old", b"old")
+    replace = os.replace
+
+    def failing(source: Path, target: Path) -> None:
+        if target == two:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(StoreError, match=rf"^cannot write {re.escape(str(two))}: No space left on device"):
+        files.write_all({one: b"new", two: b"new"})
+    assert (one.read_bytes(), two.read_bytes()) == (b"new", b"old")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_folder_is_synced_once_for_the_files_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    files.write_all({tmp_path / str(number): b"" for number in range(4)})
+    assert len(synced) == 5

@@ -19,7 +19,7 @@ from search.study.config import study_digest
 from search.study.winner import Winner
 from search.system.signals import Interrupted
 from search.tracking.database import template_path
-from search.upload import uploader
+from search.upload import uploader, worker_process
 from search.upload.model_worker import ModelWorker
 from search.upload.runs_worker import RunsWorker
 from search.upload.uploader import Uploader, upload_workers
@@ -225,7 +225,7 @@ def test_signal_ends_the_uploads_of_a_failed_search(
         raise Interrupted(2)
 
     monkeypatch.setattr(uploader, "WorkerProcess", PendingProcess)
-    monkeypatch.setattr(uploader, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(worker_process, "CHECK_SECONDS", 0.01)
     with uploading(study, store) as uploads:
         uploads.fail(signalled)
         assert uploads.upload_error == "there was no time to upload all results to MLflow"

@@ -123,7 +123,7 @@ def test_last_words_need_not_be_utf8(process: WorkerProcess[SampleWorker]) -> No
 
 def test_killed_process_says_how_it_ended(process: WorkerProcess[SampleWorker]) -> None:
     os.kill(process.submit(SampleWorker.pid).result(60), signal.SIGKILL)
-    with pytest.raises(InsectsError, match="a process that uploads to MLflow was ended by SIGKILL"):
+    with pytest.raises(InsectsError, match="a process that uploads results was ended by SIGKILL"):
         process.submit(SampleWorker.add, 1, 1).result(60)
 
 
