@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
 from search.system.terminal import say
 from search.upload.uploader import Uploader, upload_workers
+from search.workers.threads import ThreadWorkers
 
 
 @dataclass(frozen=True)
@@ -176,15 +177,15 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     """
     watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
-        workers = stack.enter_context(upload_workers(store))
-        stack.enter_context(handled_signals(flag, workers.kill))
+        processes = stack.enter_context(upload_workers(store))
+        stack.enter_context(handled_signals(flag, processes.kill))
         data = load_data(request.data, store.image_cache)
         config = _config(request, data)
         folder = _open_study(stack, request, store, config, data)
         trials = max(request.trials, asked_before(folder.numbers(), config.window))
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
-        uploader = Uploader(workers, folder)
+        uploader = Uploader(processes, folder)
         if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
             say(f"Epochs of a trial: {config.recipe.epochs}, since the table is small; --epochs sets another number")
         training = Training(
@@ -193,7 +194,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             store=store,
             folder=folder,
             trials=trials,
-            workers=request.workers,
+            workers=stack.enter_context(closing(ThreadWorkers(request.workers, flag))),
             timeout=request.timeout,
             flag=flag,
             uploader=uploader,

@@ -10,19 +10,18 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from insects.errors import StudyError
-from insects.splits import Splits
-from insects.trial import TrialResult, TrialTask, run_trial
+from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder, without_weights
 from search.study.config import StudyConfig
 from search.study.journal import OptunaJournal
 from search.study.sampler import Proposer
 from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag
+from search.workers.protocol import Workers
 
 FAILURES_IN_A_ROW = 10
 
@@ -51,22 +50,20 @@ class StudyLoop:
 
     Attributes:
         config: The study's settings.
-        splits: The data that its trials are trained on.
         folder: Where its results are.
         journal: Optuna's journal, to which they are exported.
         proposer: The sampler.
-        executor: Trains the trials.
-        stop: Set by a signal, polled by training.
+        workers: Train the trials.
+        stop: Set by a signal.
         listeners: Hear of each trial.
         seconds: Where the time goes.
     """
 
     config: StudyConfig
-    splits: Splits
     folder: StudyFolder
     journal: OptunaJournal
     proposer: Proposer
-    executor: Executor
+    workers: Workers
     stop: StopFlag
     listeners: Sequence[TrialListener] = ()
     seconds: LoopSeconds = field(default_factory=LoopSeconds)
@@ -74,7 +71,7 @@ class StudyLoop:
     _failures: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._pool: TaskPool[TrialTask, TrialResult] = TaskPool(self.executor, self.stop, self._store)
+        self._pool: TaskPool[TrialResult] = TaskPool(self.workers, self.stop, self._store)
 
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
@@ -129,7 +126,7 @@ class StudyLoop:
             engine=self.config.choice.engine,
             device=self.config.choice.device,
         )
-        self._pool.submit(run_trial, task, self.splits)
+        self._pool.add(self.workers.submit(task))
         self.seconds.sampling += time.perf_counter() - started
         self._pool.collect(block=False)
 

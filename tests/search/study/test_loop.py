@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from insects import tasks
 from insects.errors import StoreError, StudyError
 from insects.splits import Splits
+from insects.tasks import StudyRows
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder
-from search.study import loop
 from search.study.config import study_digest
 from search.study.journal import OptunaJournal
 from search.study.loop import StudyLoop
 from search.study.sampler import Proposer
+from search.study.workers import MemoryFit
 from search.system.signals import StopFlag
+from search.workers.threads import ThreadWorkers
 from tests.support.reference_study import CONFIG, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.support.studies import (
     DIVERGING,
@@ -82,19 +85,20 @@ class Recorder:
 def test_each_listener_hears_in_turn_of_trials_that_are_trained_now_and_of_known_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: False))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: False))
     config, folder = a_config(window=1), begun_folder(tmp_path, a_config(window=1))
     folder.save(a_result(1))
     heard: list[tuple[str, str, int]] = []
-    with ThreadPoolExecutor(1) as executor:
+    stop, splits = StopFlag(), builtin_splits()[0]
+    with closing(ThreadWorkers(1, stop)) as workers:
+        workers.open(StudyRows(splits), MemoryFit(config, splits))
         StudyLoop(
             config=config,
-            splits=builtin_splits()[0],
             folder=folder,
             journal=OptunaJournal(tmp_path / "optuna.journal", "s", "ab", 1, config.space),
             proposer=Proposer(config.space, config.sampler, config.seed),
-            executor=executor,
-            stop=StopFlag(),
+            workers=workers,
+            stop=stop,
             listeners=[Recorder("one", heard), Recorder("other", heard)],
         ).run(3)
     assert heard == [
@@ -155,7 +159,7 @@ def test_sampler_knows_all_trials_but_the_last_window(tmp_path: Path, monkeypatc
         return a_result(task.number, task.params, [loss_of(task.params)])
 
     monkeypatch.setattr(Proposer, "ask", spied)
-    monkeypatch.setattr(loop, "run_trial", shuffled)
+    monkeypatch.setattr(tasks, "run_trial", shuffled)
     run_study(tmp_path, a_config(window=5), 20, workers=4)
     assert told == {number: list(range(max(0, number - 4))) for number in range(20)}
 
@@ -173,7 +177,7 @@ def test_at_most_the_window_is_in_flight(tmp_path: Path, monkeypatch: pytest.Mon
             running -= 1
         return a_result(task.number, task.params)
 
-    monkeypatch.setattr(loop, "run_trial", counted)
+    monkeypatch.setattr(tasks, "run_trial", counted)
     run_study(tmp_path, a_config(window=3), 12, workers=8)
     assert most == 3
 
@@ -186,7 +190,7 @@ def failing(fails: Callable[[int], bool]) -> Callable[..., TrialResult]:
 
 
 def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number >= 3))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: number >= 3))
     message = r"10 trials in a row failed, the last \(trial 12\) with: RuntimeError: boom"
     with pytest.raises(StudyError, match=message):
         run_study(tmp_path, a_config(), 40)
@@ -194,14 +198,14 @@ def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pyte
 
 
 def test_nine_failures_in_a_row_do_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number % 10 != 9))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: number % 10 != 9))
     assert len(run_study(tmp_path, a_config(), 30)) == 30
 
 
 def test_stopped_search_goes_on_with_the_trials_left_when_it_is_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number < 25))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: number < 25))
     for last in (9, 19):
         with pytest.raises(StudyError) as error:
             run_study(tmp_path, a_config(window=1), 40)
@@ -215,7 +219,7 @@ def test_stopped_search_goes_on_with_the_trials_left_when_it_is_run_again(
 
 
 def test_failures_of_an_earlier_run_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: True))
     assert len(run_study(tmp_path, a_config(window=1), 6)) == 6
     with pytest.raises(StudyError, match=r"^10 trials in a row failed, the last \(trial 15\)"):
         run_study(tmp_path, a_config(window=1), 40)
@@ -223,7 +227,7 @@ def test_failures_of_an_earlier_run_do_not_count(tmp_path: Path, monkeypatch: py
 
 def test_trials_of_an_earlier_run_between_failures_end_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun_folder(tmp_path, a_config(window=1)).save(a_failure(5))
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: True))
     with pytest.raises(StudyError, match=r"^10 trials in a row failed, the last \(trial 15\)"):
         run_study(tmp_path, a_config(window=1), 40)
 
@@ -244,7 +248,7 @@ def test_full_disk_is_reported_once_and_what_fits_is_kept(tmp_path: Path, monkey
         return a_result(task.number, task.params)
 
     monkeypatch.setattr(StudyFolder, "save", full)
-    monkeypatch.setattr(loop, "run_trial", together)
+    monkeypatch.setattr(tasks, "run_trial", together)
     with pytest.raises(StoreError, match=r"no room for trial [13]"):
         run_study(tmp_path, a_config(), 4, workers=4)
     assert folder_of(tmp_path).numbers() == [0, 2]
