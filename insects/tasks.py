@@ -20,11 +20,11 @@ class StudyRows:
 
     Attributes:
         splits: The rows that its trials are trained on.
-        fold_N: `(N,)` fold of each row, first of the training rows, then of the validation rows; None without a final.
+        folds: `(N,)` fold of each row, first of the training rows, then of the validation rows; None without a final.
     """
 
     splits: Splits
-    fold_N: NDArray[np.intp] | None = None
+    folds: NDArray[np.intp] | None = None
 
 
 @overload
@@ -48,5 +48,5 @@ def run_task(task: TrialTask | FoldTask, rows: StudyRows, interrupt: NDArray[np.
     """
     if isinstance(task, TrialTask):
         return run_trial(task, rows.splits, interrupt)
-    assert rows.fold_N is not None, "networks of the final are trained on folds"
-    return run_fold(task, held_out(rows.splits, rows.fold_N, task.fold), interrupt)
+    assert rows.folds is not None, "networks of the final are trained on folds"
+    return run_fold(task, held_out(rows.splits, rows.folds, task.fold), interrupt)

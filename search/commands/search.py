@@ -11,6 +11,7 @@ from typing import Any
 from insects import devices
 from insects.baselines import Score
 from insects.errors import StoreError, StudyError
+from insects.machine import DeviceRequest
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
@@ -41,6 +42,7 @@ from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
 from search.system.terminal import say
 from search.upload.uploader import Uploader, upload_workers
+from search.workers.protocol import RemoteWorkers
 from search.workers.threads import ThreadWorkers
 
 
@@ -87,6 +89,8 @@ class SearchRequest:
         study: The study's name; None: made from the fingerprint.
         model_name: The registered model; None: named after the data.
         workers: Trials trained side by side; None: one a core.
+        executor: `MODULE:FUNCTION`, which gives an executor that trains the trials; None: this process does.
+        cluster: The Dask scheduler whose workers train the trials; None: this process does.
         timeout: Seconds after which no new trial is asked.
     """
 
@@ -105,6 +109,8 @@ class SearchRequest:
     study: str | None
     model_name: str | None
     workers: int | None
+    executor: str | None
+    cluster: str | None
     timeout: float | None
 
     @property
@@ -180,9 +186,10 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         processes = stack.enter_context(upload_workers(store))
         stack.enter_context(handled_signals(flag, processes.kill))
         data = load_data(request.data, store.image_cache)
-        config = _config(request, data)
+        workers = stack.enter_context(closing(_workers(request, data, flag)))
+        config = _config(request, data, workers)
         folder = _open_study(stack, request, store, config, data)
-        trials = max(request.trials, asked_before(folder.numbers(), config.window))
+        trials = max(request.trials, asked_before(folder.numbers(), config))
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
         uploader = Uploader(processes, folder)
@@ -194,7 +201,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             store=store,
             folder=folder,
             trials=trials,
-            workers=stack.enter_context(closing(ThreadWorkers(request.workers, flag))),
+            workers=workers,
             timeout=request.timeout,
             flag=flag,
             uploader=uploader,
@@ -222,10 +229,27 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     )  # fmt: skip
 
 
-def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
-    choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
-    if choice.engine == "compiled":
-        check_compiler()
+def _workers(request: SearchRequest, data: StoredData, flag: StopFlag) -> ThreadWorkers | RemoteWorkers:
+    step_flop = request.space.typical_step_flop(data.splits.shape)
+    if request.cluster is not None:
+        from search.workers.dask_cluster import DaskWorkers
+
+        return DaskWorkers(request.cluster, DeviceRequest(request.device, request.engine, step_flop))
+    if request.executor is not None:
+        from search.workers.executor import ExecutorWorkers
+
+        return ExecutorWorkers(request.executor, DeviceRequest(request.device, request.engine, step_flop))
+    return ThreadWorkers(request.workers, flag)
+
+
+def _config(request: SearchRequest, data: StoredData, workers: ThreadWorkers | RemoteWorkers) -> StudyConfig:
+    machine = None if isinstance(workers, ThreadWorkers) else workers.machine
+    if machine is not None:
+        choice = machine.choice
+    else:
+        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
+        if choice.engine == "compiled":
+            check_compiler()
     return StudyConfig(
         space=request.space,
         recipe=request.recipe.for_data(data),
@@ -236,6 +260,7 @@ def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
         configs=() if request.configs is None else read_configs(request.configs),
         choice=choice,
         final=request.final,
+        machine=machine,
     )
 
 

@@ -62,8 +62,8 @@ class Training:
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
         fold_N = data.fold_rows.draw(config.final.folds) if config.final.finalists else None
         if len(numbers) < trials or (config.final.finalists and not is_held(folder)):
-            workers.open(StudyRows(data.splits, fold_N), MemoryFit(config, data.splits))
-            report_idle(workers.count, config.window)
+            workers.open(StudyRows(data.splits, fold_N), MemoryFit(config, data.splits), folder.path)
+            report_idle(workers.count, config, trials)
             uploader.expect_model()
             if isinstance(workers, ThreadWorkers) and config.choice.engine == "compiled":
                 start_compiling()

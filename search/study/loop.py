@@ -2,7 +2,8 @@
 
 Trial n is asked when exactly the trials up to n - window have been told. So results depend neither on the number of
 workers nor on which trial ends first, and an interrupted study goes on as if it had never stopped: a trial without a
-result on the disk is asked again, with the same answer, and trained again.
+result on the disk is asked again, with the same answer, and trained again. A trial that would be the same whatever was
+told is asked as soon as a worker has time for it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from search.system.signals import StopFlag
 from search.workers.protocol import Workers
 
 FAILURES_IN_A_ROW = 10
+
+QUEUED, MOST_QUEUED = 2, 64
+"""Independent trials in flight for each worker, and workers where their number is not known. More of them would only
+outlive `--timeout`."""
 
 
 class TrialListener(Protocol):
@@ -87,18 +92,18 @@ class StudyLoop:
             Interrupted: A signal asked to stop. The trials that had ended are on the disk.
         """
         try:
-            asked, begun = 0, asked_before(self.folder.numbers(), self.config.window)
+            asked, begun = 0, asked_before(self.folder.numbers(), self.config)
             for number in range(trials):
                 self.stop.check()
-                if number >= self.config.window:
-                    self._tell(number - self.config.window)
+                if self.config.is_independent(number):
+                    self._wait_for_room(number)
+                else:
+                    self._tell_to(number - self.config.window)
                 if deadline is not None and time.monotonic() >= deadline and number >= begun:
                     break
                 self._ask(number)
                 asked = number + 1
-            for number in range(max(0, asked - self.config.window), asked):
-                if number >= len(self.proposer.told):
-                    self._tell(number)
+            self._tell_to(asked - 1)
         except BaseException:
             self._pool.abandon()
             self.stop.check()
@@ -130,9 +135,23 @@ class StudyLoop:
         self.seconds.sampling += time.perf_counter() - started
         self._pool.collect(block=False)
 
-    def _tell(self, number: int) -> None:
-        while number not in self._results:
+    def _wait_for_room(self, number: int) -> None:
+        """Wait until a worker will soon have time for a trial that depends on no other."""
+        while True:
+            # In order and as far as any trial would be told by now, so that ten failures in a row are noticed.
+            while (told := len(self.proposer.told)) in self._results and told <= number - self.config.window:
+                self._tell(told)
+            if len(self._pool) < max(self.config.window, QUEUED * (self.workers.count or MOST_QUEUED)):
+                return
             self._pool.collect(block=True)
+
+    def _tell_to(self, last: int) -> None:
+        for number in range(len(self.proposer.told), last + 1):
+            while number not in self._results:
+                self._pool.collect(block=True)
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
         result = self._results.pop(number)
         self.journal.add(result)
         started = time.perf_counter()
@@ -159,16 +178,21 @@ class StudyLoop:
             )
 
 
-def asked_before(finished: Sequence[int], window: int) -> int:
+def asked_before(finished: Sequence[int], config: StudyConfig) -> int:
     """Return how many trials earlier runs asked, as far as the numbers of the finished trials tell.
 
     A trial that did not end may lie below others that did, which may be in MLflow already, so it belongs to the study
-    too. No trial was asked beyond a window from the first missing one; a gap there is left by deleted results.
+    too. From the first trial that depends on others, none was asked beyond a window from the first missing one; a gap
+    there is left by deleted results.
 
     Args:
         finished: The numbers of the finished trials, ascending.
-        window: The study's window.
+        config: The study's settings.
     """
     known = set(finished)
     first_missing = next(number for number in itertools.count() if number not in known)
-    return min(max(finished, default=-1) + 1, first_missing + window)
+    end = first_missing + config.window
+    asked = max(finished, default=-1) + 1
+    while end < asked and config.is_independent(end):
+        end += 1
+    return min(asked, end)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Protocol, overload
 
 from insects.final import FoldResult, FoldTask
+from insects.machine import Machine
 from insects.tasks import StudyRows
 from insects.trial import TrialResult, TrialTask
 
@@ -35,12 +37,13 @@ class Workers(Protocol):
     @property
     def count(self) -> int | None: ...
 
-    def open(self, rows: StudyRows, check: MemoryCheck) -> None:
+    def open(self, rows: StudyRows, check: MemoryCheck, folder: Path) -> None:
         """Get ready for tasks.
 
         Args:
             rows: The rows that all tasks are trained on.
             check: Tells how many trials fit into memory.
+            folder: The study's folder, for files that workers read.
 
         Raises:
             StudyError: The largest trial does not fit, or there is no worker for this study.
@@ -57,3 +60,14 @@ class Workers(Protocol):
 
     def close(self) -> None:
         """Let the workers go. Called in every case, whether or not they were opened."""
+
+
+class RemoteWorkers(Workers, Protocol):
+    """Trains in other processes, which may be on other machines.
+
+    Attributes:
+        machine: The kind of machine that they are on.
+    """
+
+    @property
+    def machine(self) -> Machine: ...

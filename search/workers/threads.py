@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from insects import memory
@@ -25,7 +26,7 @@ class ThreadWorkers:
         self._stop = stop
         self._executor: ThreadPoolExecutor | None = None
 
-    def open(self, rows: StudyRows, check: MemoryCheck) -> None:
+    def open(self, rows: StudyRows, check: MemoryCheck, folder: Path) -> None:
         """Start the threads."""
         self.count = check(memory.available(), self.count)
         self._rows, self._executor = rows, ThreadPoolExecutor(self.count, thread_name_prefix="trial")

@@ -108,7 +108,7 @@ def run_study(
     digest = fingerprint_digest(folder.fingerprint)
     stop, splits = stop or StopFlag(), builtin_splits()[0]
     with closing(ThreadWorkers(workers, stop)) as threads:
-        threads.open(StudyRows(splits), MemoryFit(config, splits))
+        threads.open(StudyRows(splits), MemoryFit(config, splits), folder.path)
         loop = StudyLoop(
             config=config,
             folder=folder,

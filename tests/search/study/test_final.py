@@ -70,7 +70,7 @@ def a_final(folder: StudyFolder, heard: Heard, workers: int = 2, stop: StopFlag 
     rows, stop = builtin_data().fold_rows, stop or StopFlag()
     fold_N = rows.draw(CONFIG.final.folds)
     with closing(ThreadWorkers(workers, stop)) as threads:
-        threads.open(StudyRows(rows.splits, fold_N), MemoryFit(CONFIG, rows.splits))
+        threads.open(StudyRows(rows.splits, fold_N), MemoryFit(CONFIG, rows.splits), folder.path)
         yield Final(
             config=CONFIG,
             folds=int(fold_N.max()) + 1,
