@@ -5,6 +5,9 @@ no task goes to a worker that was not admitted. Nothing is left on the cluster: 
 when the client is gone, and workers end what nobody wants any more.
 """
 
+# mypy: allow-untyped-calls
+# (Dask is typed in part only)
+
 from __future__ import annotations
 
 import asyncio

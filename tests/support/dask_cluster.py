@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.support.kills import clean_environment
+from tests.support.environments import clean_environment
 from tests.support.servers import HOST, START_SECONDS, free_port, unavailable
 
 
@@ -31,6 +31,7 @@ class DaskCluster:
         self._folder, self._begin_with = folder, workers
         self._port = free_port()
         self.address = f"tcp://{HOST}:{self._port}"
+        self.scheduler_file = folder / "scheduler.json"
         self._scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -49,7 +50,8 @@ class DaskCluster:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, at the same port each time."""
-        self._scheduler = self._start("scheduler", "--host", HOST, "--port", str(self._port), "--no-dashboard")
+        place = ("--host", HOST, "--port", str(self._port), "--scheduler-file", str(self.scheduler_file))
+        self._scheduler = self._start("scheduler", *place, "--no-dashboard")
 
     def kill_scheduler(self) -> None:
         """End the scheduler at once; workers that lose theirs end themselves."""
@@ -60,6 +62,7 @@ class DaskCluster:
     def start_worker(self, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         arguments = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self._folder))
+        arguments += ("--death-timeout", str(START_SECONDS))  # also where a test was killed
         self.workers.append(self._start("worker", self.address, *arguments, *options, **environment))
         return self.workers[-1]
 
@@ -82,6 +85,13 @@ class DaskCluster:
             assert time.monotonic() < until, "workers did not start"
             time.sleep(0.2)
 
+    def wait_until_idle(self) -> None:
+        """Wait until nothing runs on the workers, and nothing is left of any client."""
+        until = time.monotonic() + START_SECONDS
+        while self.ask(_traces) != [0]:
+            assert time.monotonic() < until, "something is left on the cluster"
+            time.sleep(0.2)
+
     def _start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         with open(self._folder / f"{words[0]}.log", "ab") as log:
             return subprocess.Popen(
@@ -95,3 +105,15 @@ class DaskCluster:
 
 def _count(client: Any) -> int:
     return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _traces(client: Any) -> list[int]:
+    """The different numbers of tasks that the scheduler knows and of threads that train on its workers."""
+
+    def on_scheduler(dask_scheduler: Any) -> int:
+        return len(dask_scheduler.tasks)
+
+    def on_worker(dask_worker: Any) -> int:
+        return len(dask_worker.active_threads) + len(dask_worker.state.tasks)
+
+    return sorted({client.run_on_scheduler(on_scheduler), *client.run(on_worker).values()})

@@ -68,7 +68,7 @@ def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_firs
     def fail(result: TrialResult) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(loop, "run_trial", trained)
+    monkeypatch.setattr(tasks, "run_trial", trained)
     with (
         handled_signals(flag, lambda: pytest.fail("that was the first signal")),
         pytest.raises(Interrupted, match="SIGTERM"),
