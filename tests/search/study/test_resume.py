@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from insects import tasks
 from insects.errors import StoreError
 from insects.splits import Splits
 from insects.training import TrainingInterrupted
