@@ -52,24 +52,26 @@ class FoldRows:
         """
         return draw_folds(self.units, np.concatenate([self.splits.train_y, self.splits.valid_y]), folds)
 
-    def held_out(self, fold_N: NDArray[np.intp], fold: int) -> Splits:
-        """Return splits in which the rows of a fold are the validation rows, and all others the training rows.
 
-        Args:
-            fold_N: `(N,)`, what `draw` returned.
-            fold: The fold.
-        """
-        splits, is_valid_N = self.splits, fold_N == fold
-        x_NF = np.concatenate([splits.train_x, splits.valid_x])
-        y_N = np.concatenate([splits.train_y, splits.valid_y])
-        return replace(
-            splits,
-            train_x=x_NF[~is_valid_N],
-            train_y=y_N[~is_valid_N],
-            valid_x=x_NF[is_valid_N],
-            valid_y=y_N[is_valid_N],
-            digest=f"{splits.digest}/{fold}",
-        )
+def held_out(splits: Splits, fold_N: NDArray[np.intp], fold: int) -> Splits:
+    """Return splits in which the rows of a fold are the validation rows, and all others the training rows.
+
+    Args:
+        splits: Training and validation rows.
+        fold_N: `(N,)` fold of each row, as `FoldRows.draw` returns them.
+        fold: The fold.
+    """
+    is_valid_N = fold_N == fold
+    x_NF = np.concatenate([splits.train_x, splits.valid_x])
+    y_N = np.concatenate([splits.train_y, splits.valid_y])
+    return replace(
+        splits,
+        train_x=x_NF[~is_valid_N],
+        train_y=y_N[~is_valid_N],
+        valid_x=x_NF[is_valid_N],
+        valid_y=y_N[is_valid_N],
+        digest=f"{splits.digest}/{fold}",
+    )
 
 
 def draw_folds(unit_N: Hashes, y_N: Labels, folds: int) -> NDArray[np.intp]:

@@ -27,12 +27,13 @@ HEAVY = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "numpy", "numba", 
 WINGS = {
     "system": (),
     "store": ("system",),
-    "study": ("store", "system"),
+    "workers": ("system",),
+    "study": ("workers", "store", "system"),
     "reports": ("study", "store", "system"),
     "tracking": ("reports", "study", "store", "system"),
     "registry": ("tracking", "reports", "study", "store", "system"),
     "upload": ("registry", "tracking", "reports", "study", "store", "system"),
-    "commands": ("upload", "registry", "tracking", "reports", "study", "store", "system"),
+    "commands": ("upload", "registry", "tracking", "reports", "study", "workers", "store", "system"),
     "cli": ("commands", "upload", "registry", "tracking", "reports", "study", "store", "system"),
 }
 """Each folder of `search/`, and the folders that it may import."""

@@ -282,6 +282,18 @@ workers = click.option(
     metavar="N",
     help="Trials trained side by side, fewer if memory is short; changes speed, never results.  [default: CPU count]",
 )
+cluster = click.option(
+    "--cluster",
+    type=TEXT,
+    metavar="ADDRESS",
+    help="Train on the workers of this Dask scheduler: its address, or its scheduler file.  [default: in this process]",
+)
+executor = click.option(
+    "--executor",
+    type=TEXT,
+    metavar="MODULE:FUNCTION",
+    help="Train by the concurrent.futures.Executor that this function returns.  [default: in this process]",
+)
 timeout = click.option(
     "--timeout",
     type=FiniteRange(0, min_open=True),
@@ -341,7 +353,8 @@ OF_SEARCH = (
     trials, epochs, schedule, class_weight, metric, train, target, features, *_COLUMNS, *_FORMAT, scaling,
     drop_rare_classes, test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size, finalists, folds,
-    configs, sampler, pruner, window, seed, study, *_STORE, storage, device, engine, sync, workers, timeout, as_json,
+    configs, sampler, pruner, window, seed, study, *_STORE, storage, device, engine, sync, workers, cluster, executor,
+    timeout, as_json,
 )  # fmt: skip
 OF_EVALUATE = (
     best, model, best_name, evaluated_rows, model_target, *_FORMAT,

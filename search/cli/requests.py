@@ -45,6 +45,7 @@ def search_request(options: Options) -> SearchRequest:
     if images is None:
         _check_table(options)
     _check_final(options)
+    _check_workers(options)
     from search.commands.search import RecipeRequest, SearchRequest
     from search.study.config import FinalSettings
     from search.study.data import IMAGE_TARGET, TABLE_TARGET, DataRequest
@@ -232,6 +233,18 @@ def _check_columns(options: Options) -> None:
 def _check_final(options: Options) -> None:
     if not options["finalists"] and is_given("folds"):
         raise click.UsageError("--folds is about the final, and --finalists 0 is without one: leave one out.")
+
+
+def _check_workers(options: Options) -> None:
+    elsewhere = [name for name in ("cluster", "executor") if options[name]]
+    if len(elsewhere) == 2:
+        raise click.UsageError("--cluster and --executor are two places to train in: leave one out.")
+    if elsewhere and options["workers"]:
+        raise click.UsageError(
+            f"--workers is about this machine, and {_option(elsewhere[0])} brings its own workers: leave one out."
+        )
+    if options["executor"] and not all(options["executor"].partition(":")):
+        raise click.UsageError(f"--executor must be MODULE:FUNCTION, found {options['executor']!r}.")
 
 
 def _check_model(options: Options) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from insects import devices
 from insects.baselines import Score
 from insects.errors import StoreError, StudyError
+from insects.machine import DeviceRequest
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
@@ -42,6 +43,8 @@ from search.system.signals import Interrupted, StopFlag, handled_signals
 from search.system.terminal import say
 from search.upload.database_export import DatabaseExport
 from search.upload.uploader import Uploader, UploadWorkers, upload_workers
+from search.workers.protocol import RemoteWorkers
+from search.workers.threads import ThreadWorkers
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class SearchRequest:
         study: The study's name; None: made from the fingerprint.
         model_name: The registered model; None: named after the data.
         workers: Trials trained side by side; None: one a core.
+        executor: `MODULE:FUNCTION`, which gives an executor that trains the trials; None: this process does.
+        cluster: The Dask scheduler whose workers train the trials; None: this process does.
         timeout: Seconds after which no new trial is asked.
     """
 
@@ -105,6 +110,8 @@ class SearchRequest:
     study: str | None
     model_name: str | None
     workers: int | None
+    executor: str | None
+    cluster: str | None
     timeout: float | None
 
     @property
@@ -179,16 +186,17 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     """
     watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
-        workers = stack.enter_context(upload_workers(store))
-        stack.enter_context(handled_signals(flag, workers.kill))
+        processes = stack.enter_context(upload_workers(store))
+        stack.enter_context(handled_signals(flag, processes.kill))
         data = load_data(request.data, store.image_cache)
-        config = _config(request, data)
+        workers = stack.enter_context(closing(_workers(request, data, flag)))
+        config = _config(request, data, workers)
         folder = _open_study(stack, request, store, config, data)
-        trials = max(request.trials, asked_before(folder.numbers(), config.window))
+        trials = max(request.trials, asked_before(folder.numbers(), config))
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
-        database = _database_export(workers, store, folder, flag)
-        uploader = Uploader(workers, folder)
+        database = _database_export(processes, store, folder, flag)
+        uploader = Uploader(processes, folder)
         if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
             say(f"Epochs of a trial: {config.recipe.epochs}, since the table is small; --epochs sets another number")
         training = Training(
@@ -197,7 +205,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             store=store,
             folder=folder,
             trials=trials,
-            workers=request.workers,
+            workers=workers,
             timeout=request.timeout,
             flag=flag,
             uploader=uploader,
@@ -233,10 +241,27 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     )  # fmt: skip
 
 
-def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
-    choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
-    if choice.engine == "compiled":
-        check_compiler()
+def _workers(request: SearchRequest, data: StoredData, flag: StopFlag) -> ThreadWorkers | RemoteWorkers:
+    step_flop = request.space.typical_step_flop(data.splits.shape)
+    if request.cluster is not None:
+        from search.workers.dask_cluster import DaskWorkers
+
+        return DaskWorkers(request.cluster, DeviceRequest(request.device, request.engine, step_flop))
+    if request.executor is not None:
+        from search.workers.executor import ExecutorWorkers
+
+        return ExecutorWorkers(request.executor, DeviceRequest(request.device, request.engine, step_flop))
+    return ThreadWorkers(request.workers, flag)
+
+
+def _config(request: SearchRequest, data: StoredData, workers: ThreadWorkers | RemoteWorkers) -> StudyConfig:
+    machine = None if isinstance(workers, ThreadWorkers) else workers.machine
+    if machine is not None:
+        choice = machine.choice
+    else:
+        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
+        if choice.engine == "compiled":
+            check_compiler()
     return StudyConfig(
         space=request.space,
         recipe=request.recipe.for_data(data),
@@ -247,6 +272,7 @@ def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
         configs=() if request.configs is None else read_configs(request.configs),
         choice=choice,
         final=request.final,
+        machine=machine,
     )
 
 

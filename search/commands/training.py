@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from insects.final import FoldResult
 from insects.objective import figures_text, metric_column, metric_name
+from insects.tasks import StudyRows
 from insects.trial import TrialResult
 from search.store.store import Store
 from search.store.study_folder import StoredData, StudyFolder
@@ -17,14 +15,16 @@ from search.study.final import Final, is_held
 from search.study.journal import OptunaJournal
 from search.study.loop import LoopSeconds, StudyLoop, TrialExport
 from search.study.sampler import Proposer
-from search.study.workers import report_idle, start_compiling, trials_at_once
+from search.study.workers import MemoryFit, report_idle, start_compiling
 from search.system.signals import StopFlag
 from search.system.terminal import FinalProgress, TrialProgress, say
 from search.upload.uploader import Uploader
+from search.workers.protocol import Workers
+from search.workers.threads import ThreadWorkers
 
 
 class Training:
-    """The study's loop and its final, with threads, progress display and uploads.
+    """The study's loop and its final, with workers, progress display and uploads.
 
     It hears of trials and networks; see `search.study.loop.TrialListener` and `search.study.final.FinalListener`.
 
@@ -34,7 +34,7 @@ class Training:
         store: The store that the study is in.
         folder: The study.
         trials: Trials that the study has when training ends.
-        workers: Trained side by side; None: one a core.
+        workers: Train; closed by the caller.
         timeout: Seconds after which no new trial is asked; None: no limit.
         flag: Set by a signal.
         uploader: Uploads what is trained.
@@ -54,20 +54,20 @@ class Training:
         store: Store,
         folder: StudyFolder,
         trials: int,
-        workers: int | None,
+        workers: Workers,
         timeout: float | None,
         flag: StopFlag,
         uploader: Uploader,
         export: TrialExport | None = None,
     ) -> None:
-        splits, numbers = data.splits, folder.numbers()
+        numbers = folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
-        self._workers = 1
+        fold_N = data.fold_rows.draw(config.final.folds) if config.final.finalists else None
         if len(numbers) < trials or (config.final.finalists and not is_held(folder)):
-            self._workers = trials_at_once(workers, config, splits)
-            report_idle(self._workers, config.window)
+            workers.open(StudyRows(data.splits, fold_N), MemoryFit(config, data.splits), folder.path)
+            report_idle(workers.count, config, trials)
             uploader.expect_model()
-            if config.choice.engine == "compiled":
+            if isinstance(workers, ThreadWorkers) and config.choice.engine == "compiled":
                 start_compiling()
         self._final_progress = FinalProgress()
         self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
@@ -75,28 +75,26 @@ class Training:
         self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
         self._export = export or _journal(store, folder, config)
-        self._loop = partial(
-            StudyLoop,
+        self._loop = StudyLoop(
             config=config,
-            splits=splits,
             folder=folder,
+            workers=workers,
             journal=self._export,
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
             listeners=(uploader, self),
             seconds=self.seconds,
         )
-        self._final: Callable[..., Final] | None = None
-        if config.final.finalists:
-            fold_N = data.fold_rows.draw(config.final.folds)
+        self._final: Final | None = None
+        if fold_N is not None:
             folder.save_folds(fold_N)
             uploader.score_baselines()
-            self._final = partial(
-                Final,
+            self._final = Final(
                 config=config,
-                rows=data.fold_rows,
-                folds=fold_N,
+                folds=int(fold_N.max()) + 1,
+                units=data.fold_rows.independent_units,
                 folder=folder,
+                workers=workers,
                 stop=flag,
                 listeners=(uploader, self),
             )
@@ -106,16 +104,15 @@ class Training:
         choice = self._choice
         say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
-            try:
-                results = self._loop(executor=executor).run(self._trials, deadline)
-            finally:
-                self._progress.close()
-                if isinstance(self._export, OptunaJournal):
-                    self._export.sync()
-            if self._final is not None:
-                self._hold_final(self._final(executor=executor), results)
-            return results
+        try:
+            results = self._loop.run(self._trials, deadline)
+        finally:
+            self._progress.close()
+            if isinstance(self._export, OptunaJournal):
+                self._export.sync()
+        if self._final is not None:
+            self._hold_final(self._final, results)
+        return results
 
     def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
         started = time.perf_counter()

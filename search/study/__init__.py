@@ -1,1 +1,1 @@
-"""The study: settings, data, sampler, pruner and loop, with Optuna and without MLflow. Imports `store`, `system`."""
+"""The study: settings, data, sampler, pruner and loop; Optuna, no MLflow. Imports `workers`, `store`, `system`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -16,15 +15,15 @@ import numpy as np
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
 from insects.final import Finalist
+from insects.machine import Machine, machine_of
 from insects.params import ParamsError, Recipe, TrialParams
 from insects.splits import table_digest
 from insects.text import listed
-from insects.training.host import host
 from insects.trial import TrialResult
 from search.store.image_manifest import ImageManifest
 from search.store.study_folder import StoredData
 from search.study.pruner import PercentilePruner
-from search.study.sampler import SamplerName
+from search.study.sampler import SamplerName, ignores_results
 from search.study.space import SearchSpace
 
 RESULTS_VERSION = 2
@@ -64,6 +63,7 @@ class StudyConfig:
         configs: Configurations that are trained before any proposed one.
         choice: Device and engine.
         final: How the best trials are compared.
+        machine: The kind of machine that trains; None: this one.
     """
 
     space: SearchSpace
@@ -75,6 +75,17 @@ class StudyConfig:
     configs: tuple[TrialParams, ...]
     choice: Choice
     final: FinalSettings
+    machine: Machine | None = None
+
+    def is_independent(self, number: int) -> bool:
+        """Tell whether a trial is the same whatever the trials before it give.
+
+        Args:
+            number: The trial's number.
+        """
+        told = max(0, number - self.window + 1)  # when the trial is asked in order
+        is_given = number < len(self.configs)
+        return (is_given or ignores_results(self.sampler, told)) and self.pruner.ignores_results(told)
 
     def fingerprint(self, stored: StoredData) -> dict[str, Any]:
         """Return everything that the study's results depend on, ready for JSON.
@@ -100,6 +111,9 @@ class StudyConfig:
             encoder = json.dumps([manifest.columns, splits.encoder.as_dict()], sort_keys=True)
             data["scaling"] = splits.encoder.scaling.name if splits.encoder.scaling else "standard"
             data["encoder"] = hashlib.sha256(encoder.encode()).hexdigest()
+        machine, here = self.machine or machine_of(self.choice), machine_of(self.choice)
+        # The sampler proposes here, and a proposal may depend on how sums are rounded too.
+        proposing = {"processor": here.processor, "libraries": dict(here.libraries)}
         return {
             "data": data,
             "space": asdict(self.space),
@@ -112,9 +126,10 @@ class StudyConfig:
             "configs": [asdict(config) for config in self.configs],
             "engine": self.choice.engine,
             "device": self.choice.device,
-            "processor": _processor(self.choice),
+            "processor": machine.processor,
             "results_version": RESULTS_VERSION,
-            "libraries": {name: metadata.version(name) for name in libraries},
+            "libraries": {name: metadata.version(name) for name in libraries} | dict(machine.libraries),
+            **({} if machine.difference(here) == "" else {"proposing": proposing}),
         }
 
 
@@ -221,14 +236,3 @@ def _differences(before: Any, now: Any, label: str = "") -> Iterable[tuple[str, 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _processor(choice: Choice) -> str:
-    """The kind of processor, as precisely as the system tells: another kind may round a sum differently."""
-    if choice.engine == "compiled":
-        from insects.training.processor import compiled_for
-
-        kind = compiled_for()
-    else:
-        kind = host()
-    return f"{platform.machine()} {kind}" + (f", {choice.accelerator}" if choice.accelerator else "")

@@ -7,22 +7,19 @@ the outcome depends neither on the number of workers nor on interruptions: a net
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from insects.expected import expected_accuracy
-from insects.final import Finalist, FoldResult, FoldTask, chosen_finalist, run_fold
-from insects.folds import FoldRows
-from insects.splits import Splits
+from insects.final import Finalist, FoldResult, FoldTask, chosen_finalist
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import FinalRecord, StudyFolder
 from search.study.config import FINAL_EPOCHS, StudyConfig, study_digest
 from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag
+from search.workers.protocol import Workers
 
 
 class FinalListener(Protocol):
@@ -41,28 +38,24 @@ class Final:
 
     Attributes:
         config: The study's settings.
-        rows: Training and validation rows.
-        folds: `(N,)`, the fold of each row.
+        folds: The number of folds.
+        units: The number of groups, where rows belong to groups; None: every row stands for itself.
         folder: Where its results are.
-        executor: Trains the networks.
-        stop: Set by a signal, polled by training.
+        workers: Train the networks.
+        stop: Set by a signal.
         listeners: Hear of each network.
         waited: Seconds that this thread waited for training.
     """
 
     config: StudyConfig
-    rows: FoldRows
-    folds: NDArray[np.intp]
+    folds: int
+    units: int | None
     folder: StudyFolder
-    executor: Executor
+    workers: Workers
     stop: StopFlag
     listeners: Sequence[FinalListener] = ()
     waited: float = 0.0
     _left: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def _count(self) -> int:
-        return int(self.folds.max()) + 1
 
     def run(self, results: Sequence[TrialResult]) -> FinalRecord:
         """Train what is missing, choose a finalist and return the outcome, which is on the disk.
@@ -75,20 +68,16 @@ class Final:
             Interrupted: A signal asked to stop. The networks that were trained are on the disk.
         """
         chosen_trials = finalists_of(results, self.config.final.finalists)
-        self._left = dict.fromkeys((trial.number for trial in chosen_trials), self._count)
-        pool: TaskPool[FoldTask, FoldResult] = TaskPool(self.executor, self.stop, self._store)
+        self._left = dict.fromkeys((trial.number for trial in chosen_trials), self.folds)
+        pool: TaskPool[FoldResult] = TaskPool(self.workers, self.stop, self._store)
         try:
-            splits: dict[int, Splits] = {}
             for trial in chosen_trials:  # one after the other, so that the first is uploaded while others are trained
-                for fold in range(self._count):
-                    if self._is_known(trial.number, fold):
-                        continue
-                    if fold not in splits:
-                        splits[fold] = self.rows.held_out(self.folds, fold)
-                    pool.submit(run_fold, self._task(trial, fold), splits[fold])
+                for fold in range(self.folds):
+                    if not self._is_known(trial.number, fold):
+                        pool.add(self.workers.submit(self._task(trial, fold)))
                 pool.collect(block=False)
                 self.stop.check()
-            while not pool.is_empty:
+            while len(pool):
                 pool.collect(block=True)
                 self.stop.check()
         except BaseException:
@@ -131,16 +120,16 @@ class Final:
         self._left[number] -= 1
         if not self._left[number]:
             for listener in self.listeners:
-                listener.finalist_trained(number, self._count)
+                listener.finalist_trained(number, self.folds)
 
     def _outcome(self, results: Sequence[TrialResult], numbers: list[int]) -> FinalRecord:
-        loaded = [self.folder.load_finalist(number, self._count) for number in numbers]
+        loaded = [self.folder.load_finalist(number, self.folds) for number in numbers]
         finalists = [finalist for finalist in loaded if finalist is not None]
         chosen = chosen_finalist(finalists)
-        expected = None if chosen is None else expected_accuracy(finalists, self.rows.independent_units)
+        expected = None if chosen is None else expected_accuracy(finalists, self.units)
         return FinalRecord(
             trials=study_digest(results),
-            folds=self._count,
+            folds=self.folds,
             finalists=numbers,
             chosen=None if chosen is None else chosen.number,
             accuracy=None if expected is None else expected.accuracy,

@@ -2,7 +2,8 @@
 
 Trial n is asked when exactly the trials up to n - window have been told. So results depend neither on the number of
 workers nor on which trial ends first, and an interrupted study goes on as if it had never stopped: a trial without a
-result on the disk is asked again, with the same answer, and trained again.
+result on the disk is asked again, with the same answer, and trained again. A trial that would be the same whatever was
+told is asked as soon as a worker has time for it.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from insects.errors import StudyError
-from insects.splits import Splits
-from insects.trial import TrialResult, TrialTask, run_trial
+from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder, without_weights
 from search.study.config import StudyConfig
 from search.study.sampler import Proposer
 from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag
+from search.workers.protocol import Workers
 
 FAILURES_IN_A_ROW = 10
+
+QUEUED, MOST_QUEUED = 2, 64
+"""Independent trials in flight for each worker, and workers where their number is not known. More of them would only
+outlive `--timeout`."""
 
 
 class TrialListener(Protocol):
@@ -57,22 +61,20 @@ class StudyLoop:
 
     Attributes:
         config: The study's settings.
-        splits: The data that its trials are trained on.
         folder: Where its results are.
         journal: Optuna's copy of them.
         proposer: The sampler.
-        executor: Trains the trials.
-        stop: Set by a signal, polled by training.
+        workers: Train the trials.
+        stop: Set by a signal.
         listeners: Hear of each trial.
         seconds: Where the time goes.
     """
 
     config: StudyConfig
-    splits: Splits
     folder: StudyFolder
     journal: TrialExport
     proposer: Proposer
-    executor: Executor
+    workers: Workers
     stop: StopFlag
     listeners: Sequence[TrialListener] = ()
     seconds: LoopSeconds = field(default_factory=LoopSeconds)
@@ -80,7 +82,7 @@ class StudyLoop:
     _failures: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._pool: TaskPool[TrialTask, TrialResult] = TaskPool(self.executor, self.stop, self._store)
+        self._pool: TaskPool[TrialResult] = TaskPool(self.workers, self.stop, self._store)
 
     def run(self, trials: int, deadline: float | None = None) -> list[TrialResult]:
         """Bring the study to `trials` trials and return all of them, without their weights, in order.
@@ -96,18 +98,18 @@ class StudyLoop:
             Interrupted: A signal asked to stop. The trials that had ended are on the disk.
         """
         try:
-            asked, begun = 0, asked_before(self.folder.numbers(), self.config.window)
+            asked, begun = 0, asked_before(self.folder.numbers(), self.config)
             for number in range(trials):
                 self.stop.check()
-                if number >= self.config.window:
-                    self._tell(number - self.config.window)
+                if self.config.is_independent(number):
+                    self._wait_for_room(number)
+                else:
+                    self._tell_to(number - self.config.window)
                 if deadline is not None and time.monotonic() >= deadline and number >= begun:
                     break
                 self._ask(number)
                 asked = number + 1
-            for number in range(max(0, asked - self.config.window), asked):
-                if number >= len(self.proposer.told):
-                    self._tell(number)
+            self._tell_to(asked - 1)
         except BaseException:
             self._pool.abandon()
             self.stop.check()
@@ -135,13 +137,27 @@ class StudyLoop:
             engine=self.config.choice.engine,
             device=self.config.choice.device,
         )
-        self._pool.submit(run_trial, task, self.splits)
+        self._pool.add(self.workers.submit(task))
         self.seconds.sampling += time.perf_counter() - started
         self._pool.collect(block=False)
 
-    def _tell(self, number: int) -> None:
-        while number not in self._results:
+    def _wait_for_room(self, number: int) -> None:
+        """Wait until a worker will soon have time for a trial that depends on no other."""
+        while True:
+            # In order and as far as any trial would be told by now, so that ten failures in a row are noticed.
+            while (told := len(self.proposer.told)) in self._results and told <= number - self.config.window:
+                self._tell(told)
+            if len(self._pool) < max(self.config.window, QUEUED * (self.workers.count or MOST_QUEUED)):
+                return
             self._pool.collect(block=True)
+
+    def _tell_to(self, last: int) -> None:
+        for number in range(len(self.proposer.told), last + 1):
+            while number not in self._results:
+                self._pool.collect(block=True)
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
         result = self._results.pop(number)
         self.journal.add(result)
         started = time.perf_counter()
@@ -169,16 +185,21 @@ class StudyLoop:
             )
 
 
-def asked_before(finished: Sequence[int], window: int) -> int:
+def asked_before(finished: Sequence[int], config: StudyConfig) -> int:
     """Return how many trials earlier runs asked, as far as the numbers of the finished trials tell.
 
     A trial that did not end may lie below others that did, which may be in MLflow already, so it belongs to the study
-    too. No trial was asked beyond a window from the first missing one; a gap there is left by deleted results.
+    too. From the first trial that depends on others, none was asked beyond a window from the first missing one; a gap
+    there is left by deleted results.
 
     Args:
         finished: The numbers of the finished trials, ascending.
-        window: The study's window.
+        config: The study's settings.
     """
     known = set(finished)
     first_missing = next(number for number in itertools.count() if number not in known)
-    return min(max(finished, default=-1) + 1, first_missing + window)
+    end = first_missing + config.window
+    asked = max(finished, default=-1) + 1
+    while end < asked and config.is_independent(end):
+        end += 1
+    return min(asked, end)

@@ -27,6 +27,10 @@ class PercentilePruner:
 
     percentile: float | None = None
 
+    def ignores_results(self, told: int) -> bool:
+        """Tell whether the thresholds are the same whatever the results are, when so many are told."""
+        return self.percentile is None or told < STARTUP_TRIALS
+
     def prune_above(self, told: Sequence[TrialResult], epochs: int) -> NDArray[np.float64]:
         """Return the thresholds of a trial that is asked for now.
 

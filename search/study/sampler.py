@@ -27,6 +27,15 @@ BEST, THINNED, BLOCK = 25, 128, 128
 _LEARNING = ("tpe", "gp")  # the other samplers see no results
 
 
+STARTUP_TRIALS = 10
+"""Trials that TPE and the Gaussian process must know before they propose by them; Optuna's default."""
+
+
+def ignores_results(sampler: SamplerName, told: int) -> bool:
+    """Tell whether a sampler proposes the same whatever the results are, when so many are told."""
+    return sampler in ("random", "qmc") or told < STARTUP_TRIALS
+
+
 class Proposer:
     """Asks Optuna's samplers through a study in memory that holds exactly what the sampler may know.
 
@@ -106,9 +115,9 @@ class Proposer:
         if self._sampler == "gp":
             # It takes the infinite loss of a diverged trial for the worst finite one, which is right.
             warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
-            sampler = optuna.samplers.GPSampler(seed=seed)
+            sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
         else:
-            sampler = optuna.samplers.TPESampler(seed=seed)
+            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
         # All trials share one space. Optuna would find that out from every trial, which is half of TPE's time.
         distributions = {name: d for name, d in self._space.distributions().items() if not d.single()}
         sampler.infer_relative_search_space = lambda study, trial: distributions  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from insects import mlp
 from insects.final import Finalist, FoldResult, FoldTask, chosen_finalist, run_fold
+from insects.folds import held_out
 from insects.mlp import Floats
 from insects.params import Metric, Recipe
 from insects.training import advance, fold_seed, init
@@ -38,7 +39,7 @@ def softmax(logits: Floats) -> np.ndarray:
 
 def test_fold_is_trained_from_its_own_seed_and_predicted_by_its_best_epoch() -> None:
     rows = builtin_data().fold_rows
-    splits = rows.held_out(rows.draw(3), 1)
+    splits = held_out(rows.splits, rows.draw(3), 1)
     task = TrialTask(4, PARAMS, Recipe(3), 11, np.full(3, np.inf), "compiled", "cpu")
     result = run_fold(FoldTask(task, 1), splits)
     seed = fold_seed(11, 4, 1)
@@ -53,7 +54,7 @@ def test_fold_is_trained_from_its_own_seed_and_predicted_by_its_best_epoch() -> 
 
 def test_fold_of_a_training_that_fails_has_no_logits() -> None:
     rows = builtin_data().fold_rows
-    splits = rows.held_out(rows.draw(3), 0)
+    splits = held_out(rows.splits, rows.draw(3), 0)
     params = replace(PARAMS, depth=1_000, width=1_000_000)
     result = run_fold(FoldTask(TrialTask(0, params, Recipe(2), 0, np.full(2, np.inf), "compiled", "cpu"), 0), splits)
     assert (result.trial.state, result.logits.shape) == ("failed", (0, 5))

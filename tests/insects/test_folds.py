@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insects.folds import ALWAYS_TRAINED, FoldRows, draw_folds
+from insects.folds import ALWAYS_TRAINED, FoldRows, draw_folds, held_out
 from tests.support.studies import builtin_data
 
 
@@ -59,18 +59,18 @@ def test_class_with_one_unit_is_in_every_training_part() -> None:
     fold = draw_folds(unit, y, 3)
     assert fold[:3].tolist() == [ALWAYS_TRAINED] * 3
     assert np.bincount(fold[3:]).tolist() == [6, 6, 6]
-    for held_out in range(3):
-        assert set(y[fold != held_out]) == {0, 1, 2}
+    for fold_number in range(3):
+        assert set(y[fold != fold_number]) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("folds", [2, 5])
 def test_every_row_is_held_out_once(folds: int) -> None:
     rows = builtin_data().fold_rows
     fold = rows.draw(folds)
-    parts = [rows.held_out(fold, number) for number in range(folds)]
-    held_out = np.concatenate([part.valid_x for part in parts])
+    parts = [held_out(rows.splits, fold, number) for number in range(folds)]
+    valid = np.concatenate([part.valid_x for part in parts])
     everything = np.concatenate([rows.splits.train_x, rows.splits.valid_x])
-    assert sorted(map(tuple, held_out.tolist())) == sorted(map(tuple, everything.tolist()))
+    assert sorted(map(tuple, valid.tolist())) == sorted(map(tuple, everything.tolist()))
     for part in parts:
         assert len(part.train_y) + len(part.valid_y) == len(everything)
         seen = set(map(tuple, part.train_x.tolist()))

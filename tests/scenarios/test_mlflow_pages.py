@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import kills
 from tests.support.commands import BIN, Finished, client_of, command
+from tests.support.environments import clean_environment
 from tests.support.servers import HOST, free_port, unavailable
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=kills.clean_environment(),
+        env=clean_environment(),
     ) as shown:
         assert shown.stdout is not None
         link = shown.stdout.readline().strip()

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from tests.support.commands import invoke
-from tests.support.kills import clean_environment
+from tests.support.environments import clean_environment
 from tests.support.real_tables import penguins
 from tests.support.servers import HOST, START_SECONDS, free_port
 

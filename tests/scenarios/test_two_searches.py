@@ -15,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support import kills
+from tests.support.environments import clean_environment
 from tests.support.servers import Server
 
 TRIALS = [str(number) for number in range(12)]
@@ -32,7 +33,7 @@ def started(store: Path, server: Server) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=kills.clean_environment(),
+        env=clean_environment(),
     )
 
 

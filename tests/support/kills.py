@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.commands import invoke
+from tests.support.environments import clean_environment
 
 STUDY = "survivor"
 SEARCH = (
@@ -26,11 +27,6 @@ END_SECONDS = 300
 def command(store: Path, *more: str) -> list[str]:
     """Return the command line of the search."""
     return [str(Path(sys.executable).with_name("insects-search")), *SEARCH, "--store", str(store), "--json", *more]
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without the variables that MLflow sets for its own processes."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
 
 
 def run_to_the_end(store: Path, *more: str) -> dict[str, Any]:

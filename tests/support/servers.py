@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.support import kills
+from tests.support.environments import clean_environment
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
@@ -80,7 +80,7 @@ class Server:
             command,
             cwd=self._folder,
             env={
-                **kills.clean_environment(),
+                **clean_environment(),
                 "MLFLOW_DISABLE_TELEMETRY": "true",
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                 "MLFLOW_AUTH_CONFIG_PATH": str(self._folder / "auth.ini"),

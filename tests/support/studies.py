@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from insects.devices import Choice
 from insects.objective import history_columns, metric_column
 from insects.params import Metric, Recipe, TrialParams
 from insects.splits import Splits, Table
+from insects.tasks import StudyRows
 from insects.trial import TrialResult, TrialState
 from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import FinalSettings, StudyConfig, fingerprint_digest, study_digest
@@ -26,7 +27,9 @@ from search.study.pruner import PercentilePruner
 from search.study.sampler import Proposer, SamplerName
 from search.study.space import SearchSpace
 from search.study.winner import TrainedModel, load_model
+from search.study.workers import MemoryFit
 from search.system.signals import StopFlag
+from search.workers.threads import ThreadWorkers
 
 SPACE = SearchSpace(depth=(1, 2), width=(8, 16), batch_size=(16, 32, 64))
 PARAMS = TrialParams(depth=1, width=8, lr=0.01, batch_size=32)
@@ -103,10 +106,11 @@ def run_study(
     """Bring the study `s` of a store to `trials` trials, as `insects-search` does but for MLflow."""
     folder = begun_folder(store, config)
     digest = fingerprint_digest(folder.fingerprint)
-    with ThreadPoolExecutor(workers) as executor:
+    stop, splits = stop or StopFlag(), builtin_splits()[0]
+    with closing(ThreadWorkers(workers, stop)) as threads:
+        threads.open(StudyRows(splits), MemoryFit(config, splits), folder.path)
         loop = StudyLoop(
             config=config,
-            splits=builtin_splits()[0],
             folder=folder,
             journal=OptunaJournal(
                 store / "optuna.journal",
@@ -118,8 +122,8 @@ def run_study(
                 config.recipe.metric,
             ),
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
-            executor=executor,
-            stop=stop or StopFlag(),
+            workers=threads,
+            stop=stop,
             listeners=[Listener(on_result, on_known)],
         )
         return loop.run(trials, deadline)

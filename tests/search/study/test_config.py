@@ -133,9 +133,9 @@ def processors(**environment: str) -> list[str]:
     """The processor in the fingerprint for each engine, in a process with other settings of numba's."""
     script = """
 from insects.devices import Choice
-from search.study.config import _processor
+from insects.machine import processor_of
 for engine in ("compiled", "torch"):
-    print(_processor(Choice("cpu", engine, "as asked")))
+    print(processor_of(Choice("cpu", engine, "as asked")))
 """
     command = [sys.executable, "-c", script]
     return subprocess.check_output(command, env={**os.environ, **environment}, text=True).splitlines()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,15 @@ import pytest
 
 from insects import mlp
 from insects.final import FoldResult
+from insects.tasks import StudyRows
 from insects.trial import TrialResult
 from search.store.study_folder import FinalRecord, StudyFolder
 from search.study.config import FINAL_EPOCHS, FinalSettings, study_digest
 from search.study.final import Final, finalists_in, finalists_of
 from search.study.winner import Winner, load_model, winner_of
+from search.study.workers import MemoryFit
 from search.system.signals import Interrupted, StopFlag
+from search.workers.threads import ThreadWorkers
 from tests.support.studies import (
     DIVERGING,
     UNTRAINABLE,
@@ -65,15 +67,17 @@ class Stopping(Heard):
 
 @contextmanager
 def a_final(folder: StudyFolder, heard: Heard, workers: int = 2, stop: StopFlag | None = None) -> Iterator[Final]:
-    rows = builtin_data().fold_rows
-    with ThreadPoolExecutor(workers) as executor:
+    rows, stop = builtin_data().fold_rows, stop or StopFlag()
+    fold_N = rows.draw(CONFIG.final.folds)
+    with closing(ThreadWorkers(workers, stop)) as threads:
+        threads.open(StudyRows(rows.splits, fold_N), MemoryFit(CONFIG, rows.splits), folder.path)
         yield Final(
             config=CONFIG,
-            rows=rows,
-            folds=rows.draw(CONFIG.final.folds),
+            folds=int(fold_N.max()) + 1,
+            units=rows.independent_units,
             folder=folder,
-            executor=executor,
-            stop=stop or StopFlag(),
+            workers=threads,
+            stop=stop,
             listeners=[heard],
         )
 

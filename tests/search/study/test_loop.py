@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from insects import tasks
 from insects.errors import StoreError, StudyError
 from insects.splits import Splits
+from insects.tasks import StudyRows
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder
-from search.study import loop
 from search.study.config import study_digest
 from search.study.journal import OptunaJournal
 from search.study.loop import StudyLoop
-from search.study.sampler import Proposer
+from search.study.sampler import STARTUP_TRIALS, Proposer, SamplerName
+from search.study.workers import MemoryFit
 from search.system.signals import StopFlag
+from search.workers.threads import ThreadWorkers
 from tests.support.reference_study import CONFIG, TRIALS, Reference, assert_equals_reference, folder_of
 from tests.support.studies import (
     DIVERGING,
@@ -82,19 +85,20 @@ class Recorder:
 def test_each_listener_hears_in_turn_of_trials_that_are_trained_now_and_of_known_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: False))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: False))
     config, folder = a_config(window=1), begun_folder(tmp_path, a_config(window=1))
     folder.save(a_result(1))
     heard: list[tuple[str, str, int]] = []
-    with ThreadPoolExecutor(1) as executor:
+    stop, splits = StopFlag(), builtin_splits()[0]
+    with closing(ThreadWorkers(1, stop)) as workers:
+        workers.open(StudyRows(splits), MemoryFit(config, splits), folder.path)
         StudyLoop(
             config=config,
-            splits=builtin_splits()[0],
             folder=folder,
             journal=OptunaJournal(tmp_path / "optuna.journal", "s", "ab", 1, config.space),
             proposer=Proposer(config.space, config.sampler, config.seed),
-            executor=executor,
-            stop=StopFlag(),
+            workers=workers,
+            stop=stop,
             listeners=[Recorder("one", heard), Recorder("other", heard)],
         ).run(3)
     assert heard == [
@@ -155,16 +159,23 @@ def test_sampler_knows_all_trials_but_the_last_window(tmp_path: Path, monkeypatc
         return a_result(task.number, task.params, [loss_of(task.params)])
 
     monkeypatch.setattr(Proposer, "ask", spied)
-    monkeypatch.setattr(loop, "run_trial", shuffled)
+    monkeypatch.setattr(tasks, "run_trial", shuffled)
     run_study(tmp_path, a_config(window=5), 20, workers=4)
-    assert told == {number: list(range(max(0, number - 4))) for number in range(20)}
+    assert all(told[number] == list(range(number - 4)) for number in range(14, 20))
+    # Before it knows ten trials, the sampler proposes whatever they give.
+    assert all(told[number] == list(range(len(told[number]))) for number in range(14))
+    assert all(len(told[number]) <= max(0, number - 4) for number in range(14))
 
 
-def test_at_most_the_window_is_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_the_window_is_in_flight_once_proposals_follow_from_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running, most, lock, barrier = 0, 0, threading.Lock(), threading.Barrier(3, timeout=30)
 
     def counted(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
         nonlocal running, most
+        if task.number < STARTUP_TRIALS + 2:
+            return a_result(task.number, task.params)
         with lock:
             running += 1
             most = max(most, running)
@@ -173,9 +184,61 @@ def test_at_most_the_window_is_in_flight(tmp_path: Path, monkeypatch: pytest.Mon
             running -= 1
         return a_result(task.number, task.params)
 
-    monkeypatch.setattr(loop, "run_trial", counted)
-    run_study(tmp_path, a_config(window=3), 12, workers=8)
+    monkeypatch.setattr(tasks, "run_trial", counted)
+    run_study(tmp_path, a_config(window=3), STARTUP_TRIALS + 2 + 12, workers=8)
     assert most == 3
+
+
+INDEPENDENT = {
+    "random": (a_config(sampler="random", window=1), 16),
+    "qmc": (a_config(sampler="qmc", window=1), 16),
+    "start-up of tpe": (a_config(window=1), STARTUP_TRIALS),
+    "start-up of gp": (a_config(sampler="gp", window=1), STARTUP_TRIALS),
+    "configs": (a_config(configs=[PARAMS] * 12, window=1), 12),
+    "configs before a pruner": (a_config(configs=[PARAMS] * 12, window=1, percentile=50.0), 5),
+    "random before a pruner": (a_config(sampler="random", window=1, percentile=50.0), 5),
+}
+
+
+@pytest.mark.parametrize("kind", INDEPENDENT)
+def test_trials_that_depend_on_no_result_are_all_in_flight(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, count = INDEPENDENT[kind]
+    running, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(count, timeout=30)
+
+    def counted(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        if task.number < count:
+            together.wait()
+        with lock:
+            running -= 1
+        return a_result(task.number, task.params)
+
+    monkeypatch.setattr(tasks, "run_trial", counted)
+    run_study(tmp_path, config, 16, workers=16)
+    assert most == count
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_number_of_workers_changes_no_proposal(
+    sampler: SamplerName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quick(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+        return a_result(task.number, task.params, [loss_of(task.params)])
+
+    monkeypatch.setattr(tasks, "run_trial", quick)
+    config = a_config(sampler=sampler, window=2, percentile=None if sampler == "tpe" else 50.0)
+    one, many = (run_study(tmp_path / str(count), config, 30, workers=count) for count in (1, 16))
+    assert [result.params for result in one] == [result.params for result in many]
+
+
+# With a pruner, trials after the fifth wait for those before.
+ONE_BY_ONE = a_config(window=1, percentile=50.0)
 
 
 def failing(fails: Callable[[int], bool]) -> Callable[..., TrialResult]:
@@ -186,7 +249,7 @@ def failing(fails: Callable[[int], bool]) -> Callable[..., TrialResult]:
 
 
 def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number >= 3))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: number >= 3))
     message = r"10 trials in a row failed, the last \(trial 12\) with: RuntimeError: boom"
     with pytest.raises(StudyError, match=message):
         run_study(tmp_path, a_config(), 40)
@@ -194,38 +257,38 @@ def test_ten_failures_in_a_row_stop_the_search(tmp_path: Path, monkeypatch: pyte
 
 
 def test_nine_failures_in_a_row_do_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number % 10 != 9))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: number % 10 != 9))
     assert len(run_study(tmp_path, a_config(), 30)) == 30
 
 
 def test_stopped_search_goes_on_with_the_trials_left_when_it_is_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: number < 25))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: number < 25))
     for last in (9, 19):
         with pytest.raises(StudyError) as error:
-            run_study(tmp_path, a_config(window=1), 40)
+            run_study(tmp_path, ONE_BY_ONE, 40)
         assert str(error.value) == (
             f"10 trials in a row failed, the last (trial {last}) with: RuntimeError: boom; mend the cause (the "
             "tracebacks are in MLflow), then run the same command again: it goes on with the trials that are left of "
             "--trials"
         )
         assert folder_of(tmp_path).numbers() == list(range(last + 1))
-    assert [r.state for r in run_study(tmp_path, a_config(window=1), 40)] == ["failed"] * 25 + ["complete"] * 15
+    assert [r.state for r in run_study(tmp_path, ONE_BY_ONE, 40)] == ["failed"] * 25 + ["complete"] * 15
 
 
 def test_failures_of_an_earlier_run_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
-    assert len(run_study(tmp_path, a_config(window=1), 6)) == 6
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: True))
+    assert len(run_study(tmp_path, ONE_BY_ONE, 6)) == 6
     with pytest.raises(StudyError, match=r"^10 trials in a row failed, the last \(trial 15\)"):
-        run_study(tmp_path, a_config(window=1), 40)
+        run_study(tmp_path, ONE_BY_ONE, 40)
 
 
 def test_trials_of_an_earlier_run_between_failures_end_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun_folder(tmp_path, a_config(window=1)).save(a_failure(5))
-    monkeypatch.setattr(loop, "run_trial", failing(lambda number: True))
+    begun_folder(tmp_path, ONE_BY_ONE).save(a_failure(5))
+    monkeypatch.setattr(tasks, "run_trial", failing(lambda number: True))
     with pytest.raises(StudyError, match=r"^10 trials in a row failed, the last \(trial 15\)"):
-        run_study(tmp_path, a_config(window=1), 40)
+        run_study(tmp_path, ONE_BY_ONE, 40)
 
 
 def test_full_disk_is_reported_once_and_what_fits_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +307,7 @@ def test_full_disk_is_reported_once_and_what_fits_is_kept(tmp_path: Path, monkey
         return a_result(task.number, task.params)
 
     monkeypatch.setattr(StudyFolder, "save", full)
-    monkeypatch.setattr(loop, "run_trial", together)
+    monkeypatch.setattr(tasks, "run_trial", together)
     with pytest.raises(StoreError, match=r"no room for trial [13]"):
         run_study(tmp_path, a_config(), 4, workers=4)
     assert folder_of(tmp_path).numbers() == [0, 2]

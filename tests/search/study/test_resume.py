@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from insects import tasks
 from insects.errors import StoreError
 from insects.splits import Splits
 from insects.training import TrainingInterrupted
@@ -22,7 +23,7 @@ from search.store.study_folder import StudyFolder
 from search.study import loop
 from search.system.signals import Interrupted, StopFlag, handled_signals
 from tests.support.reference_study import CONFIG, TRIALS, Reference, assert_equals_reference, folder_of
-from tests.support.studies import a_failure, run_study, same
+from tests.support.studies import a_config, a_failure, run_study, same
 
 
 @pytest.mark.parametrize("number", [0, 1, 5])
@@ -68,7 +69,7 @@ def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_firs
     def fail(result: TrialResult) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(loop, "run_trial", trained)
+    monkeypatch.setattr(tasks, "run_trial", trained)
     with (
         handled_signals(flag, lambda: pytest.fail("that was the first signal")),
         pytest.raises(Interrupted, match="SIGTERM"),
@@ -177,9 +178,24 @@ def test_deadline_that_has_passed_still_finishes_what_an_earlier_run_asked(copie
 
 
 @pytest.mark.parametrize(
-    ("finished", "asked"), [([], 0), ([0, 1, 2], 3), ([0, 2], 3), ([1, 3], 4), ([1, 4, 5], 4), ([0, 1, 9], 6)]
+    ("finished", "asked"),
+    [
+        ([], 0),
+        ([0, 1, 2], 3),
+        ([0, 2], 3),
+        ([1, 12], 13),  # 13 is the first trial that depends on others
+        ([1, 13], 13),
+        ([*range(10), 13], 14),
+        ([*range(10), 14, 20], 14),
+        ([*range(14), 15, 16], 17),
+    ],
 )
-def test_earlier_runs_asked_up_to_the_last_result_within_a_window_of_the_first_missing_one(
+def test_earlier_runs_asked_what_depends_on_nothing_and_else_up_to_a_window_from_the_first_missing_one(
     finished: list[int], asked: int
 ) -> None:
-    assert loop.asked_before(finished, window=4) == asked
+    assert loop.asked_before(finished, a_config(window=4)) == asked
+
+
+def test_earlier_runs_may_have_asked_anything_of_a_sampler_that_ignores_results() -> None:
+    assert loop.asked_before([1, 40], a_config(sampler="random")) == 41
+    assert loop.asked_before([1, 40], a_config(sampler="random", percentile=50.0)) == 8

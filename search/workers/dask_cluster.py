@@ -1,0 +1,464 @@
+"""Training on the workers of a Dask cluster, which may come and go, as may their scheduler.
+
+A task is handed to one thread of one worker when that is free. So only running trainings are lost with a worker, and
+no task goes to a worker that was not admitted. Nothing is left on the cluster: Dask forgets what this client asked for
+when the client is gone, and workers end what nobody wants any more.
+"""
+
+# mypy: allow-untyped-calls
+# (Dask is typed in part only)
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import secrets
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from insects import remote
+from insects.errors import InsectsError, StudyError
+from insects.final import FoldTask
+from insects.machine import DeviceRequest, Machine, MachineReport
+from insects.remote import Admission, NotAdmittedError
+from insects.tasks import StudyRows
+from insects.trial import TrialTask
+from search.system.terminal import say
+from search.workers.canary import keep_canary, known_canary
+from search.workers.protocol import MemoryCheck
+from search.workers.trainings import Trainings
+
+MOST_LOSSES = 5
+"""Workers in a row that may end while they train a task, before the search ends."""
+
+_POLL_SECONDS = 0.5
+_CONNECT_SECONDS = 10.0
+_CLOSE_SECONDS = 5.0
+
+_Returned = TypeVar("_Returned")
+
+
+class _Worker(NamedTuple):
+    """A worker process; another one may get its address later, but not its folder."""
+
+    address: str
+    folder: str
+
+
+@dataclass(order=True)
+class _Job:
+    """A task and where it stands."""
+
+    place: int
+    task: TrialTask | FoldTask = field(compare=False)
+    training: Future[Any] = field(compare=False)
+    sent: int = field(default=0, compare=False)
+    losses: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def name(self) -> str:
+        if isinstance(self.task, FoldTask):
+            return f"final-{self.task.trial.number:04d}-{self.task.fold}"
+        return f"trial-{self.task.number:04d}"
+
+    def lost(self) -> StudyError:
+        trial = self.task.trial if isinstance(self.task, FoldTask) else self.task
+        params = trial.params
+        return StudyError(
+            f"{self.name} (depth {params.depth}, width {params.width}, lr {params.lr:.3g}, batch size "
+            f"{params.batch_size}) ended {len(self.losses)} workers in a row, the last with: {self.losses[-1]}; "
+            "finished trials are kept: give the workers more memory, then run the same command again"
+        )
+
+
+class DaskWorkers:
+    """See `search.workers.protocol.Workers`.
+
+    Args:
+        cluster: The address of the scheduler, or its scheduler file.
+        request: The device and the engine that are asked for.
+
+    Attributes:
+        machine: The kind of machine that most workers are.
+
+    Raises:
+        StudyError: No scheduler answers, or no worker can train.
+    """
+
+    def __init__(self, cluster: str, request: DeviceRequest) -> None:
+        try:
+            import distributed  # noqa: F401
+        except ImportError as error:
+            raise StudyError(
+                f"a Dask cluster needs the package distributed ({error}): pip install 'insects-search[cluster]'",
+                parameter="cluster",
+            ) from error
+        _quiet()
+        self._cluster, self._request = cluster, request
+        self._trainings = Trainings()
+        self._places = itertools.count()
+        self._name = f"insects-{secrets.token_hex(4)}"
+        self._slots: dict[_Worker, int] = {}
+        self._refused: dict[_Worker, str] = {}
+        self._said = 0
+        self._rows_sent = 0
+        self._left: set[_Worker] = set()
+        self._rows_future: Any = None
+        self._run: asyncio.Task[None] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
+        self._thread.start()
+        try:
+            self.machine: Machine = self._call(self._most_frequent_machine())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def count(self) -> int:
+        """Trainings that run side by side at the moment."""
+        return sum(self._slots.values())
+
+    def open(self, rows: StudyRows, check: MemoryCheck, folder: Path) -> None:
+        """Admit workers, and wait for the first; see `search.workers.protocol.Workers`."""
+        canary = known_canary(self.machine, folder)
+        if canary is None:
+            canary = self._call(self._most_frequent_canary())
+        keep_canary(canary, folder)
+        self._rows, self._check = rows, check
+        self._admission = Admission(self._request, self.machine, canary)
+        self._call(self._start())
+
+    def submit(self, task: Any) -> Future[Any]:
+        """Queue a task for the next thread that is free."""
+        job = _Job(next(self._places), task, self._trainings.begin())
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, job)
+        return job.training
+
+    def interrupt(self) -> None:
+        """Take back what was submitted: the workers end it within `insects.remote.POLL_SECONDS`."""
+        self._trainings.cancel()
+        self._end()
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._end()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _end(self) -> None:
+        if self._run is not None:
+            run, self._run = self._run, None
+            with suppress(TimeoutError):  # a scheduler that does not answer is left without good-bye
+                asyncio.run_coroutine_threadsafe(_cancelled(run), self._loop).result(_CLOSE_SECONDS)
+
+    def _call(self, action: Coroutine[Any, Any, _Returned]) -> _Returned:
+        return asyncio.run_coroutine_threadsafe(action, self._loop).result()
+
+    # What follows runs in the loop's thread.
+
+    async def _connected(self) -> Any:
+        """Return a client of the scheduler.
+
+        Raises:
+            OSError: No scheduler answers.
+        """
+        from distributed import Client
+
+        address = self._cluster
+        if "://" not in address and (address.endswith(".json") or Path(address).exists()):
+            # Read each time: a scheduler that was started again has another address.
+            address = json.loads(Path(address).read_text(encoding="utf-8"))["address"]
+        client: Any = Client(
+            address, asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS, name=self._name
+        )
+        try:
+            return await client
+        except BaseException:
+            await _closed(client)
+            raise
+
+    async def _first_contact(self, action: Callable[[Any], Coroutine[Any, Any, _Returned]]) -> _Returned:
+        try:
+            client = await self._connected()
+        except (OSError, ValueError, KeyError) as error:
+            raise StudyError(
+                f"no Dask scheduler answers at {self._cluster}: {_line(error)}; start it, or correct the address",
+                parameter="cluster",
+            ) from error
+        try:
+            return await action(client)
+        except OSError as error:
+            raise StudyError(
+                f"the Dask scheduler at {self._cluster} went away: {_line(error)}; run the same command again",
+                parameter="cluster",
+            ) from error
+        finally:
+            await _closed(client)
+
+    async def _most_frequent_machine(self) -> Machine:
+        async def ask(client: Any) -> Machine:
+            while not (await _workers(client))[1]:
+                self._say_that_none_is_there()
+                await asyncio.sleep(_POLL_SECONDS)
+            answers = await client.run(remote.report_aside, self._request, on_error="return")
+            reports = [answer for answer in answers.values() if isinstance(answer, MachineReport)]
+            if not reports:
+                raise StudyError(f"no worker of {self._cluster} can train: {_reason(answers)}")
+            return _most_frequent([report.machine for report in reports])[0]
+
+        return await self._first_contact(ask)
+
+    async def _most_frequent_canary(self) -> str:
+        async def ask(client: Any) -> str:
+            answers = await client.run(remote.report_aside, self._request, on_error="return")
+            alike = [
+                address
+                for address, answer in answers.items()
+                if isinstance(answer, MachineReport) and answer.machine == self.machine
+            ]
+            answers = await client.run(remote.canary_aside, self._request, workers=alike, on_error="return")
+            digests = [answer for answer in answers.values() if isinstance(answer, str)]
+            if not digests:
+                raise StudyError(f"no worker of {self._cluster} can train: {_reason(answers)}")
+            digest, is_alone = _most_frequent(digests)
+            if not is_alone:
+                raise StudyError(
+                    f"the workers of {self._cluster} disagree on the canary trial, and this machine is of another kind "
+                    f"than theirs ({self.machine.processor}): end those that compute wrongly, or start the study on a "
+                    "machine of their kind"
+                )
+            return digest
+
+        return await self._first_contact(ask)
+
+    async def _start(self) -> None:
+        self._queue: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
+        self._run = asyncio.create_task(self._stay_connected())
+        while not self._slots:
+            if self._run.done():
+                self._run.result()
+            if self._refused and self._said == len(self._refused) and self._present == len(self._refused):
+                raise StudyError(f"no worker of {self._cluster} is admitted: {next(iter(self._refused.values()))}")
+            await asyncio.sleep(_POLL_SECONDS / 5)
+
+    async def _stay_connected(self) -> None:
+        is_away = False
+        while True:
+            client = None
+            try:
+                client = await self._connected()
+                if is_away:
+                    say("The Dask scheduler is back")
+                    is_away = False
+                await self._serve(client)
+            except (OSError, ValueError, KeyError):  # a scheduler file may be half written
+                if not is_away:
+                    say(f"The Dask scheduler at {self._cluster} does not answer: waiting for it")
+                    is_away = True
+            except Exception as error:  # a bug: the search must not wait for ever
+                self._fail(error)
+                raise
+            finally:
+                self._rows_future = None
+                if client is not None:
+                    await _closed(client)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _fail(self, error: Exception) -> None:
+        while not self._queue.empty():
+            self._trainings.end(self._queue.get_nowait().training, error)
+
+    async def _serve(self, client: Any) -> None:
+        """Serve the workers of a scheduler, as they come and go, until it is gone.
+
+        Raises:
+            OSError: It does not answer any more.
+        """
+        scheduler, _ = await _workers(client)
+        serving: dict[_Worker, asyncio.Task[None]] = {}
+        try:
+            while True:
+                if client.status != "running":
+                    raise ConnectionResetError("the scheduler is gone")
+                now, present = await _workers(client)
+                if now != scheduler:
+                    raise ConnectionResetError("the scheduler was started again")
+                self._present = len(present)
+                for worker in serving.keys() - present.keys():
+                    self._left.add(worker)
+                    serving.pop(worker).cancel()
+                    self._refused.pop(worker, None)
+                for worker in present.keys() - serving.keys():
+                    serving[worker] = asyncio.create_task(self._serve_worker(client, worker, present[worker]))
+                self._check_on(serving)
+                self._say_who_is_left_out(len(present))
+                if not present:
+                    self._say_that_none_is_there()
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            for task in serving.values():
+                task.cancel()
+            await asyncio.gather(*serving.values(), return_exceptions=True)
+
+    def _check_on(self, serving: dict[_Worker, asyncio.Task[None]]) -> None:
+        """Begin again with a worker that did not answer, and raise what is a bug."""
+        for worker, task in list(serving.items()):
+            if task.done() and worker not in self._refused:
+                serving.pop(worker)
+                if not task.cancelled():
+                    task.result()
+
+    async def _serve_worker(self, client: Any, worker: _Worker, threads: int) -> None:
+        answers = await client.run(remote.admit_aside, self._admission, workers=[worker.address], on_error="return")
+        answer = answers.get(worker.address)
+        if isinstance(answer, OSError) or answer is None:
+            return
+        try:
+            if not isinstance(answer, MachineReport):
+                raise answer
+            slots = self._check(answer.free, threads)
+        except Exception as error:  # whatever keeps a worker from training, the others go on
+            self._refused[worker] = str(error) if isinstance(error, InsectsError) else _line(error)
+            return
+        self._slots[worker] = slots
+        self._is_waiting = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(slots):
+                    group.create_task(self._serve_thread(client, worker))
+        except* NotAdmittedError as errors:  # another process has this address now
+            self._refused[worker] = str(errors.exceptions[0])
+        finally:
+            self._slots.pop(worker, None)
+
+    async def _serve_thread(self, client: Any, worker: _Worker) -> None:
+        while True:
+            job = await self._queue.get()
+            if not self._trainings.is_open(job.training):
+                continue
+            try:
+                await self._train(client, worker, job)
+            except asyncio.CancelledError:
+                if worker in self._left:
+                    self._lose(job, f"{worker.address} left the cluster")
+                else:
+                    self._queue.put_nowait(job)
+                raise
+
+    async def _train(self, client: Any, worker: _Worker, job: _Job) -> None:
+        job.sent += 1
+        future = client.submit(
+            remote.train_on_dask,
+            job.task,
+            self._rows_on(client),
+            self._admission,
+            key=f"{self._name}-{job.name}-{job.sent}",
+            workers=[worker.address],
+        )
+        try:
+            result = await future
+        except NotAdmittedError:
+            self._queue.put_nowait(job)
+            raise
+        except Exception as error:
+            if client.status != "running":
+                self._queue.put_nowait(job)
+            else:
+                self._lose(job, _line(error))
+        else:
+            self._trainings.end(job.training, result)
+        finally:
+            future.release()  # the worker ends what is not wanted any more
+
+    def _rows_on(self, client: Any) -> Any:
+        """The rows as the result of a task, begun again if that failed."""
+        if self._rows_future is None or self._rows_future.status in ("error", "cancelled", "lost"):
+            self._rows_sent += 1
+            self._rows_future = client.submit(
+                remote.same_rows,
+                self._rows,
+                key=f"{self._name}-rows-{self._rows_sent}",
+                workers=[worker.address for worker in self._slots],
+                allow_other_workers=True,  # when all of these are gone
+            )
+        return self._rows_future
+
+    def _lose(self, job: _Job, reason: str) -> None:
+        job.losses.append(reason)
+        if len(job.losses) < MOST_LOSSES:
+            self._queue.put_nowait(job)
+        else:
+            self._trainings.end(job.training, job.lost())
+
+    _present = 0
+    _is_waiting = False
+
+    def _say_that_none_is_there(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            say(f"No worker is at the Dask scheduler {self._cluster}: waiting for one")
+
+    def _say_who_is_left_out(self, present: int) -> None:
+        if len(self._refused) > self._said:
+            for reason, count in Counter(self._refused.values()).items():
+                example = next(worker.address for worker, why in self._refused.items() if why == reason)
+                say(f"Workers left out: {count} of {present} ({example}), since {reason}")
+        self._said = len(self._refused)
+
+
+async def _workers(client: Any) -> tuple[str, dict[_Worker, int]]:
+    """Return the id of the scheduler, and its workers with their threads."""
+    info = await asyncio.wait_for(client.scheduler.identity(n_workers=-1), _CONNECT_SECONDS)
+    workers = info["workers"].items()
+    return info["id"], {_Worker(address, each["local_directory"]): each["nthreads"] for address, each in workers}
+
+
+async def _closed(client: Any) -> None:
+    with suppress(OSError, TimeoutError):
+        await asyncio.wait_for(client.close(timeout=_CLOSE_SECONDS / 2), _CLOSE_SECONDS)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+_Value = TypeVar("_Value", Machine, str)
+
+
+def _most_frequent(values: list[_Value]) -> tuple[_Value, bool]:
+    """Return the most frequent value, of several the first in order, and whether it is the only one."""
+    counts = Counter(values)
+    most = max(counts.values())
+    found = sorted((value for value, count in counts.items() if count == most), key=str)
+    return found[0], len(found) == 1
+
+
+def _reason(answers: dict[str, Any]) -> str:
+    return next((_line(answer) for answer in answers.values() if isinstance(answer, Exception)), "they left")
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _quiet() -> None:
+    """Keep Dask's own messages off stderr: what matters is said in lines of this program."""
+    import dask
+
+    for name in ("distributed", *(name for name in logging.root.manager.loggerDict if name.startswith("distributed."))):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+    warnings.filterwarnings("ignore", message=".*Mismatched versions found.*")
