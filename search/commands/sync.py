@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from insects.errors import StoreError, StudyError
+from insects.errors import InsectsError, StoreError, StudyError
 from insects.trial import TrialResult
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.winner import winner_of
-from search.upload.database_export import DatabaseExport
+from search.upload.storage_worker import StorageWorker
 from search.upload.uploader import Uploader, UploadWorkers, upload_workers
 
 
@@ -51,20 +51,23 @@ def sync_studies(store: Store, study: str | None) -> list[SyncedStudy]:
             uploader.wait_until_open()  # a search that goes on may yet find a better trial
             winner = winner_of(folder, folder.results_without_weights())
             uploader.finish(winner, model_name, check=lambda: None, recompare=False)
-            outcomes.append(SyncedStudy(name, uploader.upload_error, _exported(workers, store, folder)))
+            outcomes.append(SyncedStudy(name, uploader.upload_error, _exported(workers, folder)))
     return sorted(outcomes, key=lambda outcome: outcome.study)
 
 
-def _exported(workers: UploadWorkers, store: Store, folder: StudyFolder) -> str:
+def _exported(workers: UploadWorkers, folder: StudyFolder) -> str:
     """Write a study to the database of --storage, and return what kept it from being complete there."""
     if workers.storage is None:
         return ""
+    calls = workers.storage
     try:
-        export = DatabaseExport(workers.storage, store, folder, lambda: None)
-    except StudyError as error:
+        if other := calls.submit(StorageWorker.open, folder.name).result():
+            return other
+        calls.submit(StorageWorker.add_missing).result()
+        calls.submit(StorageWorker.close).result()
+    except InsectsError as error:
         return str(error)
-    export.finish(lambda: None)
-    return export.error
+    return ""
 
 
 def _ended(results: list[TrialResult]) -> float:

@@ -75,11 +75,11 @@ class Lease:
             _LEASES.c.study == study, _LEASES.c.store == holder.store, _LEASES.c.study_id == holder.study_id
         )
         _LEASES.create(engine, checkfirst=True)
+        self._renewed = time.monotonic()
         try:
             self._take()
         except IntegrityError:  # another holder took it between the look and the write
             self._take()
-        self._renewed = time.monotonic()
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._keep_renewing, daemon=True)
         self._renewer.start()

@@ -45,7 +45,7 @@ class OptunaDatabase:
         self._url, self._folder = url, folder
         fingerprint = folder.fingerprint
         self._distributions = stored_space(fingerprint).distributions()
-        with self._one_line_errors():
+        with self._one_line_errors(RuntimeError):  # the tables are of another version of Optuna
             import optuna
             from optuna.storages import RDBStorage
 
@@ -75,7 +75,7 @@ class OptunaDatabase:
                     f"the result of trial {missing} of study {self._folder.name} is missing: run the same search "
                     "again, which trains it again"
                 )
-            with self._one_line_errors():
+            with self._one_line_errors(KeyError):  # the study was deleted
                 self._lease.check()
                 self._study.add_trial(frozen_trial(result, self._distributions))
             self.count = missing + 1
@@ -112,15 +112,14 @@ class OptunaDatabase:
         return study
 
     @contextmanager
-    def _one_line_errors(self) -> Iterator[None]:
-        """Turn what Optuna and SQLAlchemy raise for a database that does not answer as it should into one line."""
+    def _one_line_errors(self, *others: type[Exception]) -> Iterator[None]:
+        """Turn errors of Optuna and SQLAlchemy, and of other types, into one line."""
         from optuna.exceptions import OptunaError
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (SQLAlchemyError, OptunaError, KeyError, RuntimeError) as error:
-            # KeyError: the study was deleted. RuntimeError: the tables are of another version of Optuna.
+        except (SQLAlchemyError, OptunaError, *others) as error:
             raise StoreError(f"{without_password(self._url)} does not answer as it should: {_reason(error)}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 
 from insects.errors import InsectsError, StudyError
 from insects.trial import TrialResult
@@ -54,17 +55,16 @@ class DatabaseExport:
         """Write all that is missing and free the study for other coordinators."""
         try:
             result_of(self._worker.submit(StorageWorker.add_missing), check)
-            result_of(self._worker.submit(StorageWorker.close), check)
         except InsectsError as error:
             self.error = str(error)
+        with suppress(InsectsError):  # the lease expires by itself
+            result_of(self._worker.submit(StorageWorker.close), check)
 
     def interrupt(self) -> None:
         """Free the study for other coordinators, if the database answers within `INTERRUPT_SECONDS`."""
         self._has_warned = True  # the process is about to end, with trials that it has not written
-        try:
+        with suppress(InsectsError, FutureTimeout):  # the lease expires by itself
             self._worker.submit_next(StorageWorker.close).result(INTERRUPT_SECONDS)
-        except (InsectsError, FutureTimeout) as error:  # the lease expires
-            self.error = str(error) or "it did not answer in time"
 
     def _look(self, added: Future[None]) -> None:
         error = added.exception()

@@ -182,6 +182,19 @@ def test_study_of_another_store_with_the_same_settings_is_taken_over(
     other.close()
 
 
+def test_study_that_was_deleted_there_is_written_anew(url: str, study: StudyFolder) -> None:
+    database = OptunaDatabase(url, study, HERE)
+    database.add_up_to(1)
+    optuna.delete_study(study_name="s", storage=RDBStorage(url, engine_kwargs={"poolclass": NullPool}))
+    with pytest.raises(StoreError, match="does not answer as it should: "):
+        database.add_up_to(3)
+    database.abandon()
+    again = OptunaDatabase(url, study, HERE)
+    again.add_up_to(3)
+    again.close()
+    assert [trial.number for trial in trials(url)] == [0, 1, 2, 3]
+
+
 def test_damaged_result_is_one_line(url: str, study: StudyFolder) -> None:
     study.file(1).write_bytes(b"damaged")
     database = OptunaDatabase(url, study, HERE)
