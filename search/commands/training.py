@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 from insects.final import FoldResult
 from insects.objective import figures_text, metric_column, metric_name
@@ -34,7 +35,7 @@ class Training:
         store: The store that the study is in.
         folder: The study.
         trials: Trials that the study has when training ends.
-        workers: Train; closed by the caller.
+        workers: Train; closed when `run` ends.
         timeout: Seconds after which no new trial is asked; None: no limit.
         flag: Set by a signal.
         uploader: Uploads what is trained.
@@ -62,9 +63,14 @@ class Training:
     ) -> None:
         numbers = folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
+        self._workers = workers
         fold_N = data.fold_rows.draw(config.final.folds) if config.final.finalists else None
-        if len(numbers) < trials or (config.final.finalists and not is_held(folder)):
-            workers.open(StudyRows(data.splits, fold_N), MemoryFit(config, data.splits), folder.path)
+        rows = StudyRows(data.splits, fold_N)
+        if len(numbers) == trials and (fold_N is None or is_held(folder)):
+            # Only what turns out to be damaged is trained again.
+            workers.open(rows, lambda free, wanted: 1, folder.path)
+        else:
+            workers.open(rows, MemoryFit(config, data.splits), folder.path)
             report_idle(workers.count, config, trials)
             uploader.expect_model()
             if isinstance(workers, ThreadWorkers) and config.choice.engine == "compiled":
@@ -104,15 +110,16 @@ class Training:
         choice = self._choice
         say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        try:
-            results = self._loop.run(self._trials, deadline)
-        finally:
-            self._progress.close()
-            if isinstance(self._export, OptunaJournal):
-                self._export.sync()
-        if self._final is not None:
-            self._hold_final(self._final, results)
-        return results
+        with closing(self._workers):  # while the study is still locked
+            try:
+                results = self._loop.run(self._trials, deadline)
+            finally:
+                self._progress.close()
+                if isinstance(self._export, OptunaJournal):
+                    self._export.sync()
+            if self._final is not None:
+                self._hold_final(self._final, results)
+            return results
 
     def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
         started = time.perf_counter()

@@ -25,7 +25,7 @@ from search.workers.protocol import Workers
 
 FAILURES_IN_A_ROW = 10
 
-QUEUED, MOST_QUEUED = 2, 64
+QUEUED, MOST_QUEUED = 2, 250
 """Independent trials in flight for each worker, and workers where their number is not known. More of them would only
 outlive `--timeout`."""
 

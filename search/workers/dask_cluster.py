@@ -108,10 +108,12 @@ class DaskWorkers:
         self._places = itertools.count()
         self._name = f"insects-{secrets.token_hex(4)}"
         self._slots: dict[_Worker, int] = {}
+        self._present = 0
         self._refused: dict[_Worker, str] = {}
-        self._said = 0
-        self._rows_sent = 0
         self._left: set[_Worker] = set()
+        self._said: Counter[str] = Counter()
+        self._is_waiting = False
+        self._rows_sent = 0
         self._rows_future: Any = None
         self._run: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -174,23 +176,28 @@ class DaskWorkers:
         """
         from distributed import Client
 
-        address = self._cluster
-        if "://" not in address and (address.endswith(".json") or Path(address).exists()):
-            # Read each time: a scheduler that was started again has another address.
-            address = json.loads(Path(address).read_text(encoding="utf-8"))["address"]
-        client: Any = Client(
-            address, asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS, name=self._name
-        )
+        try:
+            client: Any = Client(
+                self._address(), asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS, name=self._name
+            )
+        except (ValueError, KeyError) as error:  # no address, or a scheduler file that is half written
+            raise ConnectionError(_line(error)) from error
         try:
             return await client
         except BaseException:
             await _closed(client)
             raise
 
+    def _address(self) -> str:
+        if "://" in self._cluster or not (self._cluster.endswith(".json") or Path(self._cluster).exists()):
+            return self._cluster
+        # Read each time: a scheduler that was started again has another address.
+        return str(json.loads(Path(self._cluster).read_text(encoding="utf-8"))["address"])
+
     async def _first_contact(self, action: Callable[[Any], Coroutine[Any, Any, _Returned]]) -> _Returned:
         try:
             client = await self._connected()
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
             raise StudyError(
                 f"no Dask scheduler answers at {self._cluster}: {_line(error)}; start it, or correct the address",
                 parameter="cluster",
@@ -247,7 +254,7 @@ class DaskWorkers:
         while not self._slots:
             if self._run.done():
                 self._run.result()
-            if self._refused and self._said == len(self._refused) and self._present == len(self._refused):
+            if self._refused and self._present == len(self._refused):
                 raise StudyError(f"no worker of {self._cluster} is admitted: {next(iter(self._refused.values()))}")
             await asyncio.sleep(_POLL_SECONDS / 5)
 
@@ -261,7 +268,7 @@ class DaskWorkers:
                     say("The Dask scheduler is back")
                     is_away = False
                 await self._serve(client)
-            except (OSError, ValueError, KeyError):  # a scheduler file may be half written
+            except OSError:
                 if not is_away:
                     say(f"The Dask scheduler at {self._cluster} does not answer: waiting for it")
                     is_away = True
@@ -285,6 +292,7 @@ class DaskWorkers:
             OSError: It does not answer any more.
         """
         scheduler, _ = await _workers(client)
+        self._refused.clear()
         serving: dict[_Worker, asyncio.Task[None]] = {}
         try:
             while True:
@@ -301,10 +309,11 @@ class DaskWorkers:
                 for worker in present.keys() - serving.keys():
                     serving[worker] = asyncio.create_task(self._serve_worker(client, worker, present[worker]))
                 self._check_on(serving)
-                self._say_who_is_left_out(len(present))
+                self._say_who_is_left_out()
                 if not present:
                     self._say_that_none_is_there()
-                await asyncio.sleep(_POLL_SECONDS)
+                # The list of a thousand workers has a megabyte.
+                await asyncio.sleep(_POLL_SECONDS * (1 + len(present) / 100))
         finally:
             for task in serving.values():
                 task.cancel()
@@ -400,20 +409,17 @@ class DaskWorkers:
         else:
             self._trainings.end(job.training, job.lost())
 
-    _present = 0
-    _is_waiting = False
-
     def _say_that_none_is_there(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
             say(f"No worker is at the Dask scheduler {self._cluster}: waiting for one")
 
-    def _say_who_is_left_out(self, present: int) -> None:
-        if len(self._refused) > self._said:
-            for reason, count in Counter(self._refused.values()).items():
+    def _say_who_is_left_out(self) -> None:
+        for reason, count in Counter(self._refused.values()).items():
+            if count > self._said[reason]:
+                self._said[reason] = count
                 example = next(worker.address for worker, why in self._refused.items() if why == reason)
-                say(f"Workers left out: {count} of {present} ({example}), since {reason}")
-        self._said = len(self._refused)
+                say(f"Workers left out: {count} of {self._present} ({example}), since {reason}")
 
 
 async def _workers(client: Any) -> tuple[str, dict[_Worker, int]]:

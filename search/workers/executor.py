@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from insects import remote
-from insects.errors import StudyError
+from insects.errors import InsectsError, StudyError
 from insects.final import FoldTask
 from insects.machine import DeviceRequest, Machine, report
 from insects.remote import Admission, NotAdmittedError, RowFiles
 from insects.tasks import StudyRows
 from insects.trial import TrialTask
 from search.system import files
+from search.system.signals import Interrupted
 from search.system.terminal import say
 from search.workers.canary import keep_canary, known_canary
 from search.workers.protocol import MemoryCheck
@@ -99,6 +100,7 @@ class ExecutorWorkers:
         self._executor.shutdown(wait=not self._interrupted)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def _send(self, task: TrialTask | FoldTask, training: Future[Any], refusals: int) -> None:
         try:
@@ -131,7 +133,7 @@ class ExecutorWorkers:
             with _interrupts_kept_from_children():
                 answer = self._executor.submit(function, request)
             return answer.result()
-        except StudyError:
+        except (InsectsError, Interrupted):
             raise
         except Exception as error:
             raise _broken(self._source, error) from error
@@ -143,6 +145,8 @@ def _executor_of(source: str) -> Executor:
         sys.path.insert(0, os.getcwd())  # an installed command does not look for modules where it is started
     try:
         executor = getattr(importlib.import_module(module), name)()
+    except Interrupted:
+        raise
     except Exception as error:  # it is the user's code
         raise StudyError(
             f"{source} gives no executor: {_line(error)}; name a function without parameters that returns one",

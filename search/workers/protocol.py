@@ -59,7 +59,7 @@ class Workers(Protocol):
         """Stop training: what has not ended raises TrainingInterrupted, or is cancelled. Nothing is submitted after."""
 
     def close(self) -> None:
-        """Let the workers go. Called in every case, whether or not they were opened."""
+        """Let the workers go. Called in every case, whether or not they were opened, and more than once."""
 
 
 class RemoteWorkers(Workers, Protocol):

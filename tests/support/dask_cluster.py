@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,8 +76,10 @@ class DaskCluster:
         """Call a function with a client of the scheduler, and return what it returns."""
         from distributed import Client
 
-        with Client(self.address, timeout=START_SECONDS, set_as_default=False) as client:
-            return function(client, *arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # workers with other versions, on purpose
+            with Client(self.address, timeout=START_SECONDS, set_as_default=False) as client:
+                return function(client, *arguments)
 
     def wait_for(self, workers: int) -> None:
         """Wait until there are so many workers."""

@@ -65,6 +65,8 @@ SEARCH: Filled = {
     "study": ("--study mine", "mine"),
     "model_name": ("--model-name moths", "moths"),
     "workers": ("--workers 3", 3),
+    "executor": ("--executor pools:make", "pools:make"),
+    "cluster": ("--cluster tcp://host:8786", "tcp://host:8786"),
     "timeout": ("--timeout 1.5", 1.5),
 }
 
@@ -251,6 +253,15 @@ CONTRADICTIONS = {
         "--images demo --group sample": f"{OWN_FILES} --group.",
         "--images demo --target species": f"{OWN_FILES} --target.",
         "--images demo --image-dir photos": f"{OWN_FILES} --image-dir.",
+        "--cluster a:1 --executor b:c": "--cluster and --executor are two places to train in: leave one out.",
+        "--cluster a:1 --workers 2": (
+            "--workers is about this machine, and --cluster brings its own workers: leave one out."
+        ),
+        "--executor b:c --workers 2": (
+            "--workers is about this machine, and --executor brings its own workers: leave one out."
+        ),
+        "--executor pools": "--executor must be MODULE:FUNCTION, found 'pools'.",
+        "--executor pools:": "--executor must be MODULE:FUNCTION, found 'pools:'.",
         "--sync --trials 50": "--sync searches nothing: leave out --trials.",
         "--sync --train x.csv": "--sync searches nothing: leave out --train.",
         "--sync --model-name x": "--sync searches nothing: leave out --model-name.",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +24,11 @@ from search.system.signals import Interrupted, StopFlag
 from search.workers import dask_cluster
 from search.workers.dask_cluster import DaskWorkers
 from tests.support import preload
+from tests.support.commands import SMALL, invoke, searching
 from tests.support.dask_cluster import DaskCluster
 from tests.support.reference_study import folder_of
 from tests.support.remote_studies import CONFIG, REQUEST, TRIALS, train
-from tests.support.studies import begun_folder, builtin_data
+from tests.support.studies import PARAMS, as_dict, begun_folder, builtin_data
 
 pytestmark = pytest.mark.slow
 
@@ -153,8 +157,7 @@ def test_scheduler_is_killed_and_started_again(tmp_path: Path, digest: str, caps
         def disturb(result: TrialResult) -> None:
             if result.number == 3:
                 cluster.kill_scheduler()
-                for worker in cluster.workers:
-                    worker.wait()  # without a scheduler they end
+                time.sleep(1)  # so that the search sees it
                 cluster.start_scheduler()
                 cluster.start_worker(*SLOW)
 
@@ -196,3 +199,29 @@ def test_trial_that_ends_its_workers_ends_the_search_in_one_line(
     assert str(error.value).startswith("trial-0003 (depth ")
     assert ") ended 2 workers in a row, the last with: tcp://127.0.0.1:" in str(error.value)
     assert 0 in folder_of(tmp_path / "store").numbers()
+
+
+def test_command_on_a_cluster_gives_the_study_of_threads(
+    cluster: DaskCluster, store: Path, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(empty_database, other)
+    here = invoke(monkeypatch, "search", *SMALL, "--json", "--store", str(other))
+    there = invoke(monkeypatch, "search", *SMALL, "--json", "--store", str(store), "--cluster", cluster.address)
+    assert there.exit_code == 0, there.stderr
+    one, two = json.loads(here.stdout), json.loads(there.stdout)
+    assert (one["study"], one["study_digest"]) == (two["study"], two["study_digest"])
+    cluster.wait_until_idle()
+
+
+def test_ctrl_c_of_the_command_reaches_the_workers(cluster: DaskCluster, tmp_path: Path) -> None:
+    configs = tmp_path / "configs.json"
+    configs.write_text(json.dumps([as_dict(params) for params in (replace(PARAMS, lr=1e30), *ENDLESS.configs)]))
+    arguments = ("--trials", "5", "--epochs", "1000000", "--configs", str(configs), "--cluster", cluster.address)
+    with searching(*arguments, "--store", str(tmp_path / "store")) as process:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "Interrupted: finished trials are kept; the same command goes on from there."
+    cluster.wait_until_idle()

@@ -15,4 +15,4 @@ def _deadly(task: Any, *arguments: Any) -> Any:
     return run_trial(task, *arguments)
 
 
-tasks.run_trial = _deadly
+vars(tasks)["run_trial"] = _deadly

@@ -14,4 +14,4 @@ def _slow(*arguments: Any) -> Any:
     return run_trial(*arguments)
 
 
-tasks.run_trial = _slow
+vars(tasks)["run_trial"] = _slow

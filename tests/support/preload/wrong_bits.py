@@ -14,4 +14,4 @@ def _wrong(*arguments: Any) -> Any:
     return result
 
 
-machine.run_trial = _wrong
+vars(machine)["run_trial"] = _wrong
