@@ -56,9 +56,7 @@ def advance(
 class _Run:
     """One trial's arrays in the kernel's layout."""
 
-    def __init__(
-        self, state: TrainingState, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress
-    ) -> None:
+    def __init__(self, state: TrainingState, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> None:
         self.rows, self.interrupt, self.progress = len(splits.train_y), interrupt, progress
         self.batch_size = min(state.params.batch_size, self.rows)
         self.steps = -(-self.rows // self.batch_size)

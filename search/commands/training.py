@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from insects.final import FoldResult
-from insects.objective import figures_text, metric_column, metric_name
 from insects.trial import TrialResult
+from search.commands.progress import SearchProgress
 from search.store.store import Store
 from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest
@@ -17,9 +16,9 @@ from search.study.final import Final, is_held
 from search.study.journal import OptunaJournal
 from search.study.loop import LoopSeconds, StudyLoop
 from search.study.sampler import Proposer
-from search.study.workers import report_idle, start_compiling, trials_at_once
+from search.study.workers import TrainingThreads, report_idle, start_loading, trials_at_once
 from search.system.signals import StopFlag
-from search.system.terminal import FinalProgress, TrialProgress, say
+from search.system.terminal import say
 from search.upload.uploader import Uploader
 
 
@@ -60,15 +59,22 @@ class Training:
     ) -> None:
         splits, numbers = data.splits, folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
-        self._workers = 1
+        count, ready = 1, _nothing_to_load
         if len(numbers) < trials or (config.final.finalists and not is_held(folder)):
-            self._workers = trials_at_once(workers, config, splits)
-            report_idle(self._workers, config.window)
+            count = trials_at_once(workers, config, splits)
+            report_idle(count, config.window)
             uploader.expect_model()
-            if config.choice.engine == "compiled":
-                start_compiling()
-        self._final_progress = FinalProgress()
-        self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
+            ready = start_loading(config.choice.engine)
+        self._threads = TrainingThreads(count, ready)
+        self._progress = SearchProgress(
+            total=trials,
+            done=numbers,
+            metric=config.recipe.metric,
+            final=config.final,
+            workers=count,
+            trainings=self._threads,
+            backlog=uploader.backlog,
+        )
         self._spans: list[tuple[float, float]] = []
         self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
@@ -106,25 +112,23 @@ class Training:
         choice = self._choice
         say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as executor:
-            try:
-                results = self._loop(executor=executor).run(self._trials, deadline)
-            finally:
-                self._progress.close()
+        self._progress.deadline = deadline
+        with self._threads as executor, self._progress.shown():
+            results = self._loop(executor=executor).run(self._trials, deadline)
             if self._final is not None:
                 self._hold_final(self._final(executor=executor), results)
             return results
 
     def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
         started = time.perf_counter()
-        with self._final_progress:
-            final.run(results)
+        self._progress.begin_final()
+        final.run(results)
         self.seconds.waiting += final.waited
         self.final_seconds = time.perf_counter() - started
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Show that a network of a finalist was trained."""
-        self._final_progress.show(left)
+        self._progress.fold_trained(result.trial.number)
 
     def finalist_trained(self, number: int, folds: int) -> None:
         """Do nothing; see `search.study.final.FinalListener`."""
@@ -133,12 +137,11 @@ class Training:
         """Show a trial that was trained in this run."""
         self.count += 1
         self._spans.append((result.started, result.started + result.seconds))
-        self._progress.finished(result.state, figures_text(result.best_figures), result.rank, _shown(result))
+        self._progress.trained(result)
 
     def known(self, result: TrialResult) -> None:
         """Take account of a trial of an earlier run."""
-        if result.state == "complete":
-            self._progress.known(result.rank, _shown(result))
+        self._progress.known(result)
 
     def covered_seconds(self) -> float:
         """Return the seconds in which at least one trial was being trained."""
@@ -149,6 +152,5 @@ class Training:
         return total
 
 
-def _shown(result: TrialResult) -> float:
-    """Return the metric of a trial's best epoch."""
-    return result.best_figures[metric_column(result.metric)]
+def _nothing_to_load() -> None:
+    """Wait for no engine."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from insects import memory
 from insects.errors import DeviceError, StudyError
+from insects.final import FoldTask
 from insects.mlp import parameter_count
 from insects.params import TrialParams
 from insects.splits import Splits
+from insects.training import Engine, Progress
+from insects.trial import TrialTask
 from search.study.config import StudyConfig
 from search.system.terminal import say
 
@@ -69,19 +77,84 @@ def report_idle(workers: int, window: int) -> None:
         )
 
 
-def start_compiling() -> None:
-    """Load the compiled engine in a thread, or compile it on its first use; the first trial waits for it."""
+def start_loading(engine: Engine) -> Callable[[], object]:
+    """Begin to load the engine in a thread, or to compile it on its first use; the function returned waits for it."""
+    if engine == "torch":
+        thread = threading.Thread(target=_load_torch, daemon=True)
+        thread.start()
+        return thread.join
     from insects.training import compiled
 
-    engine = threading.Thread(target=compiled.warm_up, daemon=True)
-    engine.start()
+    loading = threading.Thread(target=compiled.warm_up, daemon=True)
+    loading.start()
 
     def explain() -> None:
-        engine.join(COMPILE_SECONDS)
-        if engine.is_alive():
+        loading.join(COMPILE_SECONDS)
+        if loading.is_alive():
             say("Compiling the training engine for this processor: some seconds, once a machine")
 
     threading.Thread(target=explain, daemon=True).start()
+    return loading.join
+
+
+def _load_torch() -> None:
+    from insects.training import torch_loop  # noqa: F401 - imported for the first training
+
+
+@dataclass
+class InFlight:
+    """A training that has been submitted and has not ended.
+
+    Attributes:
+        trial: The trial, or that of the finalist.
+        fold: The fold that is held out from a network of the final, from 0; None: it is a trial.
+        progress: How far it is.
+        is_running: Whether a thread has taken it up.
+    """
+
+    trial: TrialTask
+    fold: int | None
+    progress: Progress
+    is_running: bool = False
+
+
+class TrainingThreads(ThreadPoolExecutor):
+    """Threads that train what `search.study.task_pool.TaskPool` submits, and can be watched meanwhile.
+
+    Args:
+        count: Trainings side by side.
+        ready: Called in each thread before its first training: waits for the engine, so that no training takes the time
+            that loading needs.
+
+    Attributes:
+        began: `time.monotonic()` when the first training began; None: none has.
+    """
+
+    def __init__(self, count: int, ready: Callable[[], object]) -> None:
+        self.began: float | None = None
+        self._in_flight: dict[Future[Any], InFlight] = {}
+        super().__init__(count, thread_name_prefix="trial", initializer=ready)
+
+    @property
+    def in_flight(self) -> list[InFlight]:
+        """The trainings that have not ended, in the order of their submission."""
+        return list(self._in_flight.values())
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Submit a training; see `search.study.task_pool.TaskPool.submit`."""
+        task, splits, interrupt = args
+        trial, fold = (task.trial, task.fold) if isinstance(task, FoldTask) else (task, None)
+        training = InFlight(trial, fold, Progress(trial.recipe.epochs, len(splits.train_y)))
+
+        def train() -> Any:
+            self.began = self.began or time.monotonic()
+            training.is_running = True
+            return fn(task, splits, interrupt, training.progress)
+
+        future = super().submit(train)
+        self._in_flight[future] = training
+        future.add_done_callback(self._in_flight.pop)
+        return future
 
 
 def check_compiler() -> None:

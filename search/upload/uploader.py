@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from insects.errors import InsectsError
 from insects.final import FoldResult
+from insects.text import counted
 from insects.trial import TrialResult
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
@@ -19,7 +22,7 @@ from search.study.config import study_digest
 from search.study.final import finalists_in
 from search.study.winner import Winner
 from search.system.signals import Interrupted
-from search.system.terminal import UploadProgress, say
+from search.system.terminal import UploadProgress, duration, say
 from search.tracking.database import takes_seconds
 from search.upload.model_worker import ModelWorker
 from search.upload.runs_worker import RunsWorker
@@ -93,6 +96,9 @@ class Uploader:
             workers.creates_database = False
         self._opened = workers.runs.submit(RunsWorker.open, folder.name)
         self._submitted: list[Future[Any]] = [*workers.warming, self._opened]
+        self._runs: list[Future[None]] = []  # a run in MLflow each, of a trial or a finalist
+        self._steps: dict[str, Future[Any]] = {}  # what else is to be done, in words
+        self._pace = _Pace()
 
     def wait_until_open(self) -> None:
         """Wait for another process that uploads the study; if that was in vain, `finish` reports it."""
@@ -106,20 +112,23 @@ class Uploader:
         """Score baselines on the study's folds in the background."""
         self._baselines = self._workers.models.submit(ModelWorker.score_baselines, self._folder.name)
         self._submitted.append(self._baselines)
+        self._steps["baselines"] = self._baselines
 
     def trained(self, result: TrialResult) -> None:
         """Upload a finished trial in the background; see `search.study.loop.TrialListener`."""
-        logged = self._workers.runs.submit(RunsWorker.log_trial, result.number)
-        self._submitted.append(logged)
-        logged.add_done_callback(self._warn)
+        self._add_run(self._workers.runs.submit(RunsWorker.log_trial, result.number))
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Do nothing: the run of a finalist has all its networks; see `search.study.final.FinalListener`."""
 
     def finalist_trained(self, number: int, folds: int) -> None:
         """Upload a finalist in the background; see `search.study.final.FinalListener`."""
-        logged = self._workers.runs.submit(RunsWorker.log_final, number, folds)
+        self._add_run(self._workers.runs.submit(RunsWorker.log_final, number, folds))
+
+    def _add_run(self, logged: Future[None]) -> None:
         self._submitted.append(logged)
+        self._runs.append(logged)
+        logged.add_done_callback(partial(self._pace.note, time.monotonic()))
         logged.add_done_callback(self._warn)
 
     def known(self, result: TrialResult) -> None:
@@ -129,6 +138,18 @@ class Uploader:
     def left(self) -> int:
         """Calls of the workers that are not done."""
         return sum(not future.done() for future in self._submitted)
+
+    def backlog(self) -> str:
+        """Return in words what is left: runs with an estimate of their time, and the other steps; empty: nothing."""
+        runs = sum(not logged.done() for logged in self._runs)
+        parts = []
+        if runs:
+            estimate = f", about {duration(runs * self._pace.seconds)}" if self._pace.seconds else ""
+            parts.append(f"{counted(runs, 'run')} to upload{estimate}")
+        steps = [name for name, step in self._steps.items() if not step.done()]
+        if steps:
+            parts.append(("then " if parts else "") + ", ".join(steps))
+        return "; ".join(parts)
 
     def finish(
         self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool = True
@@ -145,13 +166,8 @@ class Uploader:
             The registered version; None if there is no winner, a person has deleted its version, or MLflow does
             not answer, which `upload_error` says.
         """
-        with UploadProgress(self.left) as progress:
-
-            def show() -> None:
-                check()
-                progress.show(self.left)
-
-            registered = self._finish(winner, model_name, show, recompare)
+        with UploadProgress(self.backlog):
+            registered = self._finish(winner, model_name, check, recompare)
         if not self.upload_error:
             self._raise_bugs()
             trials = study_digest(self._folder.results_without_weights(), finalists_in(self._folder))
@@ -171,11 +187,14 @@ class Uploader:
                 runs = _result(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
             rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
             self._submitted += rest
+            self._steps["comparison of the trials"] = rest[1]
             if winner is not None and runs is not None:
                 ids = [*dataclasses.asdict(runs).values()]
                 arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
                 with self._noting_error():  # an error of the registry must not keep the rest from MLflow
-                    registered = _result(self._workers.models.submit(ModelWorker.register, *arguments), check)
+                    registering = self._workers.models.submit(ModelWorker.register, *arguments)
+                    self._steps["registered model"] = registering
+                    registered = _result(registering, check)
             for future in rest:
                 self.seconds = _result(future, check)
             if self._baselines is not None:
@@ -225,6 +244,29 @@ class Uploader:
             error = future.exception()
             if error is not None and not isinstance(error, InsectsError):
                 raise error
+
+
+class _Pace:
+    """How long a worker takes for one of several calls of a kind.
+
+    Attributes:
+        seconds: The mean; 0: it is not known yet.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._count, self._last = 0, 0.0
+
+    def note(self, submitted: float, _: Future[Any]) -> None:
+        """Note that a call has ended.
+
+        Args:
+            submitted: `time.monotonic()` when it was submitted; it began when the one before it had ended.
+        """
+        now = time.monotonic()
+        if self._count:  # the first call waits for libraries to be imported
+            self.seconds += (now - max(self._last, submitted) - self.seconds) / self._count
+        self._count, self._last = self._count + 1, now
 
 
 def _result(future: Future[_Result], check: Callable[[], None]) -> _Result:
