@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search.cli import options, requests
-from search.cli.command import Command, PrintedRows, show
+from search.cli.command import INTERRUPTED_BY_CTRL_C, Command, PrintedRows, show
 
 if TYPE_CHECKING:
     from search.store.store import Store
@@ -52,6 +52,8 @@ def search(store: Path, tracking_uri: str | None, sync: bool, as_json: bool, **v
         show(json.dumps(output.search_json(outcome), allow_nan=False))
     else:
         show(output.search_text(outcome, place, output.store_options(store, tracking_uri)))
+    if outcome.interrupted:
+        raise SystemExit(INTERRUPTED_BY_CTRL_C)
 
 
 def _sync(store: Store, study: str | None, as_json: bool) -> None:

@@ -45,6 +45,7 @@ def search_json(outcome: SearchOutcome) -> dict[str, Any]:
         "model": None if model is None else asdict(model),
         "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
         "upload_error": outcome.upload_error or None,
+        "interrupted": outcome.interrupted,
     }
 
 
@@ -69,7 +70,9 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
             f"Not all is in MLflow yet: {outcome.upload_error}",
             f"Upload it with: insects-search --sync{store_options}",
         ]
-    if len(outcome.results) < outcome.wanted:
+    if outcome.interrupted:
+        lines += ["", f"Interrupted after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
+    elif len(outcome.results) < outcome.wanted:
         lines += ["", f"Out of time after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
     elif outcome.new == 0:
         lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]

@@ -146,19 +146,23 @@ class SearchProgress:
         seconds = None if began is None else time_left(began, done, left)
         if seconds is not None and self.deadline is not None:
             seconds = min(seconds, max(0.0, self.deadline - time.monotonic()))
-        if seconds is not None:
-            seconds += self._final_seconds()
+        if seconds is not None and began is not None:
+            seconds += self._final_seconds((time.monotonic() - began) / done * self._workers)
         text = f"Trials: {len(self._done)} of {self._total} done"
         return Status(text, 1 - left / self._total, seconds)
 
-    def _final_seconds(self) -> float:
-        """Estimate how long the final takes, by the time that its trials took."""
-        finalists = [trial.seconds for trial in self.ranked[: self._final.finalists]]
-        if not finalists:
-            return 0.0
+    def _final_seconds(self, a_trial: float) -> float:
+        """Estimate how long the final takes.
+
+        Args:
+            a_trial: Seconds that a trial takes; the finalists' own are used as soon as they are known.
+        """
+        finalists = [trial.seconds for trial in self.ranked[: self._final.finalists]] or [a_trial]
         folds = self._final.folds
         rows = (1 - 1 / folds) / (1 - _VALID_SHARE)  # of a network, in those of a trial
         networks = self._final.finalists * folds
+        if not networks:
+            return 0.0
         seconds = sum(finalists) / len(finalists) * FINAL_EPOCHS * rows
         return seconds * networks / min(self._workers, networks)
 
@@ -167,10 +171,12 @@ class SearchProgress:
         cost = {trial.number: trial.seconds for trial in self.ranked[: self._final.finalists]}
         in_flight = self.in_flight
         parts = [(cost.get(training.trial.number, 1.0), share_done(training)) for training in in_flight]
+        if not in_flight:
+            return Status("Final: choosing", 1.0, None)
         done = sum(cost.get(number, 1.0) for number in trained) + sum(each * part for each, part in parts)
         left = sum(each * (1 - part) for each, part in parts)
         text = f"Final: {len(trained)} of {len(trained) + len(in_flight)} networks"
-        return Status(text, done / (done + left) if left else 1.0, time_left(self._final_began, done, left))
+        return Status(text, done / (done + left), time_left(self._final_began, done, left))
 
 
 def share_done(training: InFlight) -> float:
@@ -194,7 +200,9 @@ class LiveTable:
         in_flight = progress.in_flight
         # Five lines are for the header, the status and the cursor.
         room = max(2, console.size.height - 6)
-        running = sorted(in_flight, key=lambda training: not training.is_running)[: min(RUNNING_SHOWN, room - 1)]
+        # Networks of the final that wait are many and alike.
+        shown = [training for training in in_flight if training.is_running or training.fold is None]
+        running = sorted(shown, key=lambda training: not training.is_running)[: min(RUNNING_SHOWN, room - 1)]
         best = progress.ranked[: min(BEST_SHOWN, room - len(running))]
         yield self._table(best, running, is_wide)
         status = progress.status()
@@ -252,7 +260,7 @@ def _note(training: InFlight) -> RenderableType:
     from rich.table import Table
 
     if not training.is_running:
-        return "waits" if training.fold is None else f"fold {training.fold + 1} waits"
+        return "waits"
     bar = ProgressBar(total=1.0, completed=share_done(training), width=10)
     if training.fold is None:
         return bar

@@ -42,6 +42,8 @@ from search.system.signals import Interrupted, StopFlag, handled_signals
 from search.system.terminal import say
 from search.upload.uploader import Uploader, upload_workers
 
+UPLOADING = "what is finished is uploaded and the best model registered; Ctrl-C again ends this at once"
+
 
 @dataclass(frozen=True)
 class RecipeRequest:
@@ -136,6 +138,7 @@ class SearchOutcome:
         choice: Device and engine.
         results: Every trial of the study, without weights.
         wanted: Trials that were asked for.
+        interrupted: Whether Ctrl-C ended the search; what had ended is uploaded and registered.
         new: Trials that were trained in this run.
         digest: The digest of all results.
         best: The best trial.
@@ -151,6 +154,7 @@ class SearchOutcome:
     choice: devices.Choice
     results: list[TrialResult]
     wanted: int
+    interrupted: bool
     new: int
     digest: str
     best: TrialResult | None
@@ -172,7 +176,8 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
 
     Raises:
         InsectsError: A mistake in the data or the surroundings.
-        Interrupted: A signal came. Finished trials are kept, and uploaded as far as there was time.
+        Interrupted: SIGTERM came, or Ctrl-C before a trial had ended. Finished trials are kept, and uploaded as far as
+            there was time.
     """
     watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
@@ -201,10 +206,11 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         watch.lap("imports")
         flag.polled = True
         try:
-            results = training.run()
+            results = _trained(training, flag, folder)
             watch.lap("loop")
+            status = "KILLED" if flag.ctrl_c else "FINISHED"
             winner = winner_of(folder, results)
-            model = uploader.finish(winner, request.registered_name, flag.check)
+            model = uploader.finish(winner, request.registered_name, _FinishCheck(flag), status=status)
         except Interrupted:
             uploader.interrupt()
             raise
@@ -216,9 +222,40 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         watch.lap("finishing")
     meanwhile = {"training": training.covered_seconds(), "final": training.final_seconds, **uploader.seconds}
     return _outcome(
-        request, config, folder, results, training.count, model, uploader.upload_error,
+        request, config, folder, results, training.count, model, uploader.upload_error, flag.ctrl_c,
         {**watch.parts(training.seconds), **meanwhile},
     )  # fmt: skip
+
+
+def _trained(training: Training, flag: StopFlag, folder: StudyFolder) -> list[TrialResult]:
+    """Train, and return the results of all trials; after Ctrl-C of those that had ended.
+
+    Raises:
+        Interrupted: SIGTERM came, or no trial had ended.
+    """
+    try:
+        return training.run()
+    except Interrupted:
+        results = folder.results_without_weights()
+        if not (flag.ctrl_c and results):
+            raise
+        say(f"Stopped: {UPLOADING}")
+        return results
+
+
+class _FinishCheck:
+    """Called while results are uploaded: SIGTERM ends that, Ctrl-C does not."""
+
+    def __init__(self, flag: StopFlag) -> None:
+        self._flag = flag
+        self._has_said = flag.ctrl_c
+
+    def __call__(self) -> None:
+        if not self._flag.ctrl_c:
+            self._flag.check()
+        elif not self._has_said:
+            self._has_said = True
+            say(f"Training is done: {UPLOADING}")
 
 
 def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
@@ -296,7 +333,7 @@ def _outcome_of_record(
     watch.lap("imports")
     nothing = dict.fromkeys(("training", "final", "figures", "tracking"), 0.0)
     return _outcome(
-        request, config, folder, folder.results_without_weights(), 0, model, "",
+        request, config, folder, folder.results_without_weights(), 0, model, "", False,
         {**watch.parts(LoopSeconds()), **nothing},
     )  # fmt: skip
 
@@ -309,18 +346,22 @@ def _outcome(
     new: int,
     model: RegisteredModel | None,
     upload_error: str,
+    interrupted: bool,
     seconds: dict[str, float],
 ) -> SearchOutcome:
-    finalists = finalists_in(folder)
+    # That of an earlier run is of fewer trials, if Ctrl-C came before a new final was held.
+    is_current = not interrupted or is_held(folder)
+    finalists = finalists_in(folder) if is_current else []
     return SearchOutcome(
         study=folder.name,
         choice=config.choice,
         results=results,
         wanted=request.trials,
+        interrupted=interrupted,
         new=new,
         digest=study_digest(results, finalists),
         best=best_of(results),
-        final=folder.final() if request.final.finalists else None,
+        final=folder.final() if request.final.finalists and is_current else None,
         finalists=[FinalistFigures(f.number, f.params, f.figures) for f in finalists],
         baselines=folder.baselines(),
         model=model,

@@ -180,7 +180,7 @@ class UploadProgress:
 
     def __rich__(self) -> RenderableType:
         passed = time.monotonic() - self._started
-        self._spinner.update(text=f"{self._backlog()}; {passed:.0f} s so far")
+        self._spinner.update(text=f"MLflow: {self._backlog() or 'closing'} ({passed:.0f} s so far)")
         spinner: RenderableType = self._spinner
         return spinner
 

@@ -152,22 +152,28 @@ class Uploader:
         return "; ".join(parts)
 
     def finish(
-        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool = True
+        self,
+        winner: Winner | None,
+        model_name: str,
+        check: Callable[[], None],
+        recompare: bool = True,
+        status: str = "FINISHED",
     ) -> RegisteredModel | None:
-        """Upload all that is left and register the winner's model, with a progress bar.
+        """Upload all that is left and register the winner's model, and show what is left meanwhile.
 
         Args:
             winner: What the model is made of.
             model_name: The registered model.
             check: Called every `CHECK_SECONDS`; what it raises ends the wait.
             recompare: Whether a version that was compared with the alias's holder before is compared again.
+            status: The status of the search's run.
 
         Returns:
             The registered version; None if there is no winner, a person has deleted its version, or MLflow does
             not answer, which `upload_error` says.
         """
         with UploadProgress(self.backlog):
-            registered = self._finish(winner, model_name, check, recompare)
+            registered = self._finish(winner, model_name, check, recompare, status)
         if not self.upload_error:
             self._raise_bugs()
             trials = study_digest(self._folder.results_without_weights(), finalists_in(self._folder))
@@ -176,7 +182,7 @@ class Uploader:
         return registered
 
     def _finish(
-        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool
+        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool, status: str
     ) -> RegisteredModel | None:
         runs_worker, registered = self._workers.runs, None
         with self._noting_error():
@@ -199,7 +205,7 @@ class Uploader:
                 self.seconds = _result(future, check)
             if self._baselines is not None:
                 _result(self._baselines, check)
-            _result(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
+            _result(runs_worker.submit(RunsWorker.finish, status), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
