@@ -183,6 +183,10 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     with ExitStack() as stack:
         workers = stack.enter_context(upload_workers(store))
         stack.enter_context(handled_signals(flag, workers.kill))
+        if request.data.is_builtin:
+            say(
+                "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
+            )
         data = load_data(request.data, store.image_cache)
         config = _config(request, data)
         folder = _open_study(stack, request, store, config, data)
@@ -208,9 +212,8 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         try:
             results = _trained(training, flag, folder)
             watch.lap("loop")
-            status = "KILLED" if flag.ctrl_c else "FINISHED"
             winner = winner_of(folder, results)
-            model = uploader.finish(winner, request.registered_name, _FinishCheck(flag), status=status)
+            model = uploader.finish(winner, request.registered_name, _FinishCheck(flag), interrupted=flag.ctrl_c)
         except Interrupted:
             uploader.interrupt()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,11 +49,30 @@ def say(line: str, *, is_error: bool = False) -> None:
     try:
         console = _console
         if console is not None:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, markup=False, highlight=False)
         else:
-            click.echo(line, err=True)
+            click.echo(wrapped(line, sys.stderr), err=True)
     except OSError:  # the reader of the pipe has left, as in `2>&1 | head`: no reason to end a search
         discard_output(sys.stderr)
+
+
+def columns(stream: TextIO) -> int | None:
+    """Return the width of the terminal that a stream is; None: it is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+    except (OSError, ValueError):  # a stream without a file, as in tests and notebooks
+        return None
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return a text with its longer lines broken between words, if it goes to a terminal."""
+    width = columns(stream)
+    if not width:
+        return text
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) if len(line) > width else line
+        for line in text.split("\n")
+    )
 
 
 def discard_output(stream: TextIO) -> None:

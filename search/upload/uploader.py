@@ -156,8 +156,9 @@ class Uploader:
         winner: Winner | None,
         model_name: str,
         check: Callable[[], None],
+        *,
         recompare: bool = True,
-        status: str = "FINISHED",
+        interrupted: bool = False,
     ) -> RegisteredModel | None:
         """Upload all that is left and register the winner's model, and show what is left meanwhile.
 
@@ -166,14 +167,14 @@ class Uploader:
             model_name: The registered model.
             check: Called every `CHECK_SECONDS`; what it raises ends the wait.
             recompare: Whether a version that was compared with the alias's holder before is compared again.
-            status: The status of the search's run.
+            interrupted: Whether the search was: nothing is waited for that the model does not need.
 
         Returns:
             The registered version; None if there is no winner, a person has deleted its version, or MLflow does
             not answer, which `upload_error` says.
         """
         with UploadProgress(self.backlog):
-            registered = self._finish(winner, model_name, check, recompare, status)
+            registered = self._finish(winner, model_name, check, recompare, interrupted)
         if not self.upload_error:
             self._raise_bugs()
             trials = study_digest(self._folder.results_without_weights(), finalists_in(self._folder))
@@ -182,7 +183,7 @@ class Uploader:
         return registered
 
     def _finish(
-        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool, status: str
+        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool, interrupted: bool
     ) -> RegisteredModel | None:
         runs_worker, registered = self._workers.runs, None
         with self._noting_error():
@@ -198,14 +199,16 @@ class Uploader:
                 ids = [*dataclasses.asdict(runs).values()]
                 arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
                 with self._noting_error():  # an error of the registry must not keep the rest from MLflow
-                    registering = self._workers.models.submit(ModelWorker.register, *arguments)
+                    models = self._workers.models
+                    submit = models.submit_next if interrupted else models.submit
+                    registering = submit(ModelWorker.register, *arguments)
                     self._steps["registered model"] = registering
                     registered = _result(registering, check)
             for future in rest:
                 self.seconds = _result(future, check)
-            if self._baselines is not None:
+            if self._baselines is not None and not interrupted:
                 _result(self._baselines, check)
-            _result(runs_worker.submit(RunsWorker.finish, status), check)
+            _result(runs_worker.submit(RunsWorker.finish, "KILLED" if interrupted else "FINISHED"), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
@@ -247,7 +250,7 @@ class Uploader:
     def _raise_bugs(self) -> None:
         """All is uploaded now, so an MLflow that was away meanwhile does not matter; a bug does."""
         for future in self._submitted:
-            error = future.exception()
+            error = future.exception() if future.done() else None  # not all is waited for after an interrupt
             if error is not None and not isinstance(error, InsectsError):
                 raise error
 
