@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @options.options(options.OF_SEARCH)
 def search(
-    store: Path, tracking_uri: str | None, sync: bool, quiet: bool, verbose: bool, as_json: bool, **values: Any
+    store: Path,
+    tracking_uri: str | None,
+    sync: bool,
+    check: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **values: Any,
 ) -> None:
     """Search an MLP's depth, width, learning rate and batch size, and register the best model.
 
@@ -38,12 +45,25 @@ def search(
     from search.system import terminal
 
     place = Store.at(store, tracking_uri)
+    shown = {"check": check, "quiet": quiet, "verbose": verbose}
     if sync:
-        requests.check_sync(values)
-        _sync(place, values["study"], as_json)
+        requests.check_sync({**values, **shown})
+        with terminal.quiet(quiet):
+            _sync(place, values["study"], as_json)
         return
-    request = requests.search_request({**values, "quiet": quiet, "verbose": verbose})
+    request = requests.search_request({**values, **shown})
     from search.cli import output
+
+    if check:
+        from search.commands.check import check_search
+
+        with terminal.quiet(quiet):
+            planned = check_search(request, place)
+        if as_json:
+            show(json.dumps(output.check_json(planned), allow_nan=False))
+        else:
+            show(terminal.wrapped(output.check_text(planned), sys.stdout))
+        return
     from search.commands.search import run_search
     from search.system.signals import Interrupted
 

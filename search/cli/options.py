@@ -43,7 +43,7 @@ def _use_settings(ctx: click.Context, _: click.Parameter, path: Path | None) -> 
     if path is not None:
         from search.cli.settings_file import read_settings
 
-        ctx.default_map = read_settings(path, ctx.command)
+        ctx.default_map = read_settings(path, ctx)
 
 
 trials = click.option(

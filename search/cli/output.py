@@ -10,14 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insects.memory import gigabytes
 from insects.objective import metric_column, metric_name, needs_logits
-from insects.text import counted, shown
+from insects.text import counted, listed, shown
 from search.store.tracking_uri import without_password
+from search.system.terminal import duration
 
 if TYPE_CHECKING:
     from insects.baselines import Score
     from insects.params import TrialParams
     from insects.trial import TrialResult
+    from search.commands.check import PlannedSearch
     from search.commands.evaluate import Evaluation
     from search.commands.predict import Predictions
     from search.commands.search import SearchOutcome
@@ -95,6 +98,74 @@ def search_text(
         lines.append(f"  insects-evaluate --best{store_options}")
     lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_options}")
     return "\n".join(lines)
+
+
+def check_json(planned: PlannedSearch) -> dict[str, Any]:
+    """Return the object that `insects-search --check --json` prints."""
+    config = planned.config
+    return {
+        "study": planned.study,
+        "model": planned.model_name,
+        "source": planned.source,
+        "target": planned.target,
+        "classes": planned.classes,
+        "columns": planned.kinds,
+        "dropped": dict(planned.dropped),
+        "rows": planned.rows,
+        "inputs": planned.inputs,
+        "space": asdict(config.space),
+        "recipe": asdict(config.recipe),
+        "final": asdict(config.final),
+        "trials": planned.trials,
+        "done": planned.done,
+        "device": config.choice.device,
+        "engine": config.choice.engine,
+        "workers": planned.at_once,
+        "bytes": {"trial": planned.trial_bytes, "free": planned.free_bytes},
+        "seconds": {name: round(seconds, 1) for name, seconds in asdict(planned.estimate).items()},
+    }
+
+
+def check_text(planned: PlannedSearch) -> str:
+    """Return what a search would do, in words."""
+    config, space, final = planned.config, planned.config.space, planned.config.final
+    rows = sum(planned.rows.values())
+    ranked = sorted(planned.classes.items(), key=lambda entry: -entry[1])
+    classes = ", ".join(f"{shown(name)} {count:,}" for name, count in ranked[:SHOWN_CLASSES])
+    classes += ", …" if len(ranked) > SHOWN_CLASSES else ""
+    kinds = ", ".join(f"{counted(len(names), kind)} ({listed(names, 5)})" for kind, names in planned.kinds.items())
+    dropped = listed([name for name, _ in planned.dropped], 5)
+    memory = gigabytes(planned.trial_bytes) if planned.trial_bytes >= 1e8 else f"{planned.trial_bytes / 1e6:.1f} MB"
+    free = "" if planned.free_bytes is None else f", {gigabytes(planned.free_bytes)} free"
+    done = f", {planned.done} of them done" if planned.done else ""
+    networks = final.finalists * final.folds
+    lines = [
+        f"Data: {planned.source}, {counted(rows, 'row')}; label {planned.target}, {counted(len(ranked), 'class')}: "
+        f"{classes}",
+        f"Columns: {kinds}; {counted(planned.inputs, 'input')} of the network"
+        + (f"; not used: {dropped}" if dropped else ""),
+        "Splits: " + ", ".join(f"{count:,} {part}" for part, count in planned.rows.items()) + " rows",
+        f"Space: depth {_range(space.depth)}, width {_range(space.width)}, lr {_range(space.lr)}, batch size "
+        + ", ".join(map(str, space.batch_size)),
+        f"Study {planned.study}: {counted(planned.trials, 'trial')} of {counted(config.recipe.epochs, 'epoch')} by "
+        f"{config.sampler}{done}; model {planned.model_name}",
+        f"Final: {final.finalists} best trials on {final.folds} folds, {counted(networks, 'network')}"
+        if networks
+        else "Final: none",
+        f"Engine: {config.choice.engine} on the {config.choice.device} ({config.choice.reason}), "
+        f"{counted(planned.at_once, 'worker')}",
+        f"Memory: up to {memory} a trial{free}",
+        f"Time: about {duration(planned.estimate.trials)} for the trials"
+        + (f" and {duration(planned.estimate.final)} for the final" if networks else "")
+        + ", besides the uploads to MLflow",
+        "Nothing was trained or stored.",
+    ]
+    return "\n".join(lines)
+
+
+def _range(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def sync_json(studies: Sequence[SyncedStudy]) -> dict[str, Any]:

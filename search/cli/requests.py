@@ -29,7 +29,7 @@ Options = Mapping[str, Any]
 """The values of a command's options, by the names of its parameters."""
 
 _ARGUMENTS = {"table": "TABLE", "label": "TARGET"}
-_OF_SYNC = ("sync", "study", "store", "tracking_uri", "as_json")
+_OF_SYNC = ("sync", "study", "store", "tracking_uri", "quiet", "as_json")
 _OF_IMAGES = ("image_dir", "filename", "image_size", "backbone", "weights", "skip_bad_images")
 _FORMAT = ("separator", "decimal", "encoding")
 _OF_OWN_TABLE = ("features", "categorical", "numeric", "drop", "drop_rare_classes")
@@ -45,6 +45,8 @@ def search_request(options: Options) -> SearchRequest:
     options = _with_positional(options)
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet shows less and --verbose more: leave one out.")
+    if options["check"] and options["verbose"]:
+        raise click.UsageError("--verbose says where the time of a search went, and --check is none: leave one out.")
     images = _image_request(options)
     if images is None:
         _check_table(options)

@@ -1,4 +1,4 @@
-"""Options from a TOML file (`--config`): they take the place of defaults, below the environment and the command line."""
+"""Options from a TOML file (`--config`), in place of defaults; the environment and the command line go before it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ NOT_IN_A_FILE = ("config", "check", "sync", "version", "help")
 """Options that say what to do now, not how to search."""
 
 
-def read_settings(path: Path, command: click.Command) -> dict[str, Any]:
+def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
     """Return the defaults that a settings file gives to the options of a command, by parameter.
 
     Args:
         path: The file. Its keys are options without the dashes in front, `batch-size = [8, 16]`.
-        command: The command.
+        ctx: The command that runs.
 
     Raises:
-        click.UsageError: The file cannot be read, is not TOML, or has a key that is no option.
+        click.UsageError: The file cannot be read, is not TOML, or has a key that is no option or a value that its
+            option refuses.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -31,7 +32,7 @@ def read_settings(path: Path, command: click.Command) -> dict[str, Any]:
         raise click.UsageError(f"cannot read {path}: {error.strerror}; --config takes a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path} is not TOML: {error}.") from error
-    options = {option_name(param): param for param in command.params if isinstance(param, click.Option)}
+    options = {option_name(param): param for param in ctx.command.params if isinstance(param, click.Option)}
     options = {name: option for name, option in options.items() if name not in NOT_IN_A_FILE}
     defaults = {}
     for key, value in content.items():
@@ -41,7 +42,11 @@ def read_settings(path: Path, command: click.Command) -> dict[str, Any]:
             hint = f"did you mean {close[0]!r}?" if close else "its keys are options without the dashes in front."
             raise click.UsageError(f"{path} has the unknown key {key!r}: {hint}")
         assert option.name is not None, "every option has a parameter"
-        defaults[option.name] = _text(path, key, value, option)
+        defaults[option.name] = text = _text(path, key, value, option)
+        try:
+            option.type_cast_value(ctx, text)
+        except click.BadParameter as error:
+            raise click.UsageError(f"{path}: {key}: {error.message}") from error
     return defaults
 
 

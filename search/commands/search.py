@@ -188,7 +188,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
                 "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
             )
         data = load_data(request.data, store.image_cache)
-        config = _config(request, data)
+        config = study_config(request, data)
         folder = _open_study(stack, request, store, config, data)
         trials = max(request.trials, asked_before(folder.numbers(), config.window))
         if _nothing_is_left(request, store, folder, trials):
@@ -261,7 +261,17 @@ class _FinishCheck:
             say(f"Training is done: {UPLOADING}")
 
 
-def _config(request: SearchRequest, data: StoredData) -> StudyConfig:
+def study_config(request: SearchRequest, data: StoredData) -> StudyConfig:
+    """Return the settings of a study.
+
+    Args:
+        request: The search.
+        data: Its data, on which device, engine and epochs depend.
+
+    Raises:
+        DeviceError: Device or engine cannot be used.
+        DataError: The file of configurations cannot be used.
+    """
     choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
     if choice.engine == "compiled":
         check_compiler()

@@ -14,12 +14,13 @@ from typing import Any
 from insects import memory
 from insects.errors import DeviceError, StudyError
 from insects.final import FoldTask
-from insects.mlp import parameter_count
+from insects.mlp import Shape, parameter_count
 from insects.params import TrialParams
 from insects.splits import Splits
 from insects.training import Engine, Progress
 from insects.trial import TrialTask
 from search.study.config import StudyConfig
+from search.study.space import SearchSpace
 from search.system.terminal import say
 
 COMPILE_SECONDS = 3.0  # loading compiled code takes less
@@ -43,11 +44,9 @@ def trials_at_once(workers: int | None, config: StudyConfig, splits: Splits) -> 
     if free is None or config.choice.device != "cpu":
         return wanted
     free = max(0, free - _FIGURE_COPIES * (splits.train_x.nbytes + splits.valid_x.nbytes))
-    space, (rows, shape) = config.space, (len(splits.train_y), splits.shape)
-    # With many classes and few units the network without hidden layers is the larger one.
-    ends = [TrialParams(depth, space.width[1], space.lr[1], max(space.batch_size)) for depth in space.depth[::-1]]
-    largest = max(ends, key=lambda params: parameter_count(params, shape))
-    needed = memory.training_bytes(largest, shape, rows, config.choice.engine)
+    rows, shape = len(splits.train_y), splits.shape
+    largest = _largest(config.space, shape)
+    needed = largest_trial_bytes(config.space, splits, config.choice.engine)
     if needed > free:
         raise StudyError(
             f"a trial with {largest.depth} hidden layers of {largest.width} units on {shape.features:,} inputs "
@@ -61,6 +60,23 @@ def trials_at_once(workers: int | None, config: StudyConfig, splits: Splits) -> 
     if fitting < wanted:
         say(f"Trials side by side: {fitting}, since one may take {memory.gigabytes(needed)} of memory")
     return min(wanted, fitting)
+
+
+def largest_trial_bytes(space: SearchSpace, splits: Splits, engine: Engine) -> int:
+    """Return the memory that the largest trial of a space takes.
+
+    Args:
+        space: The space.
+        splits: The data.
+        engine: The engine that trains.
+    """
+    return memory.training_bytes(_largest(space, splits.shape), splits.shape, len(splits.train_y), engine)
+
+
+def _largest(space: SearchSpace, shape: Shape) -> TrialParams:
+    # With many classes and few units the network without hidden layers is the larger one.
+    ends = [TrialParams(depth, space.width[1], space.lr[1], max(space.batch_size)) for depth in space.depth[::-1]]
+    return max(ends, key=lambda params: parameter_count(params, shape))
 
 
 def report_idle(workers: int, window: int) -> None:

@@ -65,12 +65,17 @@ def columns(stream: TextIO) -> int | None:
 
 
 def wrapped(text: str, stream: TextIO) -> str:
-    """Return a text with its longer lines broken between words, if it goes to a terminal."""
+    """Return a text with its longer lines broken between words, if it goes to a terminal.
+
+    Indented lines stay as they are: they are tables, and commands to be copied.
+    """
     width = columns(stream)
     if not width:
         return text
     return "\n".join(
-        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) if len(line) > width else line
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        if len(line) > width and not line.startswith(" ")
+        else line
         for line in text.split("\n")
     )
 

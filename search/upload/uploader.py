@@ -112,7 +112,7 @@ class Uploader:
         """Score baselines on the study's folds in the background."""
         self._baselines = self._workers.models.submit(ModelWorker.score_baselines, self._folder.name)
         self._submitted.append(self._baselines)
-        self._steps["baselines"] = self._baselines
+        self._steps["scoring baselines"] = self._baselines
 
     def trained(self, result: TrialResult) -> None:
         """Upload a finished trial in the background; see `search.study.loop.TrialListener`."""
@@ -145,10 +145,8 @@ class Uploader:
         parts = []
         if runs:
             estimate = f", about {duration(runs * self._pace.seconds)}" if self._pace.seconds else ""
-            parts.append(f"{counted(runs, 'run')} to upload{estimate}")
-        steps = [name for name, step in self._steps.items() if not step.done()]
-        if steps:
-            parts.append(("then " if parts else "") + ", ".join(steps))
+            parts.append(f"uploading {counted(runs, 'run')}{estimate}")
+        parts += [name for name, step in self._steps.items() if not step.done()]
         return "; ".join(parts)
 
     def finish(
@@ -194,7 +192,7 @@ class Uploader:
                 runs = _result(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
             rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
             self._submitted += rest
-            self._steps["comparison of the trials"] = rest[1]
+            self._steps["comparing trials"] = rest[1]
             if winner is not None and runs is not None:
                 ids = [*dataclasses.asdict(runs).values()]
                 arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
@@ -202,7 +200,7 @@ class Uploader:
                     models = self._workers.models
                     submit = models.submit_next if interrupted else models.submit
                     registering = submit(ModelWorker.register, *arguments)
-                    self._steps["registered model"] = registering
+                    self._steps["registering the model"] = registering
                     registered = _result(registering, check)
             for future in rest:
                 self.seconds = _result(future, check)
