@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from insects.objective import figures_text, metric_column, metric_name, needs_logits
@@ -13,7 +12,7 @@ from insects.params import Metric
 from insects.trial import TrialResult, TrialTask
 from search.study.config import FINAL_EPOCHS, FinalSettings
 from search.study.workers import InFlight
-from search.system.terminal import is_live, live_display, say, status_line, time_left
+from search.system.terminal import StatusLine, is_live, live_display, say, time_left
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -32,21 +31,6 @@ class Trainings(Protocol):
     def began(self) -> float | None: ...
     @property
     def in_flight(self) -> list[InFlight]: ...
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a phase of a search is.
-
-    Attributes:
-        text: The phase, and how far it is.
-        done: The share of it, from 0 to 1.
-        seconds_left: The estimated time until the end of training; None: there is no estimate yet.
-    """
-
-    text: str
-    done: float
-    seconds_left: float | None
 
 
 class SearchProgress:
@@ -130,7 +114,7 @@ class SearchProgress:
         assert self._networks is not None, "the final has begun"
         self._networks.append(number)
 
-    def status(self) -> Status:
+    def status(self) -> StatusLine:
         """Return how far the trials, or the final, are."""
         return self._trials_status() if self._networks is None else self._final_status(self._networks)
 
@@ -139,7 +123,7 @@ class SearchProgress:
         """The trainings that have not ended."""
         return self._trainings.in_flight
 
-    def _trials_status(self) -> Status:
+    def _trials_status(self) -> StatusLine:
         part = sum(share_done(training) for training in self.in_flight)
         left = self._total - len(self._done) - part
         done, began = self._trained + part, self._trainings.began
@@ -149,7 +133,7 @@ class SearchProgress:
         if seconds is not None and began is not None:
             seconds += self._final_seconds((time.monotonic() - began) / done * self._workers)
         text = f"Trials: {len(self._done)} of {self._total} done"
-        return Status(text, 1 - left / self._total, seconds)
+        return StatusLine(text, 1 - left / self._total, seconds)
 
     def _final_seconds(self, a_trial: float) -> float:
         """Estimate how long the final takes.
@@ -166,17 +150,17 @@ class SearchProgress:
         seconds = sum(finalists) / len(finalists) * FINAL_EPOCHS * rows
         return seconds * networks / min(self._workers, networks)
 
-    def _final_status(self, trained: Sequence[int]) -> Status:
+    def _final_status(self, trained: Sequence[int]) -> StatusLine:
         # All networks are submitted at once, so those in flight are all that are left.
         cost = {trial.number: trial.seconds for trial in self.ranked[: self._final.finalists]}
         in_flight = self.in_flight
         parts = [(cost.get(training.trial.number, 1.0), share_done(training)) for training in in_flight]
         if not in_flight:
-            return Status("Final: choosing", 1.0, None)
+            return StatusLine("Final: choosing", 1.0, None)
         done = sum(cost.get(number, 1.0) for number in trained) + sum(each * part for each, part in parts)
         left = sum(each * (1 - part) for each, part in parts)
         text = f"Final: {len(trained)} of {len(trained) + len(in_flight)} networks"
-        return Status(text, done / (done + left), time_left(self._final_began, done, left))
+        return StatusLine(text, done / (done + left), time_left(self._final_began, done, left))
 
 
 def share_done(training: InFlight) -> float:
@@ -205,8 +189,7 @@ class LiveTable:
         running = sorted(shown, key=lambda training: not training.is_running)[: min(RUNNING_SHOWN, room - 1)]
         best = progress.ranked[: min(BEST_SHOWN, room - len(running))]
         yield self._table(best, running, is_wide)
-        status = progress.status()
-        yield status_line(status.text, status.done, status.seconds_left)
+        yield progress.status()
         if progress.ranked:
             first = progress.ranked[0]
             yield f"Best so far: trial {first.number}, " + figures_text(first.best_figures).removeprefix("validation ")

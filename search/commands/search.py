@@ -183,16 +183,16 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     with ExitStack() as stack:
         workers = stack.enter_context(upload_workers(store))
         stack.enter_context(handled_signals(flag, workers.kill))
-        if request.data.is_builtin:
-            say(
-                "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
-            )
         data = load_data(request.data, store.image_cache)
         config = study_config(request, data)
         folder = _open_study(stack, request, store, config, data)
         trials = max(request.trials, asked_before(folder.numbers(), config.window))
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
+        if request.data.is_builtin:
+            say(
+                "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
+            )
         uploader = Uploader(workers, folder)
         if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
             say(f"Epochs of a trial: {config.recipe.epochs}, since the table is small; --epochs sets another number")

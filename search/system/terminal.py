@@ -8,14 +8,16 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 REFRESHES_A_SECOND = 5
+_BAR = 20  # columns
 _SHOW_CURSOR = b"\x1b[?25h\n"
 
 _quiet = False
@@ -172,7 +174,7 @@ class ReadingProgress:
 
     def __rich__(self) -> RenderableType:
         left = time_left(self._started, self._done, self._total - self._done)
-        return status_line(f"Reading images: {self._done} of {self._total}", self._done / self._total, left)
+        return StatusLine(f"Reading images: {self._done} of {self._total}", self._done / self._total, left)
 
 
 class UploadProgress:
@@ -210,21 +212,29 @@ class UploadProgress:
         return spinner
 
 
-def status_line(text: str, done: float, seconds_left: float | None) -> RenderableType:
-    """Return a line with a bar and the time left, as wide as the terminal; the bar goes where there is no room.
+@dataclass(frozen=True)
+class StatusLine:
+    """A line with a bar and the time left; the bar goes where there is no room for it.
 
-    Args:
+    Attributes:
         text: What is being done, and how far it is.
         done: The share of it, from 0 to 1. What is done has no bar.
         seconds_left: The estimate; None: there is none yet.
     """
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
 
-    left = "" if seconds_left is None else f"about {duration(seconds_left)} left"
-    line = Table.grid(padding=(0, 1), expand=False)
-    for _ in range(3):
-        line.add_column(no_wrap=True)
-    bar = ProgressBar(total=1.0, completed=done, width=20) if done < 1 else ""
-    line.add_row(text, bar, left)
-    return line
+    text: str
+    done: float
+    seconds_left: float | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the line; called at each redraw."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        left = "" if self.seconds_left is None or self.done >= 1 else f"about {duration(self.seconds_left)} left"
+        if self.done >= 1 or options.max_width < len(self.text) + _BAR + len(left) + 2:
+            yield ", ".join(filter(None, (self.text, left)))
+            return
+        line = Table.grid(padding=(0, 1))
+        line.add_row(self.text, ProgressBar(total=1.0, completed=self.done, width=_BAR), left)
+        yield line

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from insects import memory
 from insects.devices import Choice
 from insects.errors import StudyError
-from insects.params import TrialParams
-from search.study.workers import report_idle, trials_at_once
+from insects.final import FoldTask
+from insects.params import Recipe, TrialParams
+from insects.trial import TrialResult, TrialTask, run_trial
+from search.study.task_pool import TaskPool
+from search.study.workers import TrainingThreads, report_idle, trials_at_once
+from search.system.signals import StopFlag
 from tests.support.commands import SMALL, Finished, command, invoke
 from tests.support.studies import SPACE, UNTRAINABLE, a_config, builtin_splits
 
@@ -177,3 +183,35 @@ print(*[result.state for result in run_study(Path("store"), config, 1)], "numba"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": root}
     found = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path, env=environment, text=True)
     assert found == "complete False\n"
+
+
+def a_task(number: int) -> TrialTask:
+    return TrialTask(number, LARGEST, Recipe(2), 0, np.full(2, np.inf), "compiled", "cpu")
+
+
+def test_trainings_in_flight_are_known_and_begin_when_the_engine_is_loaded() -> None:
+    loaded, results = threading.Event(), list[TrialResult]()
+    with TrainingThreads(1, loaded.wait) as threads:
+        pool: TaskPool[TrialTask, TrialResult] = TaskPool(threads, StopFlag(), results.append)
+        for number in range(3):
+            pool.submit(run_trial, a_task(number), builtin_splits()[0])
+        assert [(training.trial.number, training.is_running) for training in threads.in_flight] == [
+            (number, False) for number in range(3)
+        ]
+        assert threads.began is None
+        loaded.set()
+        while not pool.is_empty:
+            pool.collect(block=True)
+    assert threads.in_flight == []
+    assert threads.began is not None
+    assert sorted(result.number for result in results) == [0, 1, 2]
+
+
+def test_network_of_the_final_is_in_flight_with_its_fold() -> None:
+    loaded = threading.Event()
+    threads = TrainingThreads(1, loaded.wait)
+    threads.submit(lambda *_: None, FoldTask(a_task(5), 2), builtin_splits()[0], np.zeros(1, np.uint8))
+    (training,) = threads.in_flight
+    assert (training.trial.number, training.fold, training.progress.epochs) == (5, 2, 0.0)
+    loaded.set()
+    threads.shutdown()
