@@ -95,7 +95,7 @@ def test_reader_that_leaves_does_not_end_the_search(finished: Finished, uploaded
     words = [str(BIN / "insects-search"), *finished.arguments, "--store", str(store_of(uploaded))]
     line = f"{shlex.join(words)} 2>&1 | head -n 1"
     shown = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
-    assert shown.stdout.startswith(f"Study {uploaded.name}: ")
+    assert shown.stdout.startswith("Demo: ")
     assert shown.stdout.count("\n") == 1
     assert uploaded.upload_record() == record
 
