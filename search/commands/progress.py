@@ -5,22 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from insects.objective import figures_text, metric_column, metric_name, needs_logits
 from insects.params import Metric
 from insects.trial import TrialResult, TrialTask
+from search.store.study_folder import without_weights
 from search.study.config import FINAL_EPOCHS, FinalSettings
 from search.study.workers import InFlight
-from search.system.terminal import StatusLine, is_live, live_display, say, time_left
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Table
+from search.system.terminal import Status, bar, is_live, live_display, say, time_left
 
 BEST_SHOWN, RUNNING_SHOWN = 5, 8
 WIDE = 72
 """Columns of a terminal from which on the table has long headers and bars."""
+_OTHER_LINES = 6  # the header, the status in up to four lines, the cursor
 _VALID_SHARE = 0.2  # of the rows that trials see
 
 
@@ -46,7 +44,7 @@ class SearchProgress:
         backlog: Returns what the background still has to do, in words; empty: nothing.
 
     Attributes:
-        ranked: Complete trials, best first.
+        ranked: The best complete trials, best first: those that are shown, and the finalists.
         deadline: `time.monotonic()` after which no new trial begins; None: no limit.
     """
 
@@ -78,8 +76,9 @@ class SearchProgress:
 
     def known(self, result: TrialResult) -> None:
         """Take account of a trial of an earlier run."""
-        if result.state == "complete":
-            self.ranked = sorted([*self.ranked, result], key=lambda trial: trial.rank)
+        if result.state == "complete" and result.best_epoch:
+            ranked = sorted([*self.ranked, without_weights(result)], key=lambda trial: trial.rank)
+            self.ranked = ranked[: max(BEST_SHOWN, self._final.finalists)]
 
     def trained(self, result: TrialResult) -> None:
         """Show a trial that has just ended."""
@@ -114,7 +113,7 @@ class SearchProgress:
         assert self._networks is not None, "the final has begun"
         self._networks.append(number)
 
-    def status(self) -> StatusLine:
+    def status(self) -> Status:
         """Return how far the trials, or the final, are."""
         return self._trials_status() if self._networks is None else self._final_status(self._networks)
 
@@ -123,7 +122,7 @@ class SearchProgress:
         """The trainings that have not ended."""
         return self._trainings.in_flight
 
-    def _trials_status(self) -> StatusLine:
+    def _trials_status(self) -> Status:
         part = sum(share_done(training) for training in self.in_flight)
         left = self._total - len(self._done) - part
         done, began = self._trained + part, self._trainings.began
@@ -133,7 +132,7 @@ class SearchProgress:
         if seconds is not None and began is not None:
             seconds += self._final_seconds((time.monotonic() - began) / done * self._workers)
         text = f"Trials: {len(self._done)} of {self._total} done"
-        return StatusLine(text, 1 - left / self._total, seconds)
+        return Status(text, 1 - left / self._total, seconds)
 
     def _final_seconds(self, a_trial: float) -> float:
         """Estimate how long the final takes.
@@ -150,17 +149,17 @@ class SearchProgress:
         seconds = sum(finalists) / len(finalists) * FINAL_EPOCHS * rows
         return seconds * networks / min(self._workers, networks)
 
-    def _final_status(self, trained: Sequence[int]) -> StatusLine:
+    def _final_status(self, trained: Sequence[int]) -> Status:
         # All networks are submitted at once, so those in flight are all that are left.
         cost = {trial.number: trial.seconds for trial in self.ranked[: self._final.finalists]}
         in_flight = self.in_flight
         parts = [(cost.get(training.trial.number, 1.0), share_done(training)) for training in in_flight]
         if not in_flight:
-            return StatusLine("Final: choosing", 1.0, None)
+            return Status("Final: choosing", 1.0, None)
         done = sum(cost.get(number, 1.0) for number in trained) + sum(each * part for each, part in parts)
         left = sum(each * (1 - part) for each, part in parts)
         text = f"Final: {len(trained)} of {len(trained) + len(in_flight)} networks"
-        return StatusLine(text, done / (done + left), time_left(self._final_began, done, left))
+        return Status(text, done / (done + left), time_left(self._final_began, done, left))
 
 
 def share_done(training: InFlight) -> float:
@@ -178,75 +177,76 @@ class LiveTable:
     def __init__(self, progress: SearchProgress) -> None:
         self._progress = progress
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines; called at each redraw."""
-        progress, is_wide = self._progress, options.max_width >= WIDE
+    def lines(self, width: int, height: int) -> list[tuple[str, str]]:
+        """Return what is shown; see `search.system.terminal.Lines`."""
+        progress, is_wide = self._progress, width >= WIDE
         in_flight = progress.in_flight
-        # Five lines are for the header, the status and the cursor.
-        room = max(2, console.size.height - 6)
+        room = max(2, height - _OTHER_LINES)
         # Networks of the final that wait are many and alike.
         shown = [training for training in in_flight if training.is_running or training.fold is None]
         running = sorted(shown, key=lambda training: not training.is_running)[: min(RUNNING_SHOWN, room - 1)]
         best = progress.ranked[: min(BEST_SHOWN, room - len(running))]
-        yield self._table(best, running, is_wide)
-        yield progress.status()
+        lines = self._table(best, running, is_wide)
+        lines.append((progress.status().line(width), ""))
         if progress.ranked:
             first = progress.ranked[0]
-            yield f"Best so far: trial {first.number}, " + figures_text(first.best_figures).removeprefix("validation ")
+            figures = figures_text(first.best_figures).removeprefix("validation ")
+            lines.append((f"Best so far: trial {first.number}, {figures}", ""))
         if backlog := progress.backlog():
-            yield f"MLflow: {backlog}"
+            lines.append((f"MLflow: {backlog}", ""))
+        return lines
 
-    def _table(self, best: Sequence[TrialResult], running: Sequence[InFlight], is_wide: bool) -> Table:
-        from rich.table import Table
-
-        table = Table(box=None, padding=(0, 2 if is_wide else 1, 0, 0), pad_edge=False, header_style="bold")
+    def _table(self, best: Sequence[TrialResult], running: Sequence[InFlight], is_wide: bool) -> list[tuple[str, str]]:
         metric = self._progress.metric
         names = ["trial", "depth", "width", "lr", "batch", "epoch", "loss", "accuracy"]
-        if needs_logits(metric) and is_wide:
-            names.append(metric_name(metric))
-        for name in names:
-            short = {"trial": "#", "accuracy": "acc."}.get(name, name)
-            table.add_column(name if is_wide else short, justify="right", no_wrap=True)
-        if is_wide:
-            table.add_column("", no_wrap=True)
+        if not is_wide:
+            names = ["#", *names[1:-1], "acc."]
+        has_score = needs_logits(metric) and is_wide
+        names += [metric_name(metric)] if has_score else []
+        rows, styles, notes = [names], ["bold"], [""]
         for place, trial in enumerate(best):
             figures = [trial.valid_loss, trial.valid_accuracy]
-            figures += [trial.best_figures[metric_column(metric)]] if len(names) > 8 else []
-            cells = [
-                *_configuration(trial.number, trial),
-                str(trial.best_epoch),
-                *(f"{value:.4f}" for value in figures),
-            ]
-            note = ["best" if place == 0 else ""] if is_wide else []
-            table.add_row(*cells, *note, style="green" if place == 0 else None)
+            figures += [trial.best_figures[metric_column(metric)]] if has_score else []
+            cells = [*_configuration(trial), str(trial.best_epoch)]
+            rows.append([*cells, *(f"{value:.4f}" for value in figures)])
+            styles.append("green" if place == 0 else "")
+            notes.append("best" if place == 0 else "")
         for training in running:
-            last = training.progress.last
-            figures_shown = ["", ""] if last is None else [f"{value:.4f}" for value in last]
-            epochs = training.trial.recipe.epochs
-            epoch = f"{int(training.progress.epochs)}/{epochs}" if training.is_running else f"-/{epochs}"
-            cells = [*_configuration(training.trial.number, training.trial), epoch, *figures_shown]
-            cells += [""] * (len(names) - len(cells))
-            table.add_row(
-                *cells, *([_note(training)] if is_wide else []), style="cyan" if training.is_running else "dim"
-            )
-        return table
+            last, epochs = training.progress.last, training.trial.recipe.epochs
+            epoch = f"{int(training.progress.epochs) if training.is_running else '-'}/{epochs}"
+            rows.append([*_configuration(training.trial), epoch, *(f"{value:.4f}" for value in last or ())])
+            styles.append("cyan" if training.is_running else "dim")
+            notes.append(_note(training))
+        lines = aligned(rows, gap=2 if is_wide else 1)
+        if is_wide:
+            lines = [f"{line}  {note}" for line, note in zip(lines, notes, strict=True)]
+        return list(zip(lines, styles, strict=True))
 
 
-def _configuration(number: int, trained: TrialResult | TrialTask) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], gap: int) -> list[str]:
+    """Return rows of cells as lines, each column as wide as its widest cell and at the right.
+
+    Args:
+        rows: The rows; the first is the longest.
+        gap: Blanks between two columns.
+
+    Examples:
+        >>> aligned([["a", "bcd"], ["100", "2"], ["1"]], gap=1)
+        ['  a bcd', '100   2', '  1    ']
+    """
+    filled = [[*row, *[""] * (len(rows[0]) - len(row))] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
+    return [(" " * gap).join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in filled]
+
+
+def _configuration(trained: TrialResult | TrialTask) -> list[str]:
     params = trained.params
-    return [str(number), str(params.depth), str(params.width), f"{params.lr:.2g}", str(params.batch_size)]
+    return [str(trained.number), str(params.depth), str(params.width), f"{params.lr:.2g}", str(params.batch_size)]
 
 
-def _note(training: InFlight) -> RenderableType:
-    """What stands at the end of the row of a training: how far it is, and the fold of a network of the final."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-
+def _note(training: InFlight) -> str:
+    """What stands at the end of the row of a training: the fold of a network of the final, and how far it is."""
     if not training.is_running:
         return "waits"
-    bar = ProgressBar(total=1.0, completed=share_done(training), width=10)
-    if training.fold is None:
-        return bar
-    note = Table.grid(padding=(0, 1))
-    note.add_row(f"fold {training.fold + 1}", bar)
-    return note
+    fold = "" if training.fold is None else f"fold {training.fold + 1} "
+    return fold + bar(share_done(training), width=10)

@@ -210,10 +210,11 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         watch.lap("imports")
         flag.polled = True
         try:
-            results = _trained(training, flag, folder)
+            results, is_stopped = _trained(training, flag, folder)
             watch.lap("loop")
             winner = winner_of(folder, results)
-            model = uploader.finish(winner, request.registered_name, _FinishCheck(flag), interrupted=flag.ctrl_c)
+            check = _FinishCheck(flag, has_said=is_stopped)
+            model = uploader.finish(winner, request.registered_name, check, interrupted=is_stopped)
         except Interrupted:
             uploader.interrupt()
             raise
@@ -230,28 +231,27 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     )  # fmt: skip
 
 
-def _trained(training: Training, flag: StopFlag, folder: StudyFolder) -> list[TrialResult]:
-    """Train, and return the results of all trials; after Ctrl-C of those that had ended.
+def _trained(training: Training, flag: StopFlag, folder: StudyFolder) -> tuple[list[TrialResult], bool]:
+    """Train, and return the results of all trials, after Ctrl-C of those that had ended, and whether it came.
 
     Raises:
         Interrupted: SIGTERM came, or no trial had ended.
     """
     try:
-        return training.run()
+        return training.run(), False
     except Interrupted:
         results = folder.results_without_weights()
         if not (flag.ctrl_c and results):
             raise
         say(f"Stopped: {UPLOADING}")
-        return results
+        return results, True
 
 
 class _FinishCheck:
     """Called while results are uploaded: SIGTERM ends that, Ctrl-C does not."""
 
-    def __init__(self, flag: StopFlag) -> None:
-        self._flag = flag
-        self._has_said = flag.ctrl_c
+    def __init__(self, flag: StopFlag, has_said: bool) -> None:
+        self._flag, self._has_said = flag, has_said
 
     def __call__(self) -> None:
         if not self._flag.ctrl_c:

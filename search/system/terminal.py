@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import Console
 
 REFRESHES_A_SECOND = 5
-_BAR = 20  # columns
+BAR = 20
+"""Columns of a bar."""
+
 _SHOW_CURSOR = b"\x1b[?25h\n"
 
 _quiet = False
@@ -93,21 +95,43 @@ def is_live() -> bool:
     return not _quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
 
+class Lines(Protocol):
+    """What a live display shows."""
+
+    def lines(self, width: int, height: int) -> list[tuple[str, str]]:
+        """Return the lines and their styles, such as `bold`; called at each redraw, in a thread.
+
+        Args:
+            width: Columns of the terminal. Longer lines are broken between words.
+            height: Rows of the terminal.
+        """
+
+
 @contextmanager
-def live_display(renderable: RenderableType) -> Iterator[None]:
-    """Keep a display at the end of the terminal within the block, redrawn by a thread, and erased after it.
+def live_display(shown: Lines) -> Iterator[None]:
+    """Keep lines at the end of the terminal within the block, redrawn by a thread, and erased after it.
 
     Args:
-        renderable: What is rendered at each redraw.
+        shown: The lines.
     """
     global _console
     # Imported here: a command without a display, as in a pipe, need not wait for it.
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
+    from rich.segment import Segment
+    from rich.style import Style
+
+    class Rendered:
+        # Rich's own tables take thirty times as long, and training would wait for them.
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for line, style in shown.lines(options.max_width, console.size.height):
+                for part in textwrap.wrap(line, options.max_width, drop_whitespace=False) or [""]:
+                    yield Segment(part, Style.parse(style))
+                    yield Segment.line()
 
     console = Console(stderr=True)
     live = Live(
-        renderable,
+        Rendered(),
         console=console,
         refresh_per_second=REFRESHES_A_SECOND,
         transient=True,
@@ -172,9 +196,11 @@ class ReadingProgress:
             self._display = live_display(self)
             self._display.__enter__()
 
-    def __rich__(self) -> RenderableType:
+    def lines(self, width: int, height: int) -> list[tuple[str, str]]:
+        """Return what is shown; see `Lines`."""
         left = time_left(self._started, self._done, self._total - self._done)
-        return StatusLine(f"Reading images: {self._done} of {self._total}", self._done / self._total, left)
+        status = Status(f"Reading images: {self._done} of {self._total}", self._done / self._total, left)
+        return [(status.line(width), "")]
 
 
 class UploadProgress:
@@ -188,13 +214,9 @@ class UploadProgress:
         self._backlog = backlog
         self._started = time.monotonic()
         self._display: Any = None
-        self._spinner: Any = None
 
     def __enter__(self) -> UploadProgress:
         if is_live():
-            from rich.spinner import Spinner
-
-            self._spinner = Spinner("line")
             self._display = live_display(self)
             self._display.__enter__()
         else:
@@ -205,36 +227,50 @@ class UploadProgress:
         if self._display is not None:
             self._display.__exit__(*error)
 
-    def __rich__(self) -> RenderableType:
+    def lines(self, width: int, height: int) -> list[tuple[str, str]]:
+        """Return what is shown; see `Lines`."""
         passed = time.monotonic() - self._started
-        self._spinner.update(text=f"MLflow: {self._backlog() or 'closing'} ({passed:.0f} s so far)")
-        spinner: RenderableType = self._spinner
-        return spinner
+        turn = "|/-\\"[int(passed * REFRESHES_A_SECOND) % 4]
+        return [(f"{turn} MLflow: {self._backlog() or 'closing'} ({passed:.0f} s so far)", "")]
 
 
 @dataclass(frozen=True)
-class StatusLine:
-    """A line with a bar and the time left; the bar goes where there is no room for it.
+class Status:
+    """How far something is.
 
     Attributes:
         text: What is being done, and how far it is.
         done: The share of it, from 0 to 1. What is done has no bar.
-        seconds_left: The estimate; None: there is none yet.
+        seconds_left: The estimated time; None: there is no estimate yet.
     """
 
     text: str
     done: float
     seconds_left: float | None
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the line; called at each redraw."""
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
+    def line(self, width: int) -> str:
+        """Return it as a line with a bar and the time left; the bar goes where there is no room for it.
 
+        Args:
+            width: Columns of the terminal.
+        """
         left = "" if self.seconds_left is None or self.done >= 1 else f"about {duration(self.seconds_left)} left"
-        if self.done >= 1 or options.max_width < len(self.text) + _BAR + len(left) + 2:
-            yield ", ".join(filter(None, (self.text, left)))
-            return
-        line = Table.grid(padding=(0, 1))
-        line.add_row(self.text, ProgressBar(total=1.0, completed=self.done, width=_BAR), left)
-        yield line
+        if self.done >= 1 or width < len(self.text) + BAR + len(left) + 4:
+            return ", ".join(filter(None, (self.text, left)))
+        return f"{self.text}  {bar(self.done)}  {left}".rstrip()
+
+
+def bar(done: float, width: int = BAR) -> str:
+    """Return a bar.
+
+    Args:
+        done: The share that is done, from 0 to 1.
+        width: Its columns.
+
+    Examples:
+        >>> bar(0.5, width=4)
+        '━━──'
+    """
+    full = min(width - 1, int(done * width))  # what is not done yet is never full
+    heavy, light = "━─" if "utf" in (getattr(sys.stderr, "encoding", "") or "").lower() else "#-"
+    return heavy * full + light * (width - full)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from insects.params import Metric, Recipe, TrialParams
 from insects.training import Progress
-from insects.trial import TrialTask
+from insects.trial import TrialState, TrialTask
 from search.commands.progress import LiveTable, SearchProgress
 from search.study.config import FinalSettings
 from search.study.workers import InFlight
@@ -52,10 +50,7 @@ def a_progress(
 
 def lines_at(progress: SearchProgress, columns: int, height: int = 24) -> list[str]:
     """The lines of the live table on a terminal."""
-    console = Console(file=io.StringIO(), width=columns, height=height, force_terminal=True, color_system=None)
-    with console.capture() as capture:
-        console.print(LiveTable(progress))
-    return [line.rstrip() for line in capture.get().split("\n")][:-1]
+    return [line.rstrip() for line, _ in LiveTable(progress).lines(columns, height)]
 
 
 def test_without_a_terminal_each_trial_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,8 +81,9 @@ def test_best_trial_is_the_one_with_the_lowest_rank(capsys: pytest.CaptureFixtur
         assert f"best accuracy 0.8750 (trial {best})" in capsys.readouterr().err
 
 
-def test_search_without_a_complete_trial_has_no_best_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    a_progress(Trainings()).trained(a_trial(0, PARAMS, np.inf, "failed"))
+@pytest.mark.parametrize("state", ["failed", "complete"])
+def test_search_without_a_finite_loss_has_no_best_yet(state: TrialState, capsys: pytest.CaptureFixture[str]) -> None:
+    a_progress(Trainings()).trained(a_trial(0, PARAMS, np.inf, state))
     assert "no best yet" in capsys.readouterr().err
 
 
@@ -151,10 +147,10 @@ def test_wide_terminal_shows_best_trials_those_in_flight_and_what_is_left() -> N
         for number, loss, note in ((6, 0.1, ["best"]), (5, 0.2, []), (4, 0.3, []), (3, 0.4, []), (2, 0.5, []))
     ]
     assert rows[5].split()[:8] == ["7", "3", "201", "0.0024", "32", "3/20", "0.2500", "0.9000"]
-    assert "━" in rows[5]
+    assert rows[5].endswith("  ━─────────")
     assert rows[6].split()[:6] == ["8", "3", "201", "0.0024", "32", "0/20"]  # it has no loss yet
     assert [row.split()[-2:] for row in rows[7:9]] == [["-/20", "waits"]] * 2
-    assert re.fullmatch(r"Trials: 7 of 50 done [━╸]+ +about \d+ min left", rows[9])
+    assert re.fullmatch(r"Trials: 7 of 50 done  ━+─+  about \d+ min left", rows[9])
     assert rows[10:] == [
         "Best so far: trial 6, loss 0.1000, accuracy 0.5000",
         "MLflow: uploading 3 runs, about 2 s",

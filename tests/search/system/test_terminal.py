@@ -23,6 +23,14 @@ with ReadingProgress() as progress:
         time.sleep(0.5)  # the display is drawn five times a second
 say("after")
 """
+COLOURED = """
+from search.system.terminal import live_display
+class Shown:
+    def lines(self, width, height):
+        return [("a line " * 20, ""), ("green", "green")]
+with live_display(Shown()):
+    pass
+"""
 LONG = "from search.system.terminal import say; say('word ' * 30 + 'end'); say('  ' + 'cell ' * 30)"
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
@@ -48,7 +56,11 @@ def test_finished_work_has_no_bar() -> None:
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["colours", "NO_COLOR"]
 )
 def test_display_has_colours_unless_they_are_not_wanted(environment: dict[str, str], coloured: bool) -> None:
-    assert bool(re.search(r"\x1b\[[39]\d", on_a_terminal(SCRIPT, **environment))) == coloured
+    assert bool(re.search(r"\x1b\[[39]\d", on_a_terminal(COLOURED, **environment))) == coloured
+
+
+def test_long_line_of_a_display_is_broken_between_words() -> None:
+    assert "a line " * 11 + "a \r\nline " in on_a_terminal(COLOURED, columns=80)
 
 
 def test_terminal_that_cannot_redraw_has_plain_lines() -> None:
@@ -63,7 +75,10 @@ from search.system.signals import StopFlag, handled_signals
 from search.system.terminal import live_display
 flag = StopFlag()
 flag.polled = True
-with handled_signals(flag, lambda: None), live_display("display"):
+class Shown:
+    def lines(self, width, height):
+        return [("display", "")]
+with handled_signals(flag, lambda: None), live_display(Shown()):
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
 """
