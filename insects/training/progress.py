@@ -9,6 +9,7 @@ import numpy as np
 from insects.objective import METRICS
 
 _CACHE_LINE = 8  # int64 numbers
+_LONG_EPOCH = 50_000  # rows
 _VALID = [METRICS.index("valid_loss"), METRICS.index("valid_accuracy")]
 
 
@@ -35,6 +36,14 @@ class Progress:
     def epochs(self) -> float:
         """Epochs done, with the part of the current one."""
         return float(self.row_count[0]) / self._rows
+
+    def shown_epochs(self, digits: int) -> str:
+        """Return the epochs done for people.
+
+        Args:
+            digits: Decimals where an epoch is long, so that something moves.
+        """
+        return f"{self.epochs:.{digits}f}" if self._rows >= _LONG_EPOCH else str(int(self.epochs))
 
     @property
     def last(self) -> tuple[float, float] | None:

@@ -213,7 +213,8 @@ class LiveTable:
             notes.append("best" if place == 0 else "")
         for training in running:
             last, epochs = training.progress.last, training.trial.recipe.epochs
-            epoch = f"{int(training.progress.epochs) if training.is_running else '-'}/{epochs}"
+            done = training.progress.shown_epochs(digits=2 if is_wide else 1) if training.is_running else "-"
+            epoch = f"{done}/{epochs}"
             rows.append([*_configuration(training.trial), epoch, *(f"{value:.4f}" for value in last or ())])
             styles.append("cyan" if training.is_running else "dim")
             notes.append(_note(training))

@@ -231,7 +231,7 @@ class UploadProgress:
         """Return what is shown; see `Lines`."""
         passed = time.monotonic() - self._started
         turn = "|/-\\"[int(passed * REFRESHES_A_SECOND) % 4]
-        return [(f"{turn} MLflow: {self._backlog() or 'closing'} ({passed:.0f} s so far)", "")]
+        return [(f"{turn} MLflow, {passed:.0f} s so far: {self._backlog() or 'closing'}", "")]
 
 
 @dataclass(frozen=True)
@@ -272,5 +272,5 @@ def bar(done: float, width: int = BAR) -> str:
         '━━──'
     """
     full = min(width - 1, int(done * width))  # what is not done yet is never full
-    heavy, light = "━─" if "utf" in (getattr(sys.stderr, "encoding", "") or "").lower() else "#-"
+    heavy, light = "━─" if _console is None or _console.encoding.startswith("utf") else "#-"
     return heavy * full + light * (width - full)

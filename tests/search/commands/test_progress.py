@@ -167,6 +167,16 @@ def test_no_line_is_cut_or_broken(columns: int) -> None:
     assert rows[1].split()[:8] == ["6", "3", "201", "0.0024", "32", "1", "0.1000", "0.5000"]
 
 
+def test_long_epoch_is_shown_with_its_parts() -> None:
+    long = training(0)
+    long.progress = Progress(EPOCHS, rows=100_000)
+    long.progress.row_count[0] = 123_456
+    assert [lines_at(a_progress(Trainings(long)), columns)[1].split()[5] for columns in (100, 50)] == [
+        "1.23/20",
+        "1.2/20",
+    ]
+
+
 def test_low_terminal_shows_fewer_trials() -> None:
     rows = lines_at(shown_progress(), 80, height=10)
     assert len(rows) <= 9

@@ -138,4 +138,4 @@ from search.system.terminal import UploadProgress
 with UploadProgress(lambda: "uploading 3 runs, about 2 s"):
     time.sleep(0.5)
 """
-    assert "MLflow: uploading 3 runs, about 2 s (0 s so far)" in on_a_terminal(script)
+    assert "MLflow, 0 s so far: uploading 3 runs, about 2 s" in on_a_terminal(script)
