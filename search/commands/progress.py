@@ -123,7 +123,7 @@ class SearchProgress:
         return self._trainings.in_flight
 
     def _trials_status(self) -> Status:
-        part = sum(share_done(training) for training in self.in_flight)
+        part = sum(training.share_done for training in self.in_flight)
         left = self._total - len(self._done) - part
         done, began = self._trained + part, self._trainings.began
         seconds = None if began is None else time_left(began, done, left)
@@ -153,18 +153,13 @@ class SearchProgress:
         # All networks are submitted at once, so those in flight are all that are left.
         cost = {trial.number: trial.seconds for trial in self.ranked[: self._final.finalists]}
         in_flight = self.in_flight
-        parts = [(cost.get(training.trial.number, 1.0), share_done(training)) for training in in_flight]
+        parts = [(cost.get(training.trial.number, 1.0), training.share_done) for training in in_flight]
         if not in_flight:
             return Status("Final: choosing", 1.0, None)
         done = sum(cost.get(number, 1.0) for number in trained) + sum(each * part for each, part in parts)
         left = sum(each * (1 - part) for each, part in parts)
         text = f"Final: {len(trained)} of {len(trained) + len(in_flight)} networks"
         return Status(text, done / (done + left), time_left(self._final_began, done, left))
-
-
-def share_done(training: InFlight) -> float:
-    """Return how much of a training is done, from 0 to 1."""
-    return training.progress.epochs / training.trial.recipe.epochs
 
 
 class LiveTable:
@@ -183,8 +178,8 @@ class LiveTable:
         in_flight = progress.in_flight
         room = max(2, height - _OTHER_LINES)
         # Networks of the final that wait are many and alike.
-        shown = [training for training in in_flight if training.is_running or training.fold is None]
-        running = sorted(shown, key=lambda training: not training.is_running)[: min(RUNNING_SHOWN, room - 1)]
+        shown = [training for training in in_flight if training.progress or training.fold is None]
+        running = sorted(shown, key=lambda training: training.progress is None)[: min(RUNNING_SHOWN, room - 1)]
         best = progress.ranked[: min(BEST_SHOWN, room - len(running))]
         lines = self._table(best, running, is_wide)
         lines.append((progress.status().line(width), ""))
@@ -212,11 +207,12 @@ class LiveTable:
             styles.append("green" if place == 0 else "")
             notes.append("best" if place == 0 else "")
         for training in running:
-            last, epochs = training.progress.last, training.trial.recipe.epochs
-            done = training.progress.shown_epochs(digits=2 if is_wide else 1) if training.is_running else "-"
-            epoch = f"{done}/{epochs}"
-            rows.append([*_configuration(training.trial), epoch, *(f"{value:.4f}" for value in last or ())])
-            styles.append("cyan" if training.is_running else "dim")
+            progress, epochs = training.progress, training.trial.recipe.epochs
+            done = "-" if progress is None else progress.shown_epochs(digits=2 if is_wide else 1)
+            last = None if progress is None else progress.last
+            figures_shown = [f"{value:.4f}" for value in last or ()]
+            rows.append([*_configuration(training.trial), f"{done}/{epochs}", *figures_shown])
+            styles.append("dim" if progress is None else "cyan")
             notes.append(_note(training))
         lines = aligned(rows, gap=2 if is_wide else 1)
         if is_wide:
@@ -247,7 +243,7 @@ def _configuration(trained: TrialResult | TrialTask) -> list[str]:
 
 def _note(training: InFlight) -> str:
     """What stands at the end of the row of a training: the fold of a network of the final, and how far it is."""
-    if not training.is_running:
+    if training.progress is None:
         return "waits"
     fold = "" if training.fold is None else f"fold {training.fold + 1} "
-    return fold + bar(share_done(training), width=10)
+    return fold + bar(training.share_done, width=10)

@@ -124,14 +124,17 @@ class InFlight:
     Attributes:
         trial: The trial, or that of the finalist.
         fold: The fold that is held out from a network of the final, from 0; None: it is a trial.
-        progress: How far it is.
-        is_running: Whether a thread has taken it up.
+        progress: How far it is; None: it waits for a thread.
     """
 
     trial: TrialTask
     fold: int | None
-    progress: Progress
-    is_running: bool = False
+    progress: Progress | None = None
+
+    @property
+    def share_done(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        return 0.0 if self.progress is None else self.progress.epochs / self.trial.recipe.epochs
 
 
 class TrainingThreads(ThreadPoolExecutor):
@@ -160,12 +163,12 @@ class TrainingThreads(ThreadPoolExecutor):
         """Submit a training; see `search.study.task_pool.TaskPool.submit`."""
         task, splits, interrupt = args
         trial, fold = (task.trial, task.fold) if isinstance(task, FoldTask) else (task, None)
-        training = InFlight(trial, fold, Progress(trial.recipe.epochs, len(splits.train_y)))
+        training = InFlight(trial, fold)
 
         def train() -> Any:
             self.began = self.began or time.monotonic()
-            training.is_running = True
-            return fn(task, splits, interrupt, training.progress)
+            training.progress = progress = Progress(trial.recipe.epochs, len(splits.train_y))
+            return fn(task, splits, interrupt, progress)
 
         future = super().submit(train)
         self._in_flight[future] = training

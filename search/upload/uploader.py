@@ -96,9 +96,8 @@ class Uploader:
             workers.creates_database = False
         self._opened = workers.runs.submit(RunsWorker.open, folder.name)
         self._submitted: list[Future[Any]] = [*workers.warming, self._opened]
-        self._runs: list[Future[None]] = []  # a run in MLflow each, of a trial or a finalist
+        self._runs = _Calls()  # a run in MLflow each, of a trial or a finalist
         self._steps: dict[str, Future[Any]] = {}  # what else is to be done, in words
-        self._pace = _Pace()
 
     def wait_until_open(self) -> None:
         """Wait for another process that uploads the study; if that was in vain, `finish` reports it."""
@@ -127,8 +126,7 @@ class Uploader:
 
     def _add_run(self, logged: Future[None]) -> None:
         self._submitted.append(logged)
-        self._runs.append(logged)
-        logged.add_done_callback(partial(self._pace.note, time.monotonic()))
+        self._runs.add(logged)
         logged.add_done_callback(self._warn)
 
     def known(self, result: TrialResult) -> None:
@@ -141,12 +139,12 @@ class Uploader:
 
     def backlog(self) -> str:
         """Return in words what is left: runs with an estimate of their time, and the other steps; empty: nothing."""
-        runs = sum(not logged.done() for logged in self._runs)
-        parts = []
-        if runs:
-            estimate = f", about {duration(runs * self._pace.seconds)}" if self._pace.seconds else ""
-            parts.append(f"uploading {counted(runs, 'run')}{estimate}")
-        parts += [name for name, step in self._steps.items() if not step.done()]
+        runs, parts = self._runs, []
+        if runs.left:
+            estimate = f", about {duration(runs.left * runs.seconds)}" if runs.seconds else ""
+            parts.append(f"uploading {counted(runs.left, 'run')}{estimate}")
+        # A copy: this is read by the thread of the display, and steps are added by another.
+        parts += [name for name, step in list(self._steps.items()) if not step.done()]
         return "; ".join(parts)
 
     def finish(
@@ -236,7 +234,7 @@ class Uploader:
         error = logged.exception()
         if isinstance(error, InsectsError) and not (self._has_warned or self._workers.closing):
             self._has_warned = True
-            say(f"Trials cannot be uploaded to MLflow for now, the search goes on: {error}")
+            say(f"Trials cannot be uploaded to MLflow for now, the search goes on: {error}", is_error=True)
 
     @contextmanager
     def _noting_error(self) -> Iterator[None]:
@@ -253,27 +251,30 @@ class Uploader:
                 raise error
 
 
-class _Pace:
-    """How long a worker takes for one of several calls of a kind.
+class _Calls:
+    """Calls of one kind of a worker.
 
     Attributes:
-        seconds: The mean; 0: it is not known yet.
+        left: Calls that have not ended.
+        seconds: The mean time of a call; 0: it is not known yet.
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._count, self._last = 0, 0.0
+        self.left, self.seconds = 0, 0.0
+        self._ended, self._last = 0, 0.0
 
-    def note(self, submitted: float, _: Future[Any]) -> None:
-        """Note that a call has ended.
+    def add(self, call: Future[Any]) -> None:
+        """Count a call."""
+        self.left += 1
+        call.add_done_callback(partial(self._note, time.monotonic()))
 
-        Args:
-            submitted: `time.monotonic()` when it was submitted; it began when the one before it had ended.
-        """
+    def _note(self, submitted: float, _: Future[Any]) -> None:
         now = time.monotonic()
-        if self._count:  # the first call waits for libraries to be imported
-            self.seconds += (now - max(self._last, submitted) - self.seconds) / self._count
-        self._count, self._last = self._count + 1, now
+        if self._ended:  # the first call waits for libraries to be imported
+            # It began when it was submitted, or when the one before it had ended.
+            self.seconds += (now - max(self._last, submitted) - self.seconds) / self._ended
+        self._ended, self._last = self._ended + 1, now
+        self.left -= 1
 
 
 def _result(future: Future[_Result], check: Callable[[], None]) -> _Result:

@@ -37,7 +37,7 @@ def training(number: int, epochs: float = 0.0, fold: int | None = None, is_runni
     progress = Progress(EPOCHS, ROWS)
     progress.row_count[0] = int(epochs * ROWS)
     progress.history[: int(epochs)] = 0.5, 0.8, 0.25, 0.9
-    return InFlight(task, fold, progress, is_running)
+    return InFlight(task, fold, progress if is_running else None)
 
 
 def a_progress(

@@ -195,8 +195,8 @@ def test_trainings_in_flight_are_known_and_begin_when_the_engine_is_loaded() -> 
         pool: TaskPool[TrialTask, TrialResult] = TaskPool(threads, StopFlag(), results.append)
         for number in range(3):
             pool.submit(run_trial, a_task(number), builtin_splits()[0])
-        assert [(training.trial.number, training.is_running) for training in threads.in_flight] == [
-            (number, False) for number in range(3)
+        assert [(training.trial.number, training.progress) for training in threads.in_flight] == [
+            (number, None) for number in range(3)
         ]
         assert threads.began is None
         loaded.set()
@@ -212,6 +212,6 @@ def test_network_of_the_final_is_in_flight_with_its_fold() -> None:
     threads = TrainingThreads(1, loaded.wait)
     threads.submit(lambda *_: None, FoldTask(a_task(5), 2), builtin_splits()[0], np.zeros(1, np.uint8))
     (training,) = threads.in_flight
-    assert (training.trial.number, training.fold, training.progress.epochs) == (5, 2, 0.0)
+    assert (training.trial.number, training.fold, training.share_done) == (5, 2, 0.0)
     loaded.set()
     threads.shutdown()
