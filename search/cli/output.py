@@ -346,7 +346,7 @@ def _final_table(outcome: SearchOutcome, final: FinalRecord, table: _Table) -> l
     low, high = final.interval
     return [
         f"Final: the best trials trained again on {final.folds} folds, each judged by the fold that it did not see:",
-        table.head(epoch=False, metric="".join(extra).replace("_", " ")),
+        table.head(epoch=False, metric=metric_name(outcome.results[0].metric) if extra else ""),
         *rows,
         "",
         f"Expected accuracy on new rows: {final.accuracy:.4f} (95 % interval {low:.4f}–{high:.4f})"

@@ -59,7 +59,8 @@ class Training:
     ) -> None:
         splits, numbers = data.splits, folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
-        count, ready = 1, _nothing_to_load
+        count = 1
+        ready: Callable[[], object] = _nothing_to_load
         if len(numbers) < trials or (config.final.finalists and not is_held(folder)):
             count = trials_at_once(workers, config, splits)
             report_idle(count, config.window)

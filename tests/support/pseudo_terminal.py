@@ -9,9 +9,12 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping
 
 
-def on_a_terminal(script: str, *, columns: int = 80, code: int = 0, **environment: str) -> str:
+def on_a_terminal(
+    script: str, *, columns: int = 80, code: int = 0, environment: Mapping[str, str] | None = None
+) -> str:
     """Return the output of a Python script on a terminal of so many columns.
 
     Args:
@@ -23,7 +26,7 @@ def on_a_terminal(script: str, *, columns: int = 80, code: int = 0, **environmen
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     variables = {**{key: value for key, value in os.environ.items() if key != "NO_COLOR"}, "TERM": "xterm"}
-    variables.update(environment)
+    variables |= environment or {}
     with subprocess.Popen([sys.executable, "-c", script], stdout=slave, stderr=slave, env=variables) as process:
         os.close(slave)
         shown = b""

@@ -45,7 +45,8 @@ def test_last_epoch_is_the_one_before_while_validation_rows_are_evaluated() -> N
 @pytest.mark.parametrize("engine", ENGINES)
 def test_progress_moves_within_an_epoch(engine: Engine) -> None:
     params, interrupt = TrialParams(depth=4, width=256, lr=1e-3, batch_size=1), np.zeros(1, np.uint8)
-    progress, seen = Progress(1, ROWS), []
+    progress = Progress(1, ROWS)
+    seen: list[float] = []
 
     def watch() -> None:
         while len(seen) < 3:

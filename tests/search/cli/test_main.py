@@ -281,7 +281,8 @@ def test_ctrl_c_after_the_training_ends_nothing_but_says_so(store: Path, monkeyp
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals) -> None:
     """Send a signal to this process when a method of the study's folder was called for the first time."""
-    method, sent = getattr(StudyFolder, name), []
+    method = getattr(StudyFolder, name)
+    sent: list[signal.Signals] = []
 
     def call_and_send(folder: StudyFolder, result: Any) -> None:
         method(folder, result)

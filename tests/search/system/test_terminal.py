@@ -56,7 +56,7 @@ def test_finished_work_has_no_bar() -> None:
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["colours", "NO_COLOR"]
 )
 def test_display_has_colours_unless_they_are_not_wanted(environment: dict[str, str], coloured: bool) -> None:
-    assert bool(re.search(r"\x1b\[[39]\d", on_a_terminal(COLOURED, **environment))) == coloured
+    assert bool(re.search(r"\x1b\[[39]\d", on_a_terminal(COLOURED, environment=environment))) == coloured
 
 
 def test_long_line_of_a_display_is_broken_between_words() -> None:
@@ -64,7 +64,7 @@ def test_long_line_of_a_display_is_broken_between_words() -> None:
 
 
 def test_terminal_that_cannot_redraw_has_plain_lines() -> None:
-    shown = on_a_terminal(SCRIPT, TERM="dumb")
+    shown = on_a_terminal(SCRIPT, environment={"TERM": "dumb"})
     assert shown == "".join(f"{line}\r\n" for line in ("before", *(f"a line after {n}" for n in (1, 2, 4)), "after"))
 
 
