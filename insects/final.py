@@ -19,7 +19,7 @@ from insects.mlp import Floats
 from insects.objective import history_columns, history_row, metric_column, needs_logits
 from insects.params import ClassWeight, Metric, Recipe, TrialParams
 from insects.splits import Labels, Splits
-from insects.training import fold_seed
+from insects.training import Progress, fold_seed
 from insects.training.state import class_weights
 from insects.trial import TrialResult, TrialTask, run_trial
 
@@ -54,13 +54,16 @@ class FoldResult:
     y: Labels
 
 
-def run_fold(task: FoldTask, splits: Splits, interrupt: NDArray[np.uint8] | None = None) -> FoldResult:
+def run_fold(
+    task: FoldTask, splits: Splits, interrupt: NDArray[np.uint8] | None = None, progress: Progress | None = None
+) -> FoldResult:
     """Train a finalist with one fold held out; see `insects.trial.run_trial`.
 
     Args:
         task: The training.
         splits: The rows of the other folds as training rows, those of the fold as validation rows.
         interrupt: `(1,)` uint8; another thread sets it to 1 to end the training.
+        progress: Follows the training, for another thread to read.
 
     Returns:
         The result, of any state.
@@ -69,7 +72,7 @@ def run_fold(task: FoldTask, splits: Splits, interrupt: NDArray[np.uint8] | None
         TrainingInterrupted: `interrupt` was set.
     """
     seed = fold_seed(task.trial.seed, task.trial.number, task.fold)
-    trial = run_trial(replace(task.trial, seed=seed), splits, interrupt)
+    trial = run_trial(replace(task.trial, seed=seed), splits, interrupt, progress)
     logits_VC = np.empty((0, splits.shape.classes), np.float32)
     if trial.best_epoch:
         logits_VC = mlp.logits(trial.weights, trial.params, splits.shape, splits.valid_x)

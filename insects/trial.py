@@ -16,7 +16,7 @@ from insects.mlp import Floats
 from insects.objective import METRICS, history_columns, metric_name, objectives
 from insects.params import Metric, Recipe, TrialParams
 from insects.splits import Splits
-from insects.training import Engine, TrainingInterrupted, advance, init
+from insects.training import Engine, Progress, TrainingInterrupted, advance, init
 
 TrialState = Literal["complete", "pruned", "failed"]
 
@@ -130,13 +130,16 @@ class TrialTask:
     device: str
 
 
-def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | None = None) -> TrialResult:
+def run_trial(
+    task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | None = None, progress: Progress | None = None
+) -> TrialResult:
     """Train one trial. An exception in training gives a failed result, so that the search can go on.
 
     Args:
         task: The trial to train.
         splits: Training and validation rows.
         interrupt: `(1,)` uint8; another thread sets it to 1 to end the training.
+        progress: Follows the training, for another thread to read.
 
     Returns:
         The result, of any state.
@@ -163,6 +166,7 @@ def run_trial(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8] | No
             engine=task.engine,
             device=task.device,
             interrupt=interrupt,
+            progress=progress,
         )
     except TrainingInterrupted:
         raise

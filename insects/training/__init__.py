@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from insects.objective import METRICS
 from insects.splits import Splits
+from insects.training.progress import Progress
 from insects.training.state import TrainingInterrupted, TrainingState, batch_order, fold_seed, init
 
 __all__ = [
     "ENGINES",
     "METRICS",
     "Engine",
+    "Progress",
     "TrainingInterrupted",
     "TrainingState",
     "advance",
@@ -36,6 +38,7 @@ def advance(
     engine: Engine = "compiled",
     device: str = "cpu",
     interrupt: NDArray[np.uint8] | None = None,
+    progress: Progress | None = None,
 ) -> TrainingState:
     """Train up to `epochs` more epochs. A pure function: the same arguments give the same state, bit for bit.
 
@@ -51,6 +54,8 @@ def advance(
         engine: `compiled` for the CPU, or `torch`.
         device: Torch device, for the torch engine.
         interrupt: `(1,)` uint8; another thread sets it to 1 to end training.
+        progress: Follows the training, for another thread to read; its epochs and rows are those of `state` and
+            `splits`.
 
     Returns:
         The state after the last epoch trained.
@@ -64,11 +69,14 @@ def advance(
         prune_above = np.full(state.recipe.epochs, np.inf)
     if interrupt is None:
         interrupt = np.zeros(1, np.uint8)
+    if progress is None:
+        progress = Progress(state.recipe.epochs, len(splits.train_y))
+    progress.row_count[0] = state.epoch * len(splits.train_y)
     # Imported here, because a study needs only one of numba and torch, and each takes a second to load.
     if engine == "compiled":
         from insects.training import compiled
 
-        return compiled.advance(state, splits, epochs, prune_above, interrupt)
+        return compiled.advance(state, splits, epochs, prune_above, interrupt, progress)
     from insects.training import torch_loop
 
-    return torch_loop.advance(state, splits, epochs, prune_above, interrupt, device)
+    return torch_loop.advance(state, splits, epochs, prune_above, interrupt, progress, device)

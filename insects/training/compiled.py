@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from insects.encoder import standard_encoder
 from insects.mlp import Floats, Shape
-from insects.objective import METRICS, history_row, needs_logits
+from insects.objective import history_row, needs_logits
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
 from insects.training import kernel
 from insects.training.packing import Packing
+from insects.training.progress import Progress
 from insects.training.state import (
     Status,
     TrainingInterrupted,
@@ -34,10 +35,15 @@ _ROWS_AT_ONCE = 1 << 20
 
 
 def advance(
-    state: TrainingState, splits: Splits, epochs: int, prune_above: NDArray[np.float64], interrupt: NDArray[np.uint8]
+    state: TrainingState,
+    splits: Splits,
+    epochs: int,
+    prune_above: NDArray[np.float64],
+    interrupt: NDArray[np.uint8],
+    progress: Progress,
 ) -> TrainingState:
     """Train up to `epochs` epochs on one core; see `insects.training.advance`."""
-    run = _Run(state, splits, interrupt)
+    run = _Run(state, splits, interrupt, progress)
     last = min(state.recipe.epochs, state.epoch + epochs)
     while state.status == "running" and state.epoch < last:
         if state.recipe.metric == "loss":
@@ -50,8 +56,8 @@ def advance(
 class _Run:
     """One trial's arrays in the kernel's layout."""
 
-    def __init__(self, state: TrainingState, splits: Splits, interrupt: NDArray[np.uint8]) -> None:
-        self.rows, self.interrupt = len(splits.train_y), interrupt
+    def __init__(self, state: TrainingState, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> None:
+        self.rows, self.interrupt, self.progress = len(splits.train_y), interrupt, progress
         self.batch_size = min(state.params.batch_size, self.rows)
         self.steps = -(-self.rows // self.batch_size)
         self.packing = Packing(state.params, state.shape, max(self.batch_size, kernel.EVALUATED_AT_ONCE))
@@ -64,7 +70,7 @@ class _Run:
 
     def epochs(self, state: TrainingState, count: int, prune_above: NDArray[np.float64]) -> TrainingState:
         """The state after up to `count` epochs, except for its moments and weights, which `final` unpacks."""
-        done, history = state.epoch, np.empty((count, len(METRICS)))
+        done, history = state.epoch, self.progress.history[state.epoch : state.epoch + count]
         lowest = float(state.history[state.best_epoch - 1, 2]) if state.best_epoch else np.inf
         did, status, best = self._train(state, prune_above[done : done + count], history, lowest, _NO_LOGITS)
         state = replace(
@@ -83,7 +89,7 @@ class _Run:
     def scored_epoch(self, state: TrainingState, prune_above: NDArray[np.float64]) -> TrainingState:
         """`epochs` for one epoch and a metric that is not the loss, which the kernel does not know."""
         metric, classes = state.recipe.metric, state.shape.classes
-        history = np.empty((1, len(METRICS)))
+        history = self.progress.history[state.epoch : state.epoch + 1]
         logits = np.empty(len(self.valid[1]) * classes, np.float32) if needs_logits(metric) else _NO_LOGITS
         # No epoch is the best by a loss below -infinity, and none is pruned.
         self._train(state, np.full(1, np.inf), history, -np.inf, logits)
@@ -112,6 +118,7 @@ class _Run:
         did, status, best = kernel.train(
             self.net, self.buffers, schedule, self.class_weights, self.batch_size, *self.train, np.concatenate(orders),
             *self.valid, logits, prune_above, history, lowest, self.best_w, self.interrupt,
+            self.progress.row_count,
         )  # fmt: skip
         if status == kernel.INTERRUPTED:
             raise TrainingInterrupted("training was interrupted before the asked epochs were done")
@@ -152,7 +159,8 @@ def warm_up() -> None:
     params, shape, recipe = TrialParams(depth=1, width=1, lr=0.1, batch_size=2), Shape(1, 2), Recipe(epochs=1)
     x, y = np.array([[0], [1]], np.float32), np.array([0, 1], np.int32)
     splits = Splits(("x",), ("a", "b"), x, y, x, y, standard_encoder(["x"], x), "")
-    advance(init(params, recipe, shape, 0, 0), splits, 1, np.full(1, np.inf), np.zeros(1, np.uint8))
+    state = init(params, recipe, shape, 0, 0)
+    advance(state, splits, 1, np.full(1, np.inf), np.zeros(1, np.uint8), Progress(recipe.epochs, len(y)))
 
 
 def _flat(x_NF: Floats) -> Floats:

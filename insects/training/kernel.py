@@ -204,7 +204,7 @@ def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: A
 def train(
     net: Net, buffers: Buffers, schedule: Schedule, class_weights: Any, batch_size: int, train_x: Any, train_y: Any,
     order: Any, valid_x: Any, valid_y: Any, valid_order: Any, valid_logits: Any, prune_above: Any, history: Any,
-    best_loss: float, best_w: Any, interrupt: Any,
+    best_loss: float, best_w: Any, interrupt: Any, row_count: Any,
 ) -> Any:  # fmt: skip
     """Train `len(prune_above)` epochs unless the trial ends earlier; changes `net`.
 
@@ -219,6 +219,7 @@ def train(
         best_loss: The lowest validation loss of the epochs before.
         best_w: Filled with the weights after the best of these epochs, if it is below `best_loss`.
         interrupt: `(1,)` uint8; training ends soon after it is set to 1.
+        row_count: `(1,)` int64; the training rows done are added, batch by batch, for other threads to read.
 
     Returns:
         The epochs done, the status, and the epoch (from 0) with the lowest loss, or -1 if none is below `best_loss`.
@@ -250,6 +251,7 @@ def train(
                 if learn:
                     _backward(net, buffers, batch, schedule.step_size[step], schedule.epsilon[step])
                     step += 1
+                    row_count[0] += batch
             column = 0 if learn else 2
             history[epoch, column] = loss / len(labels)
             history[epoch, column + 1] = hits / len(labels)

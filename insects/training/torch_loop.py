@@ -20,6 +20,7 @@ from torch.nn import functional
 from insects.mlp import Floats, unflatten
 from insects.objective import history_row, needs_logits
 from insects.splits import Labels, Splits
+from insects.training.progress import Progress
 from insects.training.state import TrainingInterrupted, TrainingState, batch_order, class_weights, with_epoch
 from insects.training.threads import one_thread
 
@@ -33,6 +34,7 @@ def advance(
     epochs: int,
     prune_above: NDArray[np.float64],
     interrupt: NDArray[np.uint8],
+    progress: Progress,
     device: str,
 ) -> TrainingState:
     """Train up to `epochs` epochs on `device`; see `insects.training.advance`."""
@@ -43,7 +45,7 @@ def advance(
         network = _Network(state, weights_C, device)
         last = min(state.recipe.epochs, state.epoch + epochs)
         while state.status == "running" and state.epoch < last:
-            loss, accuracy = network.train_epoch(state, *train, interrupt)
+            loss, accuracy = network.train_epoch(state, *train, interrupt, progress)
             valid_loss, valid_accuracy, logits_VC = network.evaluate(*valid, interrupt)
             row = history_row(
                 state.recipe.metric,
@@ -51,6 +53,7 @@ def advance(
                 logits_VC.cpu().numpy() if needs_logits(state.recipe.metric) else None,
                 splits.valid_y,
             )
+            progress.history[state.epoch] = loss, accuracy, valid_loss, valid_accuracy
             state, is_best = with_epoch(state, row, network.step, prune_above)
             if is_best:
                 state = replace(state, best_weights=network.flat(network.weights))
@@ -111,7 +114,12 @@ class _Network:
         return functional.cross_entropy(logits_BC, y_B, self.class_weights, reduction="sum") / len(y_B)
 
     def train_epoch(
-        self, state: TrainingState, x_NF: torch.Tensor, y_N: torch.Tensor, interrupt: NDArray[np.uint8]
+        self,
+        state: TrainingState,
+        x_NF: torch.Tensor,
+        y_N: torch.Tensor,
+        interrupt: NDArray[np.uint8],
+        progress: Progress,
     ) -> tuple[float, float]:
         """Train one epoch; returns mean cross entropy and accuracy, of each row before the step of its batch."""
         rows, batch_size = len(y_N), state.params.batch_size
@@ -132,6 +140,7 @@ class _Network:
             self.step += 1
             losses[index] = loss.detach() * len(batch_B)
             hits[index] = (logits_BC.argmax(1) == y_B).sum()
+            progress.row_count[0] += len(batch_B)
         return _total(losses) / rows, _total(hits) / rows
 
     @torch.no_grad()

@@ -18,7 +18,17 @@ INTERRUPTED_BY_CTRL_C = 130
 
 
 class Command(click.Command):
-    """A command whose expected errors are a line on stderr and exit code 1."""
+    """A command whose expected errors are a line on stderr and exit code 1.
+
+    Each option has a variable in the environment: `INSECTS_SEARCH_BATCH_SIZE` for `--batch-size` of `insects-search`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if isinstance(param, click.Option) and param.name not in ("version", "help"):
+                name = param.opts[0].removeprefix("--").replace("-", "_")
+                param.envvar = f"INSECTS_{self.name}_{name}".upper()
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command; see `click.Command`."""

@@ -8,13 +8,14 @@ STARTED = time.perf_counter()
 # ruff: noqa: E402 - the clock starts before the imports
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from search.cli import options, requests
-from search.cli.command import Command, PrintedRows, show
+from search.cli.command import INTERRUPTED_BY_CTRL_C, Command, PrintedRows, show
 
 if TYPE_CHECKING:
     from search.store.store import Store
@@ -23,37 +24,64 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @options.options(options.OF_SEARCH)
 def search(
-    store: Path, tracking_uri: str | None, storage: str | None, sync: bool, as_json: bool, **values: Any
+    store: Path,
+    tracking_uri: str | None,
+    storage: str | None,
+    sync: bool,
+    check: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **values: Any,
 ) -> None:
     """Search an MLP's depth, width, learning rate and batch size, and register the best model.
 
     \b
     Examples:
         insects-search --trials 50
-        insects-search --train flowers.csv --target species --trials 100
+        insects-search flowers.csv species --trials 100
         insects-search --images insects.csv --image-dir photos --target species --group sample
     """
     from search.store.store import Store
+    from search.system import terminal
 
     place = Store.at(store, tracking_uri, storage)
+    shown = {"check": check, "quiet": quiet, "verbose": verbose}
     if sync:
-        requests.check_sync(values)
-        _sync(place, values["study"], as_json)
+        requests.check_sync({**values, **shown})
+        with terminal.quiet(quiet):
+            _sync(place, values["study"], as_json)
         return
-    request = requests.search_request(values)
+    request = requests.search_request({**values, **shown})
     from search.cli import output
+
+    if check:
+        from search.commands.check import check_search
+
+        with terminal.quiet(quiet):
+            planned = check_search(request, place)
+        if as_json:
+            show(json.dumps(output.check_json(planned), allow_nan=False))
+        else:
+            show(terminal.wrapped(output.check_text(planned), sys.stdout))
+        return
     from search.commands.search import run_search
     from search.system.signals import Interrupted
 
     try:
-        outcome = run_search(request, place, STARTED)
+        with terminal.quiet(quiet):
+            outcome = run_search(request, place, STARTED)
     except Interrupted as error:
         click.echo("Interrupted: finished trials are kept; the same command goes on from there.", err=True)
         raise SystemExit(error.exit_code) from None
     if as_json:
         show(json.dumps(output.search_json(outcome), allow_nan=False))
     else:
-        show(output.search_text(outcome, place, output.store_options(store, tracking_uri)))
+        options_of_store, width = output.store_options(store, tracking_uri), terminal.columns(sys.stdout)
+        text = output.search_text(outcome, place, options_of_store, width=width, verbose=verbose)
+        show(terminal.wrapped(text, sys.stdout))
+    if outcome.interrupted:
+        raise SystemExit(INTERRUPTED_BY_CTRL_C)
 
 
 def _sync(store: Store, study: str | None, as_json: bool) -> None:

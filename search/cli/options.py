@@ -37,6 +37,15 @@ SEED = click.IntRange(0, 2**32 - 1)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+def _use_settings(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Let the options of a settings file be the defaults of a command."""
+    if path is not None:
+        from search.cli.settings_file import read_settings
+
+        ctx.default_map = read_settings(path, ctx)
+
+
 trials = click.option(
     "--trials",
     type=click.IntRange(1),
@@ -300,6 +309,20 @@ timeout = click.option(
     metavar="SECONDS",
     help="Begin no new trial after this time.",
 )
+config = click.option(
+    "--config",
+    type=PATH,
+    metavar="TOML",
+    is_eager=True,
+    expose_value=False,
+    callback=_use_settings,
+    help="File of options: trials = 100. The environment (INSECTS_SEARCH_TRIALS=100) and the command line go before.",
+)
+check = click.option(
+    "--check", is_flag=True, help="Read data and options and say what would be done; train and store nothing."
+)
+verbose = click.option("--verbose", is_flag=True, help="Say at the end where the time went.")
+quiet = click.option("--quiet", is_flag=True, help="Show errors and the end only.")
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there."
 )
@@ -334,6 +357,8 @@ log = click.option("--log", is_flag=True, help="Log the description and its figu
 port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")
 shown_study = click.option("--study", type=StudyName(), help="The study to show.  [default: the one begun last]")
 
+table = click.argument("table", type=PATH, metavar="[TABLE]", required=False)
+label = click.argument("label", type=TEXT, metavar="[TARGET]", required=False)
 predicted_rows = click.argument("rows", type=PATH, metavar="[FILE]", required=False)
 predicted_images = click.option(
     "--images", type=PATH, metavar="CSV|DIR", help="Images in place of a table: a CSV with their names, or a folder."
@@ -350,11 +375,11 @@ _COLUMNS = (categorical, numeric, drop)
 _FORMAT = (separator, decimal, encoding)
 
 OF_SEARCH = (
-    trials, epochs, schedule, class_weight, metric, train, target, features, *_COLUMNS, *_FORMAT, scaling,
+    table, label, trials, epochs, schedule, class_weight, metric, train, target, features, *_COLUMNS, *_FORMAT, scaling,
     drop_rare_classes, test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size, finalists, folds,
     configs, sampler, pruner, window, seed, study, *_STORE, storage, device, engine, sync, workers, cluster, executor,
-    timeout, as_json,
+    timeout, config, check, quiet, verbose, as_json,
 )  # fmt: skip
 OF_EVALUATE = (
     best, model, best_name, evaluated_rows, model_target, *_FORMAT,

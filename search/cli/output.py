@@ -10,13 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insects.memory import gigabytes
 from insects.objective import metric_column, metric_name, needs_logits
-from insects.text import counted, shown
+from insects.text import counted, listed, shown
 from search.store.tracking_uri import without_password
+from search.system.terminal import duration
 
 if TYPE_CHECKING:
+    from insects.baselines import Score
     from insects.params import TrialParams
     from insects.trial import TrialResult
+    from search.commands.check import PlannedSearch
     from search.commands.evaluate import Evaluation
     from search.commands.predict import Predictions
     from search.commands.search import SearchOutcome
@@ -26,7 +30,13 @@ if TYPE_CHECKING:
 
 SHOWN_TRIALS = 5
 SHOWN_CLASSES = 10
-_CONFIGURATION = f"{'trial':>7}{'depth':>7}{'width':>7}{'lr':>10}{'batch':>7}"
+NARROW = 70
+"""Columns of a terminal below which tables have short headers and narrow columns."""
+
+_HEADERS = ("trial", "depth", "width", "lr", "batch", "epoch", "loss", "accuracy", "")
+_WIDTHS = (7, 7, 7, 10, 7, 7, 10, 10, 19)
+_NARROW_HEADERS = ("#", "depth", "width", "lr", "batch", "epoch", "loss", "acc.", "")
+_NARROW_WIDTHS = (3, 6, 6, 8, 6, 7, 7, 7, 18)
 _MAIN_THREAD = ("imports", "sampling", "storing", "waiting", "finishing")
 _BACKGROUND = ("training", "final", "figures", "tracking")
 
@@ -46,24 +56,32 @@ def search_json(outcome: SearchOutcome) -> dict[str, Any]:
         "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
         "upload_error": outcome.upload_error or None,
         "storage_error": outcome.storage_error or None,
+        "interrupted": outcome.interrupted,
     }
 
 
-def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str:
-    """Return the end of a search: the best trials, the model, where the time went, what to type next.
+def search_text(
+    outcome: SearchOutcome, store: Store, store_options: str, *, width: int | None = None, verbose: bool = False
+) -> str:
+    """Return the end of a search: the best trials, the final, how good the model is, what to type next.
 
     Args:
         outcome: The outcome.
         store: The store.
         store_options: The options by which the next command finds the store.
+        width: Columns of the terminal; None: it goes to a file.
+        verbose: Whether to say where the time went.
     """
+    table = _Table(is_narrow=width is not None and width < NARROW)
     states = Counter(result.state for result in outcome.results)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     lines = [f"Study {outcome.study}: {len(outcome.results)} trials ({counted}), {outcome.new} of them in this run", ""]
-    lines += _trial_table(outcome.results)
+    lines += _trial_table(outcome.results, table)
     if outcome.final is not None:
-        lines += ["", *_final_table(outcome, outcome.final)]
-    lines += ["", _model_line(outcome), "", *_time_lines(outcome.seconds)]
+        lines += ["", *_final_table(outcome, outcome.final, table)]
+    lines += ["", _model_line(outcome)]
+    if verbose:
+        lines += ["", _time_line(outcome.seconds)]
     if outcome.upload_error:
         lines += [
             "",
@@ -76,15 +94,85 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
             f"Not all trials are in the database yet: {outcome.storage_error}",
             f"Write them with: insects-search --sync{store_options} --storage URL",
         ]
-    if len(outcome.results) < outcome.wanted:
+    if outcome.interrupted:
+        lines += ["", f"Interrupted after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
+    elif len(outcome.results) < outcome.wanted:
         lines += ["", f"Out of time after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
     elif outcome.new == 0:
         lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]
-    lines += ["", "Next:"]
+    lines += ["", "Where to look next:"]
     if outcome.model:
         lines.append(f"  insects-evaluate --best{store_options}")
     lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_options}")
     return "\n".join(lines)
+
+
+def check_json(planned: PlannedSearch) -> dict[str, Any]:
+    """Return the object that `insects-search --check --json` prints."""
+    config = planned.config
+    return {
+        "study": planned.study,
+        "model": planned.model_name,
+        "source": planned.source,
+        "target": planned.target,
+        "classes": planned.classes,
+        "columns": planned.kinds,
+        "dropped": dict(planned.dropped),
+        "rows": planned.rows,
+        "inputs": planned.inputs,
+        "space": asdict(config.space),
+        "recipe": asdict(config.recipe),
+        "final": asdict(config.final),
+        "trials": planned.trials,
+        "done": planned.done,
+        "device": config.choice.device,
+        "engine": config.choice.engine,
+        "workers": planned.at_once,
+        "bytes": {"trial": planned.trial_bytes, "free": planned.free_bytes},
+        "seconds": {name: round(seconds, 1) for name, seconds in asdict(planned.estimate).items()},
+    }
+
+
+def check_text(planned: PlannedSearch) -> str:
+    """Return what a search would do, in words."""
+    config, space, final = planned.config, planned.config.space, planned.config.final
+    rows = sum(planned.rows.values())
+    ranked = sorted(planned.classes.items(), key=lambda entry: -entry[1])
+    classes = ", ".join(f"{shown(name)} {count:,}" for name, count in ranked[:SHOWN_CLASSES])
+    classes += ", …" if len(ranked) > SHOWN_CLASSES else ""
+    kinds = ", ".join(f"{counted(len(names), kind)} ({listed(names, 5)})" for kind, names in planned.kinds.items())
+    dropped = listed([name for name, _ in planned.dropped], 5)
+    memory = gigabytes(planned.trial_bytes) if planned.trial_bytes >= 1e8 else f"{planned.trial_bytes / 1e6:.1f} MB"
+    free = "" if planned.free_bytes is None else f", {gigabytes(planned.free_bytes)} free"
+    done = f", {planned.done} of them done" if planned.done else ""
+    networks = final.finalists * final.folds
+    lines = [
+        f"Data: {planned.source}, {counted(rows, 'row')}; label {planned.target}, {counted(len(ranked), 'class')}: "
+        f"{classes}",
+        f"Columns: {kinds}; {counted(planned.inputs, 'input')} of the network"
+        + (f"; not used: {dropped}" if dropped else ""),
+        "Splits: " + ", ".join(f"{count:,} {part}" for part, count in planned.rows.items()) + " rows",
+        f"Space: depth {_range(space.depth)}, width {_range(space.width)}, lr {_range(space.lr)}, batch size "
+        + ", ".join(map(str, space.batch_size)),
+        f"Study {planned.study}: {counted(planned.trials, 'trial')} of {counted(config.recipe.epochs, 'epoch')} by "
+        f"{config.sampler}{done}; model {planned.model_name}",
+        f"Final: {final.finalists} best trials on {final.folds} folds, {counted(networks, 'network')}"
+        if networks
+        else "Final: none",
+        f"Engine: {config.choice.engine} on the {config.choice.device} ({config.choice.reason}), "
+        f"{counted(planned.at_once, 'worker')}",
+        f"Memory: up to {memory} a trial{free}",
+        f"Time: about {duration(planned.estimate.trials)} for the trials"
+        + (f" and {duration(planned.estimate.final)} for the final" if networks else "")
+        + ", besides the uploads to MLflow",
+        "Nothing was trained or stored.",
+    ]
+    return "\n".join(lines)
+
+
+def _range(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def sync_json(studies: Sequence[SyncedStudy]) -> dict[str, Any]:
@@ -206,47 +294,84 @@ def _json_number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _trial_table(results: Sequence[TrialResult]) -> list[str]:
+class _Table:
+    """Lines of a table of trials, as wide as the terminal allows."""
+
+    def __init__(self, is_narrow: bool) -> None:
+        self._widths = _NARROW_WIDTHS if is_narrow else _WIDTHS
+        self._headers = _NARROW_HEADERS if is_narrow else _HEADERS
+
+    def head(self, epoch: bool, metric: str = "") -> str:
+        """Return the header.
+
+        Args:
+            epoch: Whether there is a column of epochs.
+            metric: The name of a further metric.
+        """
+        names = [name if epoch or name != "epoch" else "" for name in self._headers[:-1]]
+        return self.line([*names, *([metric] if metric else [])])
+
+    def line(self, cells: Sequence[str]) -> str:
+        """Return a line of cells, from the first column on."""
+        return "".join(f"{cell:>{width}}" for cell, width in zip(cells, self._widths, strict=False))
+
+    def trial(self, number: int, params: TrialParams, note: str, figures: Sequence[float]) -> str:
+        """Return the line of a trial, with what stands in the column of epochs."""
+        cells = [str(number), str(params.depth), str(params.width), f"{params.lr:.2g}", str(params.batch_size), note]
+        return self.line([*cells, *(f"{value:.4f}" for value in figures)])
+
+    def baseline(self, name: str, loss: float, accuracy: float) -> str:
+        """Return the line of a simple model."""
+        return f"{name:>{sum(self._widths[:6])}}" + "".join(
+            f"{value:>{width}.4f}" for value, width in zip((loss, accuracy), self._widths[6:8], strict=True)
+        )
+
+
+def _trial_table(results: Sequence[TrialResult], table: _Table) -> list[str]:
     metric = results[0].metric if results else "loss"
     ranked = sorted(results, key=lambda result: (result.state == "failed", result.rank))
-    head = f"{_CONFIGURATION}{'epoch':>7}{'loss':>10}{'accuracy':>10}"
-    head += f"{metric_name(metric):>19}" if needs_logits(metric) else ""
-    rows = [
-        f"{_configuration(r.number, r.params)}{r.best_epoch:>7}{r.valid_loss:>10.4f}{r.valid_accuracy:>10.4f}"
-        + (f"{r.best_figures[metric_column(metric)]:>19.4f}" if needs_logits(metric) else "")
-        for r in ranked[:SHOWN_TRIALS]
-    ]
+    rows = []
+    for result in ranked[:SHOWN_TRIALS]:
+        figures = [result.valid_loss, result.valid_accuracy]
+        figures += [result.best_figures[metric_column(metric)]] if needs_logits(metric) else []
+        rows.append(table.trial(result.number, result.params, str(result.best_epoch), figures))
     more = [f"{'':>7}… and {len(results) - SHOWN_TRIALS} more"] if len(results) > SHOWN_TRIALS else []
+    head = table.head(epoch=True, metric=metric_name(metric) if needs_logits(metric) else "")
     return [f"Best by validation {metric_name(metric)}, in their best epochs:", head, *rows, *more]
 
 
-def _configuration(number: int, params: TrialParams) -> str:
-    """The first columns of a table of trials, under `_CONFIGURATION`."""
-    return f"{number:>7}{params.depth:>7}{params.width:>7}{params.lr:>10.2g}{params.batch_size:>7}"
-
-
-def _final_table(outcome: SearchOutcome, final: FinalRecord) -> list[str]:
+def _final_table(outcome: SearchOutcome, final: FinalRecord, table: _Table) -> list[str]:
     """The finalists, the accuracy to expect, and simple models on the same folds."""
     if final.chosen is None:
         return ["Final: no finalist could be trained on the folds; the model is that of the best trial."]
-    head = f"{_CONFIGURATION}{'':>7}{'loss':>10}{'accuracy':>10}"
     extra = [name for name in outcome.finalists[0].figures if name not in ("loss", "accuracy")]
-    head += "".join(f"{name.replace('_', ' '):>19}" for name in extra)
     rows = [
-        f"{_configuration(f.number, f.params)}"
-        f"{'chosen' if f.number == final.chosen else '':>7}{f.figures['loss']:>10.4f}{f.figures['accuracy']:>10.4f}"
-        + "".join(f"{f.figures[name]:>19.4f}" for name in extra)
-        for f in outcome.finalists
+        table.trial(
+            finalist.number,
+            finalist.params,
+            "chosen" if finalist.number == final.chosen else "",
+            [finalist.figures[name] for name in ("loss", "accuracy", *extra)],
+        )
+        for finalist in outcome.finalists
     ]
-    rows += [f"{score.name:>45}{score.loss:>10.4f}{score.accuracy:>10.4f}" for score in outcome.baselines]
+    rows += [table.baseline(score.name, score.loss, score.accuracy) for score in outcome.baselines]
     low, high = final.interval
     return [
         f"Final: the best trials trained again on {final.folds} folds, each judged by the fold that it did not see:",
-        head,
+        table.head(epoch=False, metric=metric_name(outcome.results[0].metric) if extra else ""),
         *rows,
         "",
-        f"Expected accuracy on new rows: {final.accuracy:.4f} (95 % interval {low:.4f}–{high:.4f})",
+        f"Expected accuracy on new rows: {final.accuracy:.4f} (95 % interval {low:.4f}–{high:.4f})"
+        + _against(outcome.baselines),
     ]
+
+
+def _against(baselines: Sequence[Score]) -> str:
+    """What the accuracy of the model is to be compared with."""
+    if not baselines:
+        return ""
+    best = max(baselines, key=lambda score: score.accuracy)
+    return f", against {best.accuracy:.4f} of the best simple model ({best.name})"
 
 
 def _model_line(outcome: SearchOutcome) -> str:
@@ -261,7 +386,7 @@ def _model_line(outcome: SearchOutcome) -> str:
     return f"The model of {which} was deleted in MLflow and is not registered again."
 
 
-def _time_lines(seconds: dict[str, float]) -> list[str]:
+def _time_line(seconds: dict[str, float]) -> str:
     main = ", ".join(f"{name} {seconds[name]:.1f}" for name in _MAIN_THREAD)
     background = ", ".join(f"{name} {seconds[name]:.1f}" for name in _BACKGROUND)
-    return [f"Time {seconds['total']:.1f} s: {main}; meanwhile: {background}"]
+    return f"Time {seconds['total']:.1f} s: {main}; meanwhile: {background}"

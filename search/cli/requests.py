@@ -28,7 +28,8 @@ _Request = TypeVar("_Request", bound="DataclassInstance")
 Options = Mapping[str, Any]
 """The values of a command's options, by the names of its parameters."""
 
-_OF_SYNC = ("sync", "study", "store", "tracking_uri", "storage", "as_json")
+_ARGUMENTS = {"table": "TABLE", "label": "TARGET"}
+_OF_SYNC = ("sync", "study", "store", "tracking_uri", "storage", "quiet", "as_json")
 _OF_IMAGES = ("image_dir", "filename", "image_size", "backbone", "weights", "skip_bad_images")
 _FORMAT = ("separator", "decimal", "encoding")
 _OF_OWN_TABLE = ("features", "categorical", "numeric", "drop", "drop_rare_classes")
@@ -41,6 +42,11 @@ def search_request(options: Options) -> SearchRequest:
     Raises:
         click.UsageError: Options contradict each other, or one would be ignored.
     """
+    options = _with_positional(options)
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet shows less and --verbose more: leave one out.")
+    if options["check"] and options["verbose"]:
+        raise click.UsageError("--verbose says where the time of a search went, and --check is none: leave one out.")
     images = _image_request(options)
     if images is None:
         _check_table(options)
@@ -63,6 +69,20 @@ def search_request(options: Options) -> SearchRequest:
     return _build(SearchRequest, {**options, **groups})
 
 
+def _with_positional(options: Options) -> Options:
+    """Return the options with TABLE and TARGET as `--train` and `--target`."""
+    merged = dict(options)
+    for argument, name in (("table", "train"), ("label", "target")):
+        if options[argument] is None:
+            continue
+        if _source(name) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{_option(argument)} and {_option(name)} say the same: leave one out.")
+        merged[name] = options[argument]
+    if options["table"] is not None and options["images"] is not None:
+        raise click.UsageError("TABLE is a table, and --images takes the place of one: leave one out.")
+    return merged
+
+
 def check_sync(options: Iterable[str]) -> None:
     """Check that `insects-search --sync` has no options of a search.
 
@@ -70,7 +90,7 @@ def check_sync(options: Iterable[str]) -> None:
         click.UsageError: It has.
     """
     for name in options:
-        if name not in _OF_SYNC and is_given(name):
+        if name not in _OF_SYNC and _source(name) == ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--sync searches nothing: leave out {_option(name)}.")
 
 
@@ -158,7 +178,11 @@ def table_format(options: Options) -> TableFormat | None:
 
 def is_given(name: str) -> bool:
     """Tell whether an option of the running command was given, by its parameter's name."""
-    return click.get_current_context().get_parameter_source(name) != ParameterSource.DEFAULT
+    return _source(name) != ParameterSource.DEFAULT
+
+
+def _source(name: str) -> ParameterSource | None:
+    return click.get_current_context().get_parameter_source(name)
 
 
 def _image_request(options: Options) -> ImageRequest | None:
@@ -273,4 +297,6 @@ def _build(request: type[_Request], values: Options) -> _Request:
 
 
 def _option(name: str) -> str:
+    if name in _ARGUMENTS:
+        return _ARGUMENTS[name]
     return f"--{name.replace('_', '-')}"

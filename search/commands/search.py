@@ -11,7 +11,7 @@ from typing import Any
 from insects import devices
 from insects.baselines import Score
 from insects.errors import StoreError, StudyError
-from insects.machine import DeviceRequest
+from insects.machine import DeviceRequest, Machine
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
@@ -45,6 +45,8 @@ from search.upload.database_export import DatabaseExport
 from search.upload.uploader import Uploader, UploadWorkers, upload_workers
 from search.workers.protocol import RemoteWorkers
 from search.workers.threads import ThreadWorkers
+
+UPLOADING = "what is finished is uploaded and the best model registered; Ctrl-C again ends this at once"
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class SearchOutcome:
         choice: Device and engine.
         results: Every trial of the study, without weights.
         wanted: Trials that were asked for.
+        interrupted: Whether Ctrl-C ended the search; what had ended is uploaded and registered.
         new: Trials that were trained in this run.
         digest: The digest of all results.
         best: The best trial.
@@ -160,6 +163,7 @@ class SearchOutcome:
     choice: devices.Choice
     results: list[TrialResult]
     wanted: int
+    interrupted: bool
     new: int
     digest: str
     best: TrialResult | None
@@ -182,7 +186,8 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
 
     Raises:
         InsectsError: A mistake in the data or the surroundings.
-        Interrupted: A signal came. Finished trials are kept, and uploaded as far as there was time.
+        Interrupted: SIGTERM came, or Ctrl-C before a trial had ended. Finished trials are kept, and uploaded as far as
+            there was time.
     """
     watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
@@ -190,11 +195,15 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         stack.enter_context(handled_signals(flag, processes.kill))
         data = load_data(request.data, store.image_cache)
         workers = stack.enter_context(closing(_workers(request, data, flag)))
-        config = _config(request, data, workers)
+        config = study_config(request, data, None if isinstance(workers, ThreadWorkers) else workers.machine)
         folder = _open_study(stack, request, store, config, data)
         trials = max(request.trials, asked_before(folder.numbers(), config))
         if _nothing_is_left(request, store, folder, trials):
             return _outcome_of_record(request, config, folder, watch)
+        if request.data.is_builtin:
+            say(
+                "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
+            )
         database = _database_export(processes, store, folder, flag)
         uploader = Uploader(processes, folder)
         if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
@@ -214,12 +223,13 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         watch.lap("imports")
         flag.polled = True
         try:
-            results = training.run()
+            results, is_stopped = _trained(training, flag, folder)
             watch.lap("loop")
+            check = _FinishCheck(flag, has_said=is_stopped)
             if database is not None:
-                database.finish(flag.check)
+                database.finish(check)
             winner = winner_of(folder, results)
-            model = uploader.finish(winner, request.registered_name, flag.check)
+            model = uploader.finish(winner, request.registered_name, check, interrupted=is_stopped)
         except Interrupted:
             if database is not None:
                 database.interrupt()
@@ -236,7 +246,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     meanwhile = {"training": training.covered_seconds(), "final": training.final_seconds, **uploader.seconds}
     return _outcome(
         request, config, folder, results, training.count, model, uploader.upload_error,
-        "" if database is None else database.error,
+        "" if database is None else database.error, flag.ctrl_c,
         {**watch.parts(training.seconds), **meanwhile},
     )  # fmt: skip
 
@@ -254,8 +264,48 @@ def _workers(request: SearchRequest, data: StoredData, flag: StopFlag) -> Thread
     return ThreadWorkers(request.workers, flag)
 
 
-def _config(request: SearchRequest, data: StoredData, workers: ThreadWorkers | RemoteWorkers) -> StudyConfig:
-    machine = None if isinstance(workers, ThreadWorkers) else workers.machine
+def _trained(training: Training, flag: StopFlag, folder: StudyFolder) -> tuple[list[TrialResult], bool]:
+    """Train, and return the results of all trials, after Ctrl-C of those that had ended, and whether it came.
+
+    Raises:
+        Interrupted: SIGTERM came, or no trial had ended.
+    """
+    try:
+        return training.run(), False
+    except Interrupted:
+        results = folder.results_without_weights()
+        if not (flag.ctrl_c and results):
+            raise
+        say(f"Stopped: {UPLOADING}")
+        return results, True
+
+
+class _FinishCheck:
+    """Called while results are uploaded: SIGTERM ends that, Ctrl-C does not."""
+
+    def __init__(self, flag: StopFlag, has_said: bool) -> None:
+        self._flag, self._has_said = flag, has_said
+
+    def __call__(self) -> None:
+        if not self._flag.ctrl_c:
+            self._flag.check()
+        elif not self._has_said:
+            self._has_said = True
+            say(f"Training is done: {UPLOADING}")
+
+
+def study_config(request: SearchRequest, data: StoredData, machine: Machine | None = None) -> StudyConfig:
+    """Return the settings of a study.
+
+    Args:
+        request: The search.
+        data: Its data, on which device, engine and epochs depend.
+        machine: The kind of machine that trains; None: this one.
+
+    Raises:
+        DeviceError: Device or engine cannot be used.
+        DataError: The file of configurations cannot be used.
+    """
     if machine is not None:
         choice = machine.choice
     else:
@@ -343,7 +393,7 @@ def _outcome_of_record(
     watch.lap("imports")
     nothing = dict.fromkeys(("training", "final", "figures", "tracking"), 0.0)
     return _outcome(
-        request, config, folder, folder.results_without_weights(), 0, model, "", "",
+        request, config, folder, folder.results_without_weights(), 0, model, "", "", False,
         {**watch.parts(LoopSeconds()), **nothing},
     )  # fmt: skip
 
@@ -357,18 +407,22 @@ def _outcome(
     model: RegisteredModel | None,
     upload_error: str,
     storage_error: str,
+    interrupted: bool,
     seconds: dict[str, float],
 ) -> SearchOutcome:
-    finalists = finalists_in(folder)
+    # That of an earlier run is of fewer trials, if Ctrl-C came before a new final was held.
+    is_current = not interrupted or is_held(folder)
+    finalists = finalists_in(folder) if is_current else []
     return SearchOutcome(
         study=folder.name,
         choice=config.choice,
         results=results,
         wanted=request.trials,
+        interrupted=interrupted,
         new=new,
         digest=study_digest(results, finalists),
         best=best_of(results),
-        final=folder.final() if request.final.finalists else None,
+        final=folder.final() if request.final.finalists and is_current else None,
         finalists=[FinalistFigures(f.number, f.params, f.figures) for f in finalists],
         baselines=folder.baselines(),
         model=model,

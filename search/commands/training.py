@@ -6,9 +6,9 @@ import time
 from contextlib import closing
 
 from insects.final import FoldResult
-from insects.objective import figures_text, metric_column, metric_name
 from insects.tasks import StudyRows
 from insects.trial import TrialResult
+from search.commands.progress import SearchProgress
 from search.store.store import Store
 from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest
@@ -16,9 +16,9 @@ from search.study.final import Final, is_held
 from search.study.journal import OptunaJournal
 from search.study.loop import LoopSeconds, StudyLoop, TrialExport
 from search.study.sampler import Proposer
-from search.study.workers import MemoryFit, report_idle, start_compiling
+from search.study.workers import MemoryFit, report_idle, start_loading
 from search.system.signals import StopFlag
-from search.system.terminal import FinalProgress, TrialProgress, say
+from search.system.terminal import say
 from search.upload.uploader import Uploader
 from search.workers.protocol import Workers
 from search.workers.threads import ThreadWorkers
@@ -73,10 +73,16 @@ class Training:
             workers.open(rows, MemoryFit(config, data.splits), folder.path)
             report_idle(workers.count, config, trials)
             uploader.expect_model()
-            if isinstance(workers, ThreadWorkers) and config.choice.engine == "compiled":
-                start_compiling()
-        self._final_progress = FinalProgress()
-        self._progress = TrialProgress(trials, numbers, metric_name(config.recipe.metric))
+            if isinstance(workers, ThreadWorkers):
+                workers.ready = start_loading(config.choice.engine)
+        self._progress = SearchProgress(
+            total=trials,
+            done=numbers,
+            metric=config.recipe.metric,
+            final=config.final,
+            workers=workers,
+            backlog=uploader.backlog,
+        )
         self._spans: list[tuple[float, float]] = []
         self.count, self.final_seconds = 0, 0.0
         self.seconds = LoopSeconds()
@@ -110,11 +116,11 @@ class Training:
         choice = self._choice
         say(f"Study {self._folder.name}: {choice.engine} engine on the {choice.device} ({choice.reason})")
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        with closing(self._workers):  # while the study is still locked
+        self._progress.deadline = deadline
+        with closing(self._workers), self._progress.shown():  # closed while the study is still locked
             try:
                 results = self._loop.run(self._trials, deadline)
             finally:
-                self._progress.close()
                 if isinstance(self._export, OptunaJournal):
                     self._export.sync()
             if self._final is not None:
@@ -123,14 +129,14 @@ class Training:
 
     def _hold_final(self, final: Final, results: list[TrialResult]) -> None:
         started = time.perf_counter()
-        with self._final_progress:
-            final.run(results)
+        self._progress.begin_final()
+        final.run(results)
         self.seconds.waiting += final.waited
         self.final_seconds = time.perf_counter() - started
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Show that a network of a finalist was trained."""
-        self._final_progress.show(left)
+        self._progress.fold_trained(result.trial.number)
 
     def finalist_trained(self, number: int, folds: int) -> None:
         """Do nothing; see `search.study.final.FinalListener`."""
@@ -139,12 +145,11 @@ class Training:
         """Show a trial that was trained in this run."""
         self.count += 1
         self._spans.append((result.started, result.started + result.seconds))
-        self._progress.finished(result.state, figures_text(result.best_figures), result.rank, _shown(result))
+        self._progress.trained(result)
 
     def known(self, result: TrialResult) -> None:
         """Take account of a trial of an earlier run."""
-        if result.state == "complete":
-            self._progress.known(result.rank, _shown(result))
+        self._progress.known(result)
 
     def covered_seconds(self) -> float:
         """Return the seconds in which at least one trial was being trained."""
@@ -165,8 +170,3 @@ def _journal(store: Store, folder: StudyFolder, config: StudyConfig) -> OptunaJo
         config.configs,
         config.recipe.metric,
     )
-
-
-def _shown(result: TrialResult) -> float:
-    """Return the metric of a trial's best epoch."""
-    return result.best_figures[metric_column(result.metric)]

@@ -104,6 +104,11 @@ class DataRequest:
     images: ImageRequest | None = None
 
     @property
+    def is_builtin(self) -> bool:
+        """Whether the built-in table is asked for."""
+        return self.train is None and self.images is None
+
+    @property
     def stem(self) -> str:
         """The first part of the name that study and model get if the user gives none."""
         from insects.tables.names import stem

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from insects import memory
 from insects.errors import DeviceError, StudyError
-from insects.mlp import parameter_count
+from insects.mlp import Shape, parameter_count
 from insects.params import TrialParams
 from insects.splits import Splits
+from insects.training import Engine
 from search.study.config import StudyConfig
+from search.study.space import SearchSpace
 from search.system.terminal import say
 
 COMPILE_SECONDS = 3.0  # loading compiled code takes less
@@ -43,11 +46,9 @@ class MemoryFit:
         if free is None or config.choice.device != "cpu":
             return wanted
         free = max(0, free - _COPIES * (splits.train_x.nbytes + splits.valid_x.nbytes))
-        space, (rows, shape) = config.space, (len(splits.train_y), splits.shape)
-        # With many classes and few units the network without hidden layers is the larger one.
-        ends = [TrialParams(depth, space.width[1], space.lr[1], max(space.batch_size)) for depth in space.depth[::-1]]
-        largest = max(ends, key=lambda params: parameter_count(params, shape))
-        needed = memory.training_bytes(largest, shape, rows, config.choice.engine)
+        rows, shape = len(splits.train_y), splits.shape
+        largest = _largest(config.space, shape)
+        needed = largest_trial_bytes(config.space, splits, config.choice.engine)
         if needed > free:
             raise StudyError(
                 f"a trial with {largest.depth} hidden layers of {largest.width} units on {shape.features:,} inputs "
@@ -68,6 +69,23 @@ class MemoryFit:
             say(line)
 
 
+def largest_trial_bytes(space: SearchSpace, splits: Splits, engine: Engine) -> int:
+    """Return the memory that the largest trial of a space takes.
+
+    Args:
+        space: The space.
+        splits: The data.
+        engine: The engine that trains.
+    """
+    return memory.training_bytes(_largest(space, splits.shape), splits.shape, len(splits.train_y), engine)
+
+
+def _largest(space: SearchSpace, shape: Shape) -> TrialParams:
+    # With many classes and few units the network without hidden layers is the larger one.
+    ends = [TrialParams(depth, space.width[1], space.lr[1], max(space.batch_size)) for depth in space.depth[::-1]]
+    return max(ends, key=lambda params: parameter_count(params, shape))
+
+
 def report_idle(workers: int | None, config: StudyConfig, trials: int) -> None:
     """Say that some workers will wait for the window.
 
@@ -85,19 +103,28 @@ def report_idle(workers: int | None, config: StudyConfig, trials: int) -> None:
     )
 
 
-def start_compiling() -> None:
-    """Load the compiled engine in a thread, or compile it on its first use; the first trial waits for it."""
+def start_loading(engine: Engine) -> Callable[[], object]:
+    """Begin to load the engine in a thread, or to compile it on its first use; the function returned waits for it."""
+    if engine == "torch":
+        thread = threading.Thread(target=_load_torch, daemon=True)
+        thread.start()
+        return thread.join
     from insects.training import compiled
 
-    engine = threading.Thread(target=compiled.warm_up, daemon=True)
-    engine.start()
+    loading = threading.Thread(target=compiled.warm_up, daemon=True)
+    loading.start()
 
     def explain() -> None:
-        engine.join(COMPILE_SECONDS)
-        if engine.is_alive():
+        loading.join(COMPILE_SECONDS)
+        if loading.is_alive():
             say("Compiling the training engine for this processor: some seconds, once a machine")
 
     threading.Thread(target=explain, daemon=True).start()
+    return loading.join
+
+
+def _load_torch() -> None:
+    from insects.training import torch_loop  # noqa: F401 - imported for the first training
 
 
 def check_compiler() -> None:

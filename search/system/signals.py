@@ -11,6 +11,8 @@ from types import FrameType
 import numpy as np
 from numpy.typing import NDArray
 
+from search.system.terminal import restore_cursor
+
 
 class Interrupted(Exception):
     """A signal asked the search to stop.
@@ -45,6 +47,11 @@ class StopFlag:
         self.signalled = True
         self.array[0] = 1
 
+    @property
+    def ctrl_c(self) -> bool:
+        """Whether the signal is that of Ctrl-C."""
+        return self.signalled and self.signal_number == signal.SIGINT
+
     def check(self) -> None:
         """Raise `Interrupted` if a signal came."""
         if self.signalled:
@@ -65,6 +72,7 @@ def handled_signals(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[N
             for each in previous:  # a third signal would run this handler inside itself
                 signal.signal(each, signal.SIG_IGN)
             on_second()
+            restore_cursor()
             os._exit(128 + number)
         flag.set(signal.Signals(number))
         if not flag.polled:

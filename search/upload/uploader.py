@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from insects.errors import InsectsError
 from insects.final import FoldResult
+from insects.text import counted
 from insects.trial import TrialResult
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
@@ -19,7 +22,7 @@ from search.study.config import study_digest
 from search.study.final import finalists_in
 from search.study.winner import Winner
 from search.system.signals import Interrupted
-from search.system.terminal import UploadProgress, say
+from search.system.terminal import UploadProgress, duration, say
 from search.tracking.database import takes_seconds
 from search.upload.model_worker import ModelWorker
 from search.upload.runs_worker import RunsWorker
@@ -99,6 +102,8 @@ class Uploader:
             workers.creates_database = False
         self._opened = workers.runs.submit(RunsWorker.open, folder.name)
         self._submitted: list[Future[Any]] = [*workers.warming, self._opened]
+        self._runs = _Calls()  # a run in MLflow each, of a trial or a finalist
+        self._steps: dict[str, Future[Any]] = {}  # what else is to be done, in words
 
     def wait_until_open(self) -> None:
         """Wait for another process that uploads the study; if that was in vain, `finish` reports it."""
@@ -112,20 +117,22 @@ class Uploader:
         """Score baselines on the study's folds in the background."""
         self._baselines = self._workers.models.submit(ModelWorker.score_baselines, self._folder.name)
         self._submitted.append(self._baselines)
+        self._steps["scoring baselines"] = self._baselines
 
     def trained(self, result: TrialResult) -> None:
         """Upload a finished trial in the background; see `search.study.loop.TrialListener`."""
-        logged = self._workers.runs.submit(RunsWorker.log_trial, result.number)
-        self._submitted.append(logged)
-        logged.add_done_callback(self._warn)
+        self._add_run(self._workers.runs.submit(RunsWorker.log_trial, result.number))
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Do nothing: the run of a finalist has all its networks; see `search.study.final.FinalListener`."""
 
     def finalist_trained(self, number: int, folds: int) -> None:
         """Upload a finalist in the background; see `search.study.final.FinalListener`."""
-        logged = self._workers.runs.submit(RunsWorker.log_final, number, folds)
+        self._add_run(self._workers.runs.submit(RunsWorker.log_final, number, folds))
+
+    def _add_run(self, logged: Future[None]) -> None:
         self._submitted.append(logged)
+        self._runs.add(logged)
         logged.add_done_callback(self._warn)
 
     def known(self, result: TrialResult) -> None:
@@ -136,28 +143,40 @@ class Uploader:
         """Calls of the workers that are not done."""
         return sum(not future.done() for future in self._submitted)
 
+    def backlog(self) -> str:
+        """Return in words what is left: runs with an estimate of their time, and the other steps; empty: nothing."""
+        runs, parts = self._runs, []
+        if runs.left:
+            estimate = f", about {duration(runs.left * runs.seconds)}" if runs.seconds else ""
+            parts.append(f"uploading {counted(runs.left, 'run')}{estimate}")
+        # A copy: this is read by the thread of the display, and steps are added by another.
+        parts += [name for name, step in list(self._steps.items()) if not step.done()]
+        return "; ".join(parts)
+
     def finish(
-        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool = True
+        self,
+        winner: Winner | None,
+        model_name: str,
+        check: Callable[[], None],
+        *,
+        recompare: bool = True,
+        interrupted: bool = False,
     ) -> RegisteredModel | None:
-        """Upload all that is left and register the winner's model, with a progress bar.
+        """Upload all that is left and register the winner's model, and show what is left meanwhile.
 
         Args:
             winner: What the model is made of.
             model_name: The registered model.
             check: Called every `CHECK_SECONDS`; what it raises ends the wait.
             recompare: Whether a version that was compared with the alias's holder before is compared again.
+            interrupted: Whether the search was: nothing is waited for that the model does not need.
 
         Returns:
             The registered version; None if there is no winner, a person has deleted its version, or MLflow does
             not answer, which `upload_error` says.
         """
-        with UploadProgress(self.left) as progress:
-
-            def show() -> None:
-                check()
-                progress.show(self.left)
-
-            registered = self._finish(winner, model_name, show, recompare)
+        with UploadProgress(self.backlog):
+            registered = self._finish(winner, model_name, check, recompare, interrupted)
         if not self.upload_error:
             self._raise_bugs()
             trials = study_digest(self._folder.results_without_weights(), finalists_in(self._folder))
@@ -166,7 +185,7 @@ class Uploader:
         return registered
 
     def _finish(
-        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool
+        self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool, interrupted: bool
     ) -> RegisteredModel | None:
         runs_worker, registered = self._workers.runs, None
         with self._noting_error():
@@ -177,16 +196,21 @@ class Uploader:
                 runs = result_of(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
             rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
             self._submitted += rest
+            self._steps["comparing trials"] = rest[1]
             if winner is not None and runs is not None:
                 ids = [*dataclasses.asdict(runs).values()]
                 arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
                 with self._noting_error():  # an error of the registry must not keep the rest from MLflow
-                    registered = result_of(self._workers.models.submit(ModelWorker.register, *arguments), check)
+                    models = self._workers.models
+                    submit = models.submit_next if interrupted else models.submit
+                    registering = submit(ModelWorker.register, *arguments)
+                    self._steps["registering the model"] = registering
+                    registered = result_of(registering, check)
             for future in rest:
                 self.seconds = result_of(future, check)
-            if self._baselines is not None:
+            if self._baselines is not None and not interrupted:
                 result_of(self._baselines, check)
-            result_of(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
+            result_of(runs_worker.submit(RunsWorker.finish, "KILLED" if interrupted else "FINISHED"), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
@@ -216,7 +240,7 @@ class Uploader:
         error = logged.exception()
         if isinstance(error, InsectsError) and not (self._has_warned or self._workers.closing):
             self._has_warned = True
-            say(f"Trials cannot be uploaded to MLflow for now, the search goes on: {error}")
+            say(f"Trials cannot be uploaded to MLflow for now, the search goes on: {error}", is_error=True)
 
     @contextmanager
     def _noting_error(self) -> Iterator[None]:
@@ -228,6 +252,32 @@ class Uploader:
     def _raise_bugs(self) -> None:
         """All is uploaded now, so an MLflow that was away meanwhile does not matter; a bug does."""
         for future in self._submitted:
-            error = future.exception()
+            error = future.exception() if future.done() else None  # not all is waited for after an interrupt
             if error is not None and not isinstance(error, InsectsError):
                 raise error
+
+
+class _Calls:
+    """Calls of one kind of a worker.
+
+    Attributes:
+        left: Calls that have not ended.
+        seconds: The mean time of a call; 0: it is not known yet.
+    """
+
+    def __init__(self) -> None:
+        self.left, self.seconds = 0, 0.0
+        self._ended, self._last = 0, 0.0
+
+    def add(self, call: Future[Any]) -> None:
+        """Count a call."""
+        self.left += 1
+        call.add_done_callback(partial(self._note, time.monotonic()))
+
+    def _note(self, submitted: float, _: Future[Any]) -> None:
+        now = time.monotonic()
+        if self._ended:  # the first call waits for libraries to be imported
+            # It began when it was submitted, or when the one before it had ended.
+            self.seconds += (now - max(self._last, submitted) - self.seconds) / self._ended
+        self._ended, self._last = self._ended + 1, now
+        self.left -= 1

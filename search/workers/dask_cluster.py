@@ -34,6 +34,7 @@ from insects.tasks import StudyRows
 from insects.trial import TrialTask
 from search.system.terminal import say
 from search.workers.canary import keep_canary, known_canary
+from search.workers.in_flight import InFlight, TrainingsInFlight
 from search.workers.protocol import MemoryCheck
 from search.workers.trainings import Trainings
 
@@ -105,6 +106,7 @@ class DaskWorkers:
         _quiet()
         self._cluster, self._request = cluster, request
         self._trainings = Trainings()
+        self.watched = TrainingsInFlight()
         self._places = itertools.count()
         self._name = f"insects-{secrets.token_hex(4)}"
         self._slots: dict[_Worker, int] = {}
@@ -143,6 +145,8 @@ class DaskWorkers:
     def submit(self, task: Any) -> Future[Any]:
         """Queue a task for the next thread that is free."""
         job = _Job(next(self._places), task, self._trainings.begin())
+        self.watched.note_beginning()
+        self.watched.add(InFlight.of_task(task), job.training)
         self._loop.call_soon_threadsafe(self._queue.put_nowait, job)
         return job.training
 

@@ -25,6 +25,7 @@ from search.system import files
 from search.system.signals import Interrupted
 from search.system.terminal import say
 from search.workers.canary import keep_canary, known_canary
+from search.workers.in_flight import InFlight, TrainingsInFlight
 from search.workers.protocol import MemoryCheck
 from search.workers.trainings import Trainings
 
@@ -53,6 +54,7 @@ class ExecutorWorkers:
         self._source, self._request = source, request
         self._executor = _executor_of(source)
         self._trainings = Trainings()
+        self.watched = TrainingsInFlight()
         self._folder: Path | None = None
         self._interrupted = False
         self._refused: set[str] = set()
@@ -83,6 +85,8 @@ class ExecutorWorkers:
     def submit(self, task: Any) -> Future[Any]:
         """Hand a task to the executor."""
         training = self._trainings.begin()
+        self.watched.note_beginning()
+        self.watched.add(InFlight.of_task(task), training)
         self._send(task, training, refusals=0)
         return training
 

@@ -10,6 +10,7 @@ from insects.final import FoldResult, FoldTask
 from insects.machine import Machine
 from insects.tasks import StudyRows
 from insects.trial import TrialResult, TrialTask
+from search.workers.in_flight import TrainingsInFlight
 
 
 class MemoryCheck(Protocol):
@@ -32,10 +33,14 @@ class Workers(Protocol):
 
     Attributes:
         count: Trainings that run side by side at the moment; None where that is not known.
+        watched: The trainings that have not ended.
     """
 
     @property
     def count(self) -> int | None: ...
+
+    @property
+    def watched(self) -> TrainingsInFlight: ...
 
     def open(self, rows: StudyRows, check: MemoryCheck, folder: Path) -> None:
         """Get ready for tasks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from importlib import metadata
@@ -12,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from insects.trial import TrialResult
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
 from search.study.final import finalists_in
@@ -103,8 +103,11 @@ def test_seconds_of_the_main_thread_add_up(finished: Finished) -> None:
 
 def test_progress_is_a_line_a_trial_when_stderr_is_no_terminal(finished: Finished) -> None:
     once_a_machine = ("Creating MLflow's database", "Compiling the training engine")
-    first, *lines, final, last = [line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)]
+    demo, first, *lines, final, last = [
+        line for line in finished.stderr.splitlines() if not line.startswith(once_a_machine)
+    ]
     study = finished.answer["study"]
+    assert demo == DEMO
     assert first.startswith(f"Study {study}: compiled engine on the cpu (")
     assert last == "Uploading the remaining trials to MLflow and registering the best model"
     assert final == "Training the best trials again on folds"
@@ -221,28 +224,77 @@ def test_table_and_store_may_have_any_name(tmp_path: Path, monkeypatch: pytest.M
     assert {path.name for path in tmp_path.iterdir()} == {"my table #1%20?.csv", "a store #1 é"}
 
 
+DEMO = "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
 INTERRUPTED = "Interrupted: finished trials are kept; the same command goes on from there."
 
 
-def test_ctrl_c_ends_the_installed_command_and_keeps_finished_trials(store: Path) -> None:
-    with searching(*MINE, "--trials", "100000", "--store", str(store), "--json") as process:
+def test_ctrl_c_shows_uploads_and_registers_what_is_finished(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (*MINE, "--trials", "100000", "--store", str(store))
+    with searching(*arguments, "--json") as process:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate()
-    assert (process.returncode, stdout) == (130, "")
-    assert stderr.endswith(f"{INTERRUPTED}\n")
-    assert (store / "trials" / "mine" / "0000.npz").exists()
+    assert process.returncode == 130
+    assert "Stopped: what is finished is uploaded and the best model registered; Ctrl-C again ends" in stderr
+    answer = json.loads(stdout)
+    assert answer["interrupted"]
+    assert (answer["model"]["version"], answer["model"]["alias"], answer["upload_error"]) == ("1", "best", None)
+    assert (answer["final"], answer["best"] in answer["trials"]) == (None, True)
+    count = len(answer["trials"])
+    assert 1 <= count < 100000
     assert not list((store / "trials" / "mine").glob(".*"))
+    runs = contents(store, "mine")["runs"]
+    assert runs["search mine"][0]["status"] == "KILLED"
+    assert len([name for name in runs if name.startswith("trial-")]) == count
+    again = search_json(monkeypatch, *MINE, "--trials", str(count), "--store", str(store))
+    assert (again["interrupted"], again["final"]["members"]) == (False, 2)
+    kept = {trial["number"] for trial in answer["trials"]}
+    assert [t for t in strip(again["trials"]) if t["number"] in kept] == strip(answer["trials"])
+
+
+def test_ctrl_c_says_how_to_go_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, "save", signal.SIGINT)
+    done = invoke(monkeypatch, "search", *MINE, "--trials", "100000", "--store", str(store))
+    assert done.exit_code == 130, done.stderr
+    assert re.search(r"\n\nInterrupted after \d+ of 100000 trials: the same command goes on\.\n", done.stdout)
+    assert "Model insects-mlp: version 1 is now best; load it as models:/insects-mlp@best\n" in done.stdout
+    assert "Final: " not in done.stdout
+
+
+def test_ctrl_c_in_the_final_registers_the_best_trial(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, "save_fold", signal.SIGINT)
+    done = invoke(monkeypatch, "search", *MINE, "--store", str(store), "--json")
+    assert done.exit_code == 130, done.stderr
+    answer = json.loads(done.stdout)
+    assert (len(answer["trials"]), answer["final"], answer["model"]["version"]) == (6, None, "1")
+    tags = contents(store, "mine")["versions"][0]["run"]
+    assert tags == f"trial-{answer['best']['number']:04d}"
+
+
+def test_ctrl_c_after_the_training_ends_nothing_but_says_so(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, "save_final", signal.SIGINT)
+    done = invoke(monkeypatch, "search", *MINE, "--store", str(store), "--json")
+    assert done.exit_code == 130, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["model"]["version"], answer["final"]["members"]) == ("1", 2)
+    assert "Training is done: what is finished is uploaded" in done.stderr
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals) -> None:
+    """Send a signal to this process when a method of the study's folder was called for the first time."""
+    method = getattr(StudyFolder, name)
+    sent: list[signal.Signals] = []
+
+    def call_and_send(folder: StudyFolder, result: Any) -> None:
+        method(folder, result)
+        if not sent:
+            sent.append(number)
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(StudyFolder, name, call_and_send)
 
 
 def test_sigterm_keeps_finished_trials(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = StudyFolder.save
-
-    def save_and_terminate(folder: StudyFolder, result: TrialResult) -> None:
-        save(folder, result)
-        if result.number == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(StudyFolder, "save", save_and_terminate)
+    interrupt_after(monkeypatch, "save", signal.SIGTERM)
     done = invoke(monkeypatch, "search", *MINE, "--trials", "100000", "--store", str(store), "--json")
     assert (done.exit_code, done.stdout) == (143, "")
     assert done.stderr.splitlines()[-1] == INTERRUPTED

@@ -123,8 +123,10 @@ REQUESTS: dict[str, tuple[Callable[[requests.Options], Any], Filled]] = {
 PLAIN = {"search": "", "evaluate": "--best", "predict": "--best plain.csv", "describe": ""}
 """Options that fill no field with anything but its default."""
 
+ARGUMENTS = {"search": {"table", "label"}, "predict": {"rows"}}
+
 NOT_IN_A_REQUEST = {
-    "search": {"--store", "--tracking-uri", "--sync", "--json"},
+    "search": {"--store", "--tracking-uri", "--sync", "--config", "--check", "--quiet", "--verbose", "--json"},
     "evaluate": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name"},
     "predict": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name", "--out"},
     "describe": {"--store", "--tracking-uri", "--out", "--log"},
@@ -180,10 +182,25 @@ def test_every_field_is_filled_from_an_option(name: str) -> None:
 def test_no_option_is_accepted_and_ignored(name: str) -> None:
     lines = [line for line, _ in REQUESTS[name][1].values()]
     filling = {word for line in lines for word in line.split() if word.startswith("--")}
-    filling |= {"rows"} if name == "predict" else set()  # its argument
+    filling |= ARGUMENTS.get(name, set())
     command: click.Command = getattr(main, name)
     accepted = {param.opts[0] for param in command.params} - {"--version"}
     assert filling | NOT_IN_A_REQUEST[name] == accepted
+
+
+def test_table_and_target_need_no_option() -> None:
+    data = request_of("search", "t.csv species").data
+    assert (data.train, data.target) == (Path("t.csv"), "species")
+    assert request_of("search", "t.csv --target species").data == data
+    assert request_of("search", "t.csv").data.target == "labels"
+
+
+def test_argument_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSECTS_SEARCH_TRAIN", "other.csv")
+    monkeypatch.setenv("INSECTS_SEARCH_TARGET", "other")
+    data = request_of("search", "t.csv species").data
+    assert (data.train, data.target) == (Path("t.csv"), "species")
+    assert request_of("search", "").data.train == Path("other.csv")
 
 
 def test_default_target_and_image_size_depend_on_the_data() -> None:
@@ -262,6 +279,14 @@ CONTRADICTIONS = {
         ),
         "--executor pools": "--executor must be MODULE:FUNCTION, found 'pools'.",
         "--executor pools:": "--executor must be MODULE:FUNCTION, found 'pools:'.",
+        "t.csv --train u.csv": "TABLE and --train say the same: leave one out.",
+        "t.csv species --target kind": "TARGET and --target say the same: leave one out.",
+        "t.csv --images demo": "TABLE is a table, and --images takes the place of one: leave one out.",
+        "--quiet --verbose": "--quiet shows less and --verbose more: leave one out.",
+        "--check --verbose": "--verbose says where the time of a search went, and --check is none: leave one out.",
+        "--sync t.csv": "--sync searches nothing: leave out TABLE.",
+        "--sync --check": "--sync searches nothing: leave out --check.",
+        "--sync --verbose": "--sync searches nothing: leave out --verbose.",
         "--sync --trials 50": "--sync searches nothing: leave out --trials.",
         "--sync --train x.csv": "--sync searches nothing: leave out --train.",
         "--sync --model-name x": "--sync searches nothing: leave out --model-name.",

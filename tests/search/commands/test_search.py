@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -78,6 +79,58 @@ def test_search_with_nothing_left_asks_mlflow_for_nothing(
     assert "Not all is in MLflow yet" not in done.stdout
 
 
+def test_end_says_how_good_the_model_is_and_where_to_look(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = search_again(monkeypatch, finished, uploaded).stdout.splitlines()
+    final = finished.answer["final"]
+    best = max(final["baselines"], key=lambda score: score["accuracy"])
+    low, high = final["interval"]
+    assert (
+        f"Expected accuracy on new rows: {final['expected_accuracy']:.4f} (95 % interval {low:.4f}–{high:.4f}), "
+        f"against {best['accuracy']:.4f} of the best simple model ({best['name']})"
+    ) in lines
+    store = f"--store {store_of(uploaded)}"
+    assert lines[-3:] == ["Where to look next:", f"  insects-evaluate --best {store}", f"  insects-ui {store}"]
+    assert not [line for line in lines if line.startswith("Time ")]
+
+
+def test_verbose_says_where_the_time_went(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = search_again(monkeypatch, finished, uploaded, "--verbose").stdout
+    assert re.search(r"\nTime \d+\.\d s: imports \d+\.\d, .*; meanwhile: training 0\.0, ", shown)
+
+
+def test_narrow_terminal_has_narrow_tables(
+    finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.system.terminal.columns", lambda stream: 50)
+    lines = search_again(monkeypatch, finished, uploaded).stdout.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("  insects-")) <= 50
+    best, params = finished.answer["best"], finished.answer["best"]["params"]
+    head = lines.index("  # depth width      lr batch  epoch   loss   acc.")
+    assert lines[head + 1].split() == [
+        str(best["number"]),
+        str(params["depth"]),
+        str(params["width"]),
+        f"{params['lr']:.2g}",
+        str(params["batch_size"]),
+        str(best["best_epoch"]),
+        f"{best['valid_loss']:.4f}",
+        f"{best['valid_accuracy']:.4f}",
+    ]
+    assert [line[-34:] for line in lines if "majority" in line] == [
+        f"{'majority':>20}{majority(finished)['loss']:>7.4f}{majority(finished)['accuracy']:>7.4f}"
+    ]
+
+
+def majority(finished: Finished) -> dict[str, float]:
+    """The scores of the majority class."""
+    scores: dict[str, float] = finished.answer["final"]["baselines"][0]
+    return scores
+
+
 def test_search_with_nothing_left_knows_that_the_model_was_deleted_in_mlflow(
     finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +148,7 @@ def test_reader_that_leaves_does_not_end_the_search(finished: Finished, uploaded
     words = [str(BIN / "insects-search"), *finished.arguments, "--store", str(store_of(uploaded))]
     line = f"{shlex.join(words)} 2>&1 | head -n 1"
     shown = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
-    assert shown.stdout.startswith(f"Study {uploaded.name}: ")
+    assert shown.stdout.startswith("Demo: ")
     assert shown.stdout.count("\n") == 1
     assert uploaded.upload_record() == record
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from insects import memory
 from insects.devices import Choice
 from insects.errors import StudyError
-from insects.params import TrialParams
+from insects.final import FoldTask
+from insects.params import Recipe, TrialParams
 from insects.splits import Splits
+from insects.tasks import StudyRows
+from insects.trial import TrialTask
 from search.study.config import StudyConfig
 from search.study.workers import MemoryFit, report_idle
+from search.system.signals import StopFlag
+from search.workers.threads import ThreadWorkers
 from tests.support.commands import SMALL, Finished, command, invoke
 from tests.support.studies import SPACE, UNTRAINABLE, a_config, builtin_splits
 
@@ -191,3 +199,26 @@ print(*[result.state for result in run_study(Path("store"), config, 1)], "numba"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": root}
     found = subprocess.check_output([sys.executable, "-c", script], cwd=tmp_path, env=environment, text=True)
     assert found == "complete False\n"
+
+
+def a_task(number: int) -> TrialTask:
+    return TrialTask(number, LARGEST, Recipe(2), 0, np.full(2, np.inf), "compiled", "cpu")
+
+
+def test_trainings_in_flight_are_known_and_begin_when_the_engine_is_loaded(tmp_path: Path) -> None:
+    loaded = threading.Event()
+    with closing(ThreadWorkers(1, StopFlag())) as workers:
+        workers.ready = loaded.wait
+        splits = builtin_splits()[0]
+        workers.open(StudyRows(splits, np.arange(len(splits.train_y)) % 5), lambda free, wanted: wanted, tmp_path)
+        trainings = [workers.submit(a_task(number)) for number in range(2)]
+        network = workers.submit(FoldTask(a_task(5), 2))
+        assert [(t.trial.number, t.fold, t.progress, t.share_done) for t in workers.watched.in_flight] == [
+            (0, None, None, 0.0), (1, None, None, 0.0), (5, 2, None, 0.0)
+        ]  # fmt: skip
+        assert workers.watched.began is None
+        loaded.set()
+        assert [training.result().number for training in trainings] == [0, 1]
+        assert network.result().fold == 2
+    assert workers.watched.in_flight == []
+    assert workers.watched.began is not None

@@ -115,6 +115,34 @@ def test_finish_uploads_registers_and_records_it(study: StudyFolder, store: Path
     assert study.upload_record() == UploadRecord(own(store).shown_uri, digest, "insects-mlp", "1")
 
 
+def test_backlog_says_what_is_left(study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploader, "WorkerProcess", PendingProcess)
+    with uploading(study, store) as uploads:
+        assert uploads.backlog() == ""
+        uploads.score_baselines()
+        assert uploads.backlog() == "scoring baselines"
+        for number in (0, 1):
+            uploads.trained(trial(study, number))
+        assert uploads.backlog() == "uploading 2 runs; scoring baselines"
+
+
+def test_time_of_what_is_left_is_that_of_the_calls_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(uploader.time, "monotonic", lambda: now[0])
+    calls, futures = uploader._Calls(), [Future[None]() for _ in range(4)]
+    for future in futures[:3]:
+        calls.add(future)
+    for future, ended in zip(futures, (20.0, 22.0, 26.0), strict=False):
+        now[0] = ended
+        future.set_result(None)
+    assert (calls.left, calls.seconds) == (0, 3.0)
+    now[0] = 100.0
+    calls.add(futures[3])
+    now[0] = 103.0
+    futures[3].set_result(None)
+    assert (calls.left, calls.seconds) == (0, 3.0)
+
+
 def test_study_without_a_best_trial_registers_nothing(study: StudyFolder, store: Path) -> None:
     with uploading(study, store) as uploads:
         assert uploads.finish(None, "insects-mlp", no_check) is None
