@@ -111,8 +111,8 @@ class Training:
                 results = self._loop(executor=executor).run(self._trials, deadline)
             finally:
                 self._progress.close()
-                if isinstance(self._export, OptunaJournal):
-                    self._export.sync()
+            if isinstance(self._export, OptunaJournal):
+                self._export.sync()
             if self._final is not None:
                 self._hold_final(self._final(executor=executor), results)
             return results
