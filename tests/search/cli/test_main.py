@@ -237,9 +237,9 @@ def test_ctrl_c_ends_the_installed_command_and_keeps_finished_trials(store: Path
 def test_sigterm_keeps_finished_trials(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = StudyFolder.save
 
-    def save_and_terminate(folder: StudyFolder, result: TrialResult) -> None:
-        save(folder, result)
-        if result.number == 0:
+    def save_and_terminate(folder: StudyFolder, *results: TrialResult) -> None:
+        save(folder, *results)
+        if results[0].number == 0:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(StudyFolder, "save", save_and_terminate)
