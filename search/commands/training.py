@@ -118,11 +118,9 @@ class Training:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         self._progress.deadline = deadline
         with closing(self._workers), self._progress.shown():  # closed while the study is still locked
-            try:
-                results = self._loop.run(self._trials, deadline)
-            finally:
-                if isinstance(self._export, OptunaJournal):
-                    self._export.sync()
+            results = self._loop.run(self._trials, deadline)
+            if isinstance(self._export, OptunaJournal):
+                self._export.sync()
             if self._final is not None:
                 self._hold_final(self._final, results)
             return results

@@ -93,11 +93,12 @@ def test_server_that_restarts_in_the_middle_loses_and_doubles_nothing(
 ) -> None:
     url, save = server.create("optuna"), StudyFolder.save
 
-    def saved(folder: StudyFolder, result: TrialResult) -> None:
-        save(folder, result)
-        if result.number == 5:
+    def saved(folder: StudyFolder, *results: TrialResult) -> None:
+        save(folder, *results)
+        numbers = [result.number for result in results]
+        if 5 in numbers:
             server.stop()
-        if result.number == 9:
+        if 9 in numbers:
             server.start()
 
     monkeypatch.setattr(StudyFolder, "save", saved)

@@ -294,10 +294,11 @@ def test_trials_of_an_earlier_run_between_failures_end_the_row(tmp_path: Path, m
 def test_full_disk_is_reported_once_and_what_fits_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = StudyFolder.save
 
-    def full(folder: StudyFolder, result: TrialResult) -> None:
-        if result.number % 2:
-            raise StoreError(f"no room for trial {result.number}")
-        save(folder, result)
+    def full(folder: StudyFolder, *results: TrialResult) -> None:
+        for result in results:
+            if result.number % 2:
+                raise StoreError(f"no room for trial {result.number}")
+        save(folder, *results)
 
     trained = threading.Barrier(4, timeout=30)
 

@@ -142,10 +142,10 @@ def test_full_disk_stops_the_search_and_the_next_run_completes_it(
 ) -> None:
     save = StudyFolder.save
 
-    def full(folder: StudyFolder, result: TrialResult) -> None:
-        if result.number == 3:
+    def full(folder: StudyFolder, *results: TrialResult) -> None:
+        if any(result.number == 3 for result in results):
             raise StoreError("cannot write 0003.npz: No space left on device")
-        save(folder, result)
+        save(folder, *results)
 
     monkeypatch.setattr(StudyFolder, "save", full)
     with pytest.raises(StoreError, match="No space left"):
