@@ -11,7 +11,7 @@ from typing import Any
 from insects import devices
 from insects.baselines import Score
 from insects.errors import StoreError, StudyError
-from insects.machine import DeviceRequest
+from insects.machine import DeviceRequest, Machine
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
 from insects.training import Engine
 from insects.trial import TrialResult, best_of
@@ -25,6 +25,7 @@ from search.study.config import (
     StudyConfig,
     check_fingerprint,
     default_name,
+    differences,
     read_configs,
     study_digest,
     version_differences,
@@ -187,7 +188,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         stack.enter_context(handled_signals(flag, processes.kill))
         data = load_data(request.data, store.image_cache)
         workers = stack.enter_context(closing(_workers(request, data, flag)))
-        config = _config(request, data, workers)
+        config = _config(request, store, data, workers)
         folder = _open_study(stack, request, store, config, data)
         trials = max(request.trials, asked_before(folder.numbers(), config))
         if _nothing_is_left(request, store, folder, trials):
@@ -242,14 +243,25 @@ def _workers(request: SearchRequest, data: StoredData, flag: StopFlag) -> Thread
     return ThreadWorkers(request.workers, flag)
 
 
-def _config(request: SearchRequest, data: StoredData, workers: ThreadWorkers | RemoteWorkers) -> StudyConfig:
-    machine = None if isinstance(workers, ThreadWorkers) else workers.machine
-    if machine is not None:
-        choice = machine.choice
-    else:
+def _config(
+    request: SearchRequest, store: Store, data: StoredData, workers: ThreadWorkers | RemoteWorkers
+) -> StudyConfig:
+    if isinstance(workers, ThreadWorkers):
         choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
         if choice.engine == "compiled":
             check_compiler()
+        return _config_for(request, data, choice)
+    # Which kind most workers have may have changed since the study began.
+    configs = [_config_for(request, data, machine.choice, machine) for machine in workers.machines]
+    config = next((each for each in configs if _is_begun(request, store, each, data)), configs[0])
+    assert config.machine is not None
+    workers.machine = config.machine
+    return config
+
+
+def _config_for(
+    request: SearchRequest, data: StoredData, choice: devices.Choice, machine: Machine | None = None
+) -> StudyConfig:
     return StudyConfig(
         space=request.space,
         recipe=request.recipe.for_data(data),
@@ -262,6 +274,12 @@ def _config(request: SearchRequest, data: StoredData, workers: ThreadWorkers | R
         final=request.final,
         machine=machine,
     )
+
+
+def _is_begun(request: SearchRequest, store: Store, config: StudyConfig, data: StoredData) -> bool:
+    fingerprint = config.fingerprint(data)
+    folder = store.study(request.study or default_name(request.data.stem, fingerprint))
+    return folder.exists() and not differences(folder.fingerprint, fingerprint)
 
 
 def _open_study(

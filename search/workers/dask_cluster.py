@@ -88,7 +88,8 @@ class DaskWorkers:
         request: The device and the engine that are asked for.
 
     Attributes:
-        machine: The kind of machine that most workers are.
+        machines: The kinds of machine that the workers are, the most frequent first.
+        machine: The kind that trains, set before `open`.
 
     Raises:
         StudyError: No scheduler answers, or no worker can train.
@@ -120,10 +121,11 @@ class DaskWorkers:
         self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
         self._thread.start()
         try:
-            self.machine: Machine = self._call(self._most_frequent_machine())
+            self.machines = self._call(self._machines())
         except BaseException:
             self.close()
             raise
+        self.machine: Machine = self.machines[0]
 
     @property
     def count(self) -> int:
@@ -212,8 +214,8 @@ class DaskWorkers:
         finally:
             await _closed(client)
 
-    async def _most_frequent_machine(self) -> Machine:
-        async def ask(client: Any) -> Machine:
+    async def _machines(self) -> list[Machine]:
+        async def ask(client: Any) -> list[Machine]:
             while not (await _workers(client))[1]:
                 self._say_that_none_is_there()
                 await asyncio.sleep(_POLL_SECONDS)
@@ -221,7 +223,7 @@ class DaskWorkers:
             reports = [answer for answer in answers.values() if isinstance(answer, MachineReport)]
             if not reports:
                 raise StudyError(f"no worker of {self._cluster} can train: {_reason(answers)}")
-            return _most_frequent([report.machine for report in reports])[0]
+            return [machine for machine, _ in _counted([report.machine for report in reports])]
 
         return await self._first_contact(ask)
 
@@ -237,14 +239,14 @@ class DaskWorkers:
             digests = [answer for answer in answers.values() if isinstance(answer, str)]
             if not digests:
                 raise StudyError(f"no worker of {self._cluster} can train: {_reason(answers)}")
-            digest, is_alone = _most_frequent(digests)
-            if not is_alone:
+            counts = _counted(digests)
+            if len(counts) > 1 and counts[0][1] == counts[1][1]:
                 raise StudyError(
                     f"the workers of {self._cluster} disagree on the canary trial, and this machine is of another kind "
                     f"than theirs ({self.machine.processor}): end those that compute wrongly, or start the study on a "
                     "machine of their kind"
                 )
-            return digest
+            return counts[0][0]
 
         return await self._first_contact(ask)
 
@@ -443,12 +445,9 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 _Value = TypeVar("_Value", Machine, str)
 
 
-def _most_frequent(values: list[_Value]) -> tuple[_Value, bool]:
-    """Return the most frequent value, of several the first in order, and whether it is the only one."""
-    counts = Counter(values)
-    most = max(counts.values())
-    found = sorted((value for value, count in counts.items() if count == most), key=str)
-    return found[0], len(found) == 1
+def _counted(values: list[_Value]) -> list[tuple[_Value, int]]:
+    """Return the different values and how often each is there, the most frequent first."""
+    return sorted(Counter(values).items(), key=lambda item: (-item[1], str(item[0])))
 
 
 def _reason(answers: dict[str, Any]) -> str:

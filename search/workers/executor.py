@@ -61,6 +61,7 @@ class ExecutorWorkers:
         except BaseException:
             self._executor.shutdown(wait=False)
             raise
+        self.machines = [found.machine]
         self.machine: Machine = found.machine
         self._free = found.free
 
