@@ -309,8 +309,8 @@ def _report_upgrade(store: Store, fingerprint: dict[str, Any]) -> None:
     """Say that a new study differs from an earlier one in versions only, which nobody asked for."""
     for folder in store.studies():
         with suppress(StoreError):  # a damaged study is reported when it is used
-            if differences := version_differences(folder.fingerprint, fingerprint):
-                say(f"Study {folder.name} has these settings under other versions, this is a new one: {differences[0]}")
+            if found := version_differences(folder.fingerprint, fingerprint):
+                say(f"Study {folder.name} has these settings under other versions, this is a new one: {found[0]}")
                 return
 
 
