@@ -230,7 +230,7 @@ class DaskWorkers:
                     serving[worker] = asyncio.create_task(self._serve_worker(client, worker, present[worker]))
                 self._check_on(serving)
                 self._say_who_is_left_out()
-                if not present:
+                if not self.count:
                     self._say_that_none_is_there()
                 # The list of a thousand workers has a megabyte.
                 await asyncio.sleep(POLL_SECONDS * (1 + len(present) / 100))
@@ -332,7 +332,7 @@ class DaskWorkers:
     def _say_that_none_is_there(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
-            say(f"No worker is at the Dask scheduler {self._cluster}: waiting for one")
+            say(f"No worker for this study is at the Dask scheduler {self._cluster}: waiting for one")
 
     def _say_who_is_left_out(self) -> None:
         for reason, count in Counter(self._refused.values()).items():
