@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from search.commands.describe import DescribeRequest
     from search.commands.evaluation_data import EvaluationRequest
     from search.commands.prediction_data import PredictionRequest
-    from search.commands.search import SearchRequest
+    from search.commands.search_request import SearchRequest
     from search.study.data import ImageRequest
 
 _Request = TypeVar("_Request", bound="DataclassInstance")
@@ -52,7 +52,7 @@ def search_request(options: Options) -> SearchRequest:
         _check_table(options)
     _check_final(options)
     _check_workers(options)
-    from search.commands.search import RecipeRequest, SearchRequest
+    from search.commands.search_request import RecipeRequest, SearchRequest
     from search.study.config import FinalSettings
     from search.study.data import IMAGE_TARGET, TABLE_TARGET, DataRequest
     from search.study.pruner import PercentilePruner

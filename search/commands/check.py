@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from insects import memory
-from search.commands.search import SearchRequest, study_config
+from search.commands.search_request import SearchRequest, config_for
 from search.store.image_manifest import ImageManifest
 from search.store.store import Store
 from search.study.config import StudyConfig, check_fingerprint, default_name
@@ -70,7 +70,7 @@ def check_search(request: SearchRequest, store: Store) -> PlannedSearch:
         InsectsError: A mistake in the data, the settings or the surroundings, as the search would report it.
     """
     data = load_data(request.data, store.image_cache)
-    config = study_config(request, data)
+    config = config_for(request, store, data, None)
     fingerprint = config.fingerprint(data)
     folder = store.study(request.study or default_name(request.data.stem, fingerprint))
     numbers: list[int] = []

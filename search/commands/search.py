@@ -5,121 +5,37 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from insects import devices
 from insects.baselines import Score
 from insects.errors import StoreError, StudyError
-from insects.machine import DeviceRequest, Machine
-from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, TrialParams, default_epochs
-from insects.training import Engine
+from insects.params import FEWEST_EPOCHS, TrialParams
 from insects.trial import TrialResult, best_of
+from search.commands.search_request import SearchRequest, config_for, workers_for
 from search.commands.training import Training
 from search.registry.alias import RegisteredModel
 from search.store.store import Store
 from search.store.study_folder import FinalRecord, StoredData, StudyFolder
-from search.store.table_manifest import TableManifest
 from search.study.config import (
-    FinalSettings,
     StudyConfig,
     check_fingerprint,
     default_name,
-    read_configs,
     study_digest,
     version_differences,
 )
-from search.study.data import DataRequest, load_data
+from search.study.data import load_data
 from search.study.final import finalists_in, is_held
 from search.study.loop import LoopSeconds, asked_before
-from search.study.pruner import PercentilePruner
-from search.study.sampler import SamplerName
-from search.study.space import SearchSpace
 from search.study.winner import winner_of
-from search.study.workers import check_compiler
 from search.system.files import exists
 from search.system.lock import LockHeldError, hold
 from search.system.signals import Interrupted, StopFlag, handled_signals
 from search.system.terminal import say
 from search.upload.database_export import DatabaseExport
 from search.upload.uploader import Uploader, UploadWorkers, upload_workers
-from search.workers.protocol import RemoteWorkers
-from search.workers.threads import ThreadWorkers
 
 UPLOADING = "what is finished is uploaded and the best model registered; Ctrl-C again ends this at once"
-
-
-@dataclass(frozen=True)
-class RecipeRequest:
-    """How trials are trained, as it is asked for.
-
-    Attributes:
-        epochs: Epochs of a trial; None: by the data.
-        schedule: Course of the learning rate.
-        class_weight: What a row counts in the loss.
-        metric: What chooses the best epoch and the best trial.
-    """
-
-    epochs: int | None
-    schedule: Schedule
-    class_weight: ClassWeight
-    metric: Metric
-
-    def for_data(self, data: StoredData) -> Recipe:
-        """Return the recipe for the rows of a search; images cost more a step than rows, and get no more epochs."""
-        is_table = isinstance(data.manifest, TableManifest)
-        epochs = default_epochs(len(data.splits.train_y)) if is_table else FEWEST_EPOCHS
-        return Recipe(self.epochs or epochs, self.schedule, self.class_weight, self.metric)
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """A search that is asked for.
-
-    Attributes:
-        data: The rows or images.
-        space: Where the sampler may propose.
-        recipe: How each trial is trained.
-        sampler: What proposes.
-        pruner: What stops trials early.
-        window: Trials in flight.
-        seed: The seed of weights, batch orders and proposals.
-        final: How the best trials are compared.
-        configs: A file of configurations that are trained before any proposed one.
-        device: `auto`, or where to train.
-        engine: The engine; None: by device.
-        trials: Trials that the study has in all when the search ends.
-        study: The study's name; None: made from the fingerprint.
-        model_name: The registered model; None: named after the data.
-        workers: Trials trained side by side; None: one a core.
-        executor: `MODULE:FUNCTION`, which gives an executor that trains the trials; None: this process does.
-        cluster: The Dask scheduler whose workers train the trials; None: this process does.
-        timeout: Seconds after which no new trial is asked.
-    """
-
-    data: DataRequest
-    space: SearchSpace
-    recipe: RecipeRequest
-    sampler: SamplerName
-    pruner: PercentilePruner
-    window: int
-    seed: int
-    final: FinalSettings
-    configs: Path | None
-    device: str
-    engine: Engine | None
-    trials: int
-    study: str | None
-    model_name: str | None
-    workers: int | None
-    executor: str | None
-    cluster: str | None
-    timeout: float | None
-
-    @property
-    def registered_name(self) -> str:
-        """The name of the registered model."""
-        return self.model_name or f"{self.data.stem}-mlp"
 
 
 @dataclass(frozen=True)
@@ -194,8 +110,8 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
         processes = stack.enter_context(upload_workers(store))
         stack.enter_context(handled_signals(flag, processes.kill))
         data = load_data(request.data, store.image_cache)
-        workers = stack.enter_context(closing(_workers(request, data, flag)))
-        config = study_config(request, data, None if isinstance(workers, ThreadWorkers) else workers.machine)
+        workers = stack.enter_context(closing(workers_for(request, data, flag)))
+        config = config_for(request, store, data, workers)
         folder = _open_study(stack, request, store, config, data)
         trials = max(request.trials, asked_before(folder.numbers(), config))
         if _nothing_is_left(request, store, folder, trials):
@@ -251,19 +167,6 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     )  # fmt: skip
 
 
-def _workers(request: SearchRequest, data: StoredData, flag: StopFlag) -> ThreadWorkers | RemoteWorkers:
-    step_flop = request.space.typical_step_flop(data.splits.shape)
-    if request.cluster is not None:
-        from search.workers.dask_cluster import DaskWorkers
-
-        return DaskWorkers(request.cluster, DeviceRequest(request.device, request.engine, step_flop))
-    if request.executor is not None:
-        from search.workers.executor import ExecutorWorkers
-
-        return ExecutorWorkers(request.executor, DeviceRequest(request.device, request.engine, step_flop))
-    return ThreadWorkers(request.workers, flag)
-
-
 def _trained(training: Training, flag: StopFlag, folder: StudyFolder) -> tuple[list[TrialResult], bool]:
     """Train, and return the results of all trials, after Ctrl-C of those that had ended, and whether it came.
 
@@ -292,38 +195,6 @@ class _FinishCheck:
         elif not self._has_said:
             self._has_said = True
             say(f"Training is done: {UPLOADING}")
-
-
-def study_config(request: SearchRequest, data: StoredData, machine: Machine | None = None) -> StudyConfig:
-    """Return the settings of a study.
-
-    Args:
-        request: The search.
-        data: Its data, on which device, engine and epochs depend.
-        machine: The kind of machine that trains; None: this one.
-
-    Raises:
-        DeviceError: Device or engine cannot be used.
-        DataError: The file of configurations cannot be used.
-    """
-    if machine is not None:
-        choice = machine.choice
-    else:
-        choice = devices.choose(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
-        if choice.engine == "compiled":
-            check_compiler()
-    return StudyConfig(
-        space=request.space,
-        recipe=request.recipe.for_data(data),
-        sampler=request.sampler,
-        pruner=request.pruner,
-        window=request.window,
-        seed=request.seed,
-        configs=() if request.configs is None else read_configs(request.configs),
-        choice=choice,
-        final=request.final,
-        machine=machine,
-    )
 
 
 def _open_study(
@@ -360,8 +231,8 @@ def _report_upgrade(store: Store, fingerprint: dict[str, Any]) -> None:
     """Say that a new study differs from an earlier one in versions only, which nobody asked for."""
     for folder in store.studies():
         with suppress(StoreError):  # a damaged study is reported when it is used
-            if differences := version_differences(folder.fingerprint, fingerprint):
-                say(f"Study {folder.name} has these settings under other versions, this is a new one: {differences[0]}")
+            if found := version_differences(folder.fingerprint, fingerprint):
+                say(f"Study {folder.name} has these settings under other versions, this is a new one: {found[0]}")
                 return
 
 

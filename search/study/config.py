@@ -159,11 +159,22 @@ def check_fingerprint(name: str, before: dict[str, Any], now: dict[str, Any]) ->
     Raises:
         StudyError: They differ; the message says in what.
     """
-    if differences := _shown_differences(before, now):
+    if found := differences(before, now):
         raise StudyError(
-            f"study {name} cannot go on with other settings: {'; '.join(differences)}: use what it began with, "
+            f"study {name} cannot go on with other settings: {'; '.join(found)}: use what it began with, "
             "or start a new study with another --study (or without --study)"
         )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List in what two fingerprints differ, one text each.
+
+    Args:
+        before: The fingerprint of an earlier study, as read from the store.
+        now: The fingerprint of the settings asked for.
+    """
+    now = json.loads(json.dumps(now))  # as it would be read from the store: lists in place of tuples
+    return [f"{label} was {_short(old)}, now {_short(new)}" for label, old, new in _differences(before, now)]
 
 
 def version_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -174,7 +185,7 @@ def version_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str
         now: The fingerprint of the settings asked for.
     """
     settings = ({key: value for key, value in each.items() if key not in _VERSIONS} for each in (before, now))
-    return [] if _shown_differences(*settings) else _shown_differences(before, now)
+    return [] if differences(*settings) else differences(before, now)
 
 
 def study_digest(results: Iterable[TrialResult], finalists: Iterable[Finalist] = ()) -> str:
@@ -218,11 +229,6 @@ def _config(path: Path, place: int, entry: object) -> TrialParams:
         return TrialParams(**entry)
     except ParamsError as error:
         raise DataError(f"{path}, entry {place}: {error}") from error
-
-
-def _shown_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    now = json.loads(json.dumps(now))  # as it would be read from the store: lists in place of tuples
-    return [f"{label} was {_short(old)}, now {_short(new)}" for label, old, new in _differences(before, now)]
 
 
 def _differences(before: Any, now: Any, label: str = "") -> Iterable[tuple[str, Any, Any]]:

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import logging
 import secrets
 import threading
-import warnings
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from insects import remote
 from insects.errors import InsectsError, StudyError
@@ -34,25 +31,24 @@ from insects.tasks import StudyRows
 from insects.trial import TrialTask
 from search.system.terminal import say
 from search.workers.canary import keep_canary, known_canary
+from search.workers.dask_scheduler import (
+    CLOSE_SECONDS,
+    POLL_SECONDS,
+    DaskScheduler,
+    DaskWorker,
+    closed,
+    quiet,
+    workers_of,
+)
 from search.workers.in_flight import InFlight, TrainingsInFlight
 from search.workers.protocol import MemoryCheck
-from search.workers.trainings import Trainings
+from search.workers.trainings import Trainings, line
 
 MOST_LOSSES = 5
 """Workers in a row that may end while they train a task, before the search ends."""
 
-_POLL_SECONDS = 0.5
-_CONNECT_SECONDS = 10.0
-_CLOSE_SECONDS = 5.0
 
 _Returned = TypeVar("_Returned")
-
-
-class _Worker(NamedTuple):
-    """A worker process; another one may get its address later, but not its folder."""
-
-    address: str
-    folder: str
 
 
 @dataclass(order=True)
@@ -89,7 +85,8 @@ class DaskWorkers:
         request: The device and the engine that are asked for.
 
     Attributes:
-        machine: The kind of machine that most workers are.
+        machines: The kinds of machine that the workers are, the most frequent first.
+        machine: The kind that trains, set before `open`.
 
     Raises:
         StudyError: No scheduler answers, or no worker can train.
@@ -103,16 +100,17 @@ class DaskWorkers:
                 f"a Dask cluster needs the package distributed ({error}): pip install 'insects-search[cluster]'",
                 parameter="cluster",
             ) from error
-        _quiet()
+        quiet()
         self._cluster, self._request = cluster, request
+        self._scheduler = DaskScheduler(cluster, self._say_that_none_is_there)
         self._trainings = Trainings()
         self.watched = TrainingsInFlight()
         self._places = itertools.count()
         self._name = f"insects-{secrets.token_hex(4)}"
-        self._slots: dict[_Worker, int] = {}
-        self._present = 0
-        self._refused: dict[_Worker, str] = {}
-        self._left: set[_Worker] = set()
+        self._slots: dict[DaskWorker, int] = {}
+        self._present: dict[DaskWorker, int] = {}
+        self._refused: dict[DaskWorker, str] = {}
+        self._left: set[DaskWorker] = set()
         self._said: Counter[str] = Counter()
         self._is_waiting = False
         self._rows_sent = 0
@@ -122,21 +120,23 @@ class DaskWorkers:
         self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
         self._thread.start()
         try:
-            self.machine: Machine = self._call(self._most_frequent_machine())
+            self.machines = self._call(self._scheduler.machines(request))
         except BaseException:
             self.close()
             raise
+        self.machine: Machine = self.machines[0]
 
     @property
     def count(self) -> int:
-        """Trainings that run side by side at the moment."""
-        return sum(self._slots.values())
+        """Trainings that run side by side at the moment, those of workers that are being admitted included."""
+        present = [(worker, threads) for worker, threads in self._present.items() if worker not in self._refused]
+        return sum(self._slots.get(worker, threads) for worker, threads in present)
 
     def open(self, rows: StudyRows, check: MemoryCheck, folder: Path) -> None:
         """Admit workers, and wait for the first; see `search.workers.protocol.Workers`."""
         canary = known_canary(self.machine, folder)
         if canary is None:
-            canary = self._call(self._most_frequent_canary())
+            canary = self._call(self._scheduler.canary(self._request, self.machine))
         keep_canary(canary, folder)
         self._rows, self._check = rows, check
         self._admission = Admission(self._request, self.machine, canary)
@@ -159,98 +159,18 @@ class DaskWorkers:
         """Leave the cluster."""
         self._end()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CLOSE_SECONDS)
+        self._thread.join(CLOSE_SECONDS)
 
     def _end(self) -> None:
         if self._run is not None:
             run, self._run = self._run, None
             with suppress(TimeoutError):  # a scheduler that does not answer is left without good-bye
-                asyncio.run_coroutine_threadsafe(_cancelled(run), self._loop).result(_CLOSE_SECONDS)
+                asyncio.run_coroutine_threadsafe(_cancelled(run), self._loop).result(CLOSE_SECONDS)
 
     def _call(self, action: Coroutine[Any, Any, _Returned]) -> _Returned:
         return asyncio.run_coroutine_threadsafe(action, self._loop).result()
 
     # What follows runs in the loop's thread.
-
-    async def _connected(self) -> Any:
-        """Return a client of the scheduler.
-
-        Raises:
-            OSError: No scheduler answers.
-        """
-        from distributed import Client
-
-        try:
-            client: Any = Client(
-                self._address(), asynchronous=True, set_as_default=False, timeout=_CONNECT_SECONDS, name=self._name
-            )
-        except (ValueError, KeyError) as error:  # no address, or a scheduler file that is half written
-            raise ConnectionError(_line(error)) from error
-        try:
-            return await client
-        except BaseException:
-            await _closed(client)
-            raise
-
-    def _address(self) -> str:
-        if "://" in self._cluster or not (self._cluster.endswith(".json") or Path(self._cluster).exists()):
-            return self._cluster
-        # Read each time: a scheduler that was started again has another address.
-        return str(json.loads(Path(self._cluster).read_text(encoding="utf-8"))["address"])
-
-    async def _first_contact(self, action: Callable[[Any], Coroutine[Any, Any, _Returned]]) -> _Returned:
-        try:
-            client = await self._connected()
-        except OSError as error:
-            raise StudyError(
-                f"no Dask scheduler answers at {self._cluster}: {_line(error)}; start it, or correct the address",
-                parameter="cluster",
-            ) from error
-        try:
-            return await action(client)
-        except OSError as error:
-            raise StudyError(
-                f"the Dask scheduler at {self._cluster} went away: {_line(error)}; run the same command again",
-                parameter="cluster",
-            ) from error
-        finally:
-            await _closed(client)
-
-    async def _most_frequent_machine(self) -> Machine:
-        async def ask(client: Any) -> Machine:
-            while not (await _workers(client))[1]:
-                self._say_that_none_is_there()
-                await asyncio.sleep(_POLL_SECONDS)
-            answers = await client.run(remote.report_aside, self._request, on_error="return")
-            reports = [answer for answer in answers.values() if isinstance(answer, MachineReport)]
-            if not reports:
-                raise StudyError(f"no worker of {self._cluster} can train: {_reason(answers)}")
-            return _most_frequent([report.machine for report in reports])[0]
-
-        return await self._first_contact(ask)
-
-    async def _most_frequent_canary(self) -> str:
-        async def ask(client: Any) -> str:
-            answers = await client.run(remote.report_aside, self._request, on_error="return")
-            alike = [
-                address
-                for address, answer in answers.items()
-                if isinstance(answer, MachineReport) and answer.machine == self.machine
-            ]
-            answers = await client.run(remote.canary_aside, self._request, workers=alike, on_error="return")
-            digests = [answer for answer in answers.values() if isinstance(answer, str)]
-            if not digests:
-                raise StudyError(f"no worker of {self._cluster} can train: {_reason(answers)}")
-            digest, is_alone = _most_frequent(digests)
-            if not is_alone:
-                raise StudyError(
-                    f"the workers of {self._cluster} disagree on the canary trial, and this machine is of another kind "
-                    f"than theirs ({self.machine.processor}): end those that compute wrongly, or start the study on a "
-                    "machine of their kind"
-                )
-            return digest
-
-        return await self._first_contact(ask)
 
     async def _start(self) -> None:
         self._queue: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
@@ -258,16 +178,16 @@ class DaskWorkers:
         while not self._slots:
             if self._run.done():
                 self._run.result()
-            if self._refused and self._present == len(self._refused):
+            if self._refused and len(self._present) == len(self._refused):
                 raise StudyError(f"no worker of {self._cluster} is admitted: {next(iter(self._refused.values()))}")
-            await asyncio.sleep(_POLL_SECONDS / 5)
+            await asyncio.sleep(POLL_SECONDS / 5)
 
     async def _stay_connected(self) -> None:
         is_away = False
         while True:
             client = None
             try:
-                client = await self._connected()
+                client = await self._scheduler.connected()
                 if is_away:
                     say("The Dask scheduler is back")
                     is_away = False
@@ -282,8 +202,8 @@ class DaskWorkers:
             finally:
                 self._rows_future = None
                 if client is not None:
-                    await _closed(client)
-            await asyncio.sleep(_POLL_SECONDS)
+                    await closed(client)
+            await asyncio.sleep(POLL_SECONDS)
 
     def _fail(self, error: Exception) -> None:
         while not self._queue.empty():
@@ -295,17 +215,17 @@ class DaskWorkers:
         Raises:
             OSError: It does not answer any more.
         """
-        scheduler, _ = await _workers(client)
+        scheduler, _ = await workers_of(client)
         self._refused.clear()
-        serving: dict[_Worker, asyncio.Task[None]] = {}
+        serving: dict[DaskWorker, asyncio.Task[None]] = {}
         try:
             while True:
                 if client.status != "running":
                     raise ConnectionResetError("the scheduler is gone")
-                now, present = await _workers(client)
+                now, present = await workers_of(client)
                 if now != scheduler:
                     raise ConnectionResetError("the scheduler was started again")
-                self._present = len(present)
+                self._present = present
                 for worker in serving.keys() - present.keys():
                     self._left.add(worker)
                     serving.pop(worker).cancel()
@@ -314,16 +234,16 @@ class DaskWorkers:
                     serving[worker] = asyncio.create_task(self._serve_worker(client, worker, present[worker]))
                 self._check_on(serving)
                 self._say_who_is_left_out()
-                if not present:
+                if not self.count:
                     self._say_that_none_is_there()
                 # The list of a thousand workers has a megabyte.
-                await asyncio.sleep(_POLL_SECONDS * (1 + len(present) / 100))
+                await asyncio.sleep(POLL_SECONDS * (1 + len(present) / 100))
         finally:
             for task in serving.values():
                 task.cancel()
             await asyncio.gather(*serving.values(), return_exceptions=True)
 
-    def _check_on(self, serving: dict[_Worker, asyncio.Task[None]]) -> None:
+    def _check_on(self, serving: dict[DaskWorker, asyncio.Task[None]]) -> None:
         """Begin again with a worker that did not answer, and raise what is a bug."""
         for worker, task in list(serving.items()):
             if task.done() and worker not in self._refused:
@@ -331,7 +251,7 @@ class DaskWorkers:
                 if not task.cancelled():
                     task.result()
 
-    async def _serve_worker(self, client: Any, worker: _Worker, threads: int) -> None:
+    async def _serve_worker(self, client: Any, worker: DaskWorker, threads: int) -> None:
         answers = await client.run(remote.admit_aside, self._admission, workers=[worker.address], on_error="return")
         answer = answers.get(worker.address)
         if isinstance(answer, OSError) or answer is None:
@@ -341,7 +261,7 @@ class DaskWorkers:
                 raise answer
             slots = self._check(answer.free, threads)
         except Exception as error:  # whatever keeps a worker from training, the others go on
-            self._refused[worker] = str(error) if isinstance(error, InsectsError) else _line(error)
+            self._refused[worker] = str(error) if isinstance(error, InsectsError) else line(error)
             return
         self._slots[worker] = slots
         self._is_waiting = False
@@ -354,7 +274,7 @@ class DaskWorkers:
         finally:
             self._slots.pop(worker, None)
 
-    async def _serve_thread(self, client: Any, worker: _Worker) -> None:
+    async def _serve_thread(self, client: Any, worker: DaskWorker) -> None:
         while True:
             job = await self._queue.get()
             if not self._trainings.is_open(job.training):
@@ -368,7 +288,7 @@ class DaskWorkers:
                     self._queue.put_nowait(job)
                 raise
 
-    async def _train(self, client: Any, worker: _Worker, job: _Job) -> None:
+    async def _train(self, client: Any, worker: DaskWorker, job: _Job) -> None:
         job.sent += 1
         future = client.submit(
             remote.train_on_dask,
@@ -387,7 +307,7 @@ class DaskWorkers:
             if client.status != "running":
                 self._queue.put_nowait(job)
             else:
-                self._lose(job, _line(error))
+                self._lose(job, line(error))
         else:
             self._trainings.end(job.training, result)
         finally:
@@ -416,59 +336,17 @@ class DaskWorkers:
     def _say_that_none_is_there(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
-            say(f"No worker is at the Dask scheduler {self._cluster}: waiting for one")
+            say(f"No worker for this study is at the Dask scheduler {self._cluster}: waiting for one")
 
     def _say_who_is_left_out(self) -> None:
         for reason, count in Counter(self._refused.values()).items():
             if count > self._said[reason]:
                 self._said[reason] = count
                 example = next(worker.address for worker, why in self._refused.items() if why == reason)
-                say(f"Workers left out: {count} of {self._present} ({example}), since {reason}")
-
-
-async def _workers(client: Any) -> tuple[str, dict[_Worker, int]]:
-    """Return the id of the scheduler, and its workers with their threads."""
-    info = await asyncio.wait_for(client.scheduler.identity(n_workers=-1), _CONNECT_SECONDS)
-    workers = info["workers"].items()
-    return info["id"], {_Worker(address, each["local_directory"]): each["nthreads"] for address, each in workers}
-
-
-async def _closed(client: Any) -> None:
-    with suppress(OSError, TimeoutError):
-        await asyncio.wait_for(client.close(timeout=_CLOSE_SECONDS / 2), _CLOSE_SECONDS)
+                say(f"Workers left out: {count} of {len(self._present)} ({example}), since {reason}")
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-_Value = TypeVar("_Value", Machine, str)
-
-
-def _most_frequent(values: list[_Value]) -> tuple[_Value, bool]:
-    """Return the most frequent value, of several the first in order, and whether it is the only one."""
-    counts = Counter(values)
-    most = max(counts.values())
-    found = sorted((value for value, count in counts.items() if count == most), key=str)
-    return found[0], len(found) == 1
-
-
-def _reason(answers: dict[str, Any]) -> str:
-    return next((_line(answer) for answer in answers.values() if isinstance(answer, Exception)), "they left")
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _quiet() -> None:
-    """Keep Dask's own messages off stderr: what matters is said in lines of this program."""
-    import dask
-
-    for name in ("distributed", *(name for name in logging.root.manager.loggerDict if name.startswith("distributed."))):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
-    warnings.filterwarnings("ignore", message=".*Mismatched versions found.*")

@@ -27,7 +27,7 @@ from search.system.terminal import say
 from search.workers.canary import keep_canary, known_canary
 from search.workers.in_flight import InFlight, TrainingsInFlight
 from search.workers.protocol import MemoryCheck
-from search.workers.trainings import Trainings
+from search.workers.trainings import Trainings, line
 
 REFUSALS = 5
 """Processes in a row that may refuse a task before the search ends."""
@@ -63,6 +63,7 @@ class ExecutorWorkers:
         except BaseException:
             self._executor.shutdown(wait=False)
             raise
+        self.machines = [found.machine]
         self.machine: Machine = found.machine
         self._free = found.free
 
@@ -153,7 +154,7 @@ def _executor_of(source: str) -> Executor:
         raise
     except Exception as error:  # it is the user's code
         raise StudyError(
-            f"{source} gives no executor: {_line(error)}; name a function without parameters that returns one",
+            f"{source} gives no executor: {line(error)}; name a function without parameters that returns one",
             parameter="executor",
         ) from error
     if not (hasattr(executor, "submit") and hasattr(executor, "shutdown")):
@@ -166,14 +167,9 @@ def _executor_of(source: str) -> Executor:
 
 def _broken(source: str, error: BaseException) -> StudyError:
     return StudyError(
-        f"the executor of {source} failed with {_line(error)}; finished trials are kept: mend the cause, then run the "
+        f"the executor of {source} failed with {line(error)}; finished trials are kept: mend the cause, then run the "
         "same command again"
     )
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @contextmanager

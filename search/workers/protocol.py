@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol, overload
@@ -71,8 +72,9 @@ class RemoteWorkers(Workers, Protocol):
     """Trains in other processes, which may be on other machines.
 
     Attributes:
-        machine: The kind of machine that they are on.
+        machines: The kinds of machine that they are on, the most frequent first.
+        machine: The kind that trains, set before `open`.
     """
 
-    @property
-    def machine(self) -> Machine: ...
+    machines: Sequence[Machine]
+    machine: Machine

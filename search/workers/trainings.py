@@ -1,4 +1,4 @@
-"""The futures of trainings that run in other processes."""
+"""Trainings in other processes: their futures, and what ended them in words."""
 
 from __future__ import annotations
 
@@ -50,3 +50,9 @@ class Trainings:
         for training in trainings:
             training.cancel()
             training.set_running_or_notify_cancel()
+
+
+def line(error: BaseException) -> str:
+    """Return an exception in one line."""
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

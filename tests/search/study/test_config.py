@@ -17,6 +17,7 @@ import pytest
 
 from insects.devices import Choice
 from insects.errors import DataError, StudyError
+from insects.machine import machine_of
 from insects.params import Recipe, TrialParams
 from search.study import config
 from search.study.config import (
@@ -126,6 +127,19 @@ def test_version_differences_are_those_of_libraries_and_results_version() -> Non
 def test_fingerprints_that_differ_in_a_setting_too_have_no_version_differences(change: dict[str, Any]) -> None:
     before = {**stored(a_config()), "results_version": 0, **change}
     assert version_differences(before, fingerprint(a_config())) == []
+
+
+def test_fingerprint_is_that_of_the_machines_that_train() -> None:
+    here = machine_of(a_config().choice)
+    assert fingerprint(replace(a_config(), machine=here)) == fingerprint(a_config())
+    there = replace(
+        here, processor="x86_64 another", libraries=(*here.libraries[:1], ("numpy", "2.0"), here.libraries[2])
+    )
+    found, own = fingerprint(replace(a_config(), machine=there)), fingerprint(a_config())
+    assert (found["processor"], found["libraries"]) == ("x86_64 another", {**own["libraries"], "numpy": "2.0"})
+    # The sampler proposes on this machine.
+    assert found["proposing"] == {"processor": here.processor, "libraries": dict(here.libraries)}
+    assert "proposing" not in own
 
 
 @cache
