@@ -22,7 +22,7 @@ def python_files(*packages: str) -> list[Path]:
 
 
 SOURCES = python_files("insects", "search")
-HEAVY = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "numpy", "numba", "sklearn", "scipy"}
+HEAVY = {"torch", "mlflow", "optuna", "pandas", "matplotlib", "numpy", "numba", "sklearn", "scipy", "rich"}
 
 WINGS = {
     "system": (),

@@ -318,9 +318,7 @@ config = click.option(
     callback=_use_settings,
     help="File of options: trials = 100. The environment (INSECTS_SEARCH_TRIALS=100) and the command line go before.",
 )
-check = click.option(
-    "--check", is_flag=True, help="Read data and options and say what would be done; train and store nothing."
-)
+check = click.option("--check", is_flag=True, help="Read data and options and say what would be done; train nothing.")
 verbose = click.option("--verbose", is_flag=True, help="Say at the end where the time went.")
 quiet = click.option("--quiet", is_flag=True, help="Show errors and the end only.")
 as_json = click.option(

@@ -116,6 +116,7 @@ def check_json(planned: PlannedSearch) -> dict[str, Any]:
         "source": planned.source,
         "target": planned.target,
         "classes": planned.classes,
+        "images": planned.images or None,
         "columns": planned.kinds,
         "dropped": dict(planned.dropped),
         "rows": planned.rows,
@@ -149,7 +150,8 @@ def check_text(planned: PlannedSearch) -> str:
     lines = [
         f"Data: {planned.source}, {counted(rows, 'row')}; label {planned.target}, {counted(len(ranked), 'class')}: "
         f"{classes}",
-        f"Columns: {kinds}; {counted(planned.inputs, 'input')} of the network"
+        (f"Images: {planned.images}" if planned.images else f"Columns: {kinds}")
+        + f"; {counted(planned.inputs, 'input')} of the network"
         + (f"; not used: {dropped}" if dropped else ""),
         "Splits: " + ", ".join(f"{count:,} {part}" for part, count in planned.rows.items()) + " rows",
         f"Space: depth {_range(space.depth)}, width {_range(space.width)}, lr {_range(space.lr)}, batch size "
@@ -165,7 +167,7 @@ def check_text(planned: PlannedSearch) -> str:
         f"Time: about {duration(planned.estimate.trials)} for the trials"
         + (f" and {duration(planned.estimate.final)} for the final" if networks else "")
         + ", besides the uploads to MLflow",
-        "Nothing was trained or stored.",
+        "Nothing was trained, and no study begun.",
     ]
     return "\n".join(lines)
 

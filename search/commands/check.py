@@ -1,4 +1,4 @@
-"""`insects-search --check`: what a search would do, from its data and settings; nothing is trained or stored."""
+"""`insects-search --check`: what a search would do, from its data and settings; nothing is trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class PlannedSearch:
         source: The name of the data.
         target: The label column.
         classes: Rows of each class, in all parts.
-        kinds: The input columns of each kind; of images their side in pixels stands for them.
+        images: What the inputs are made from, if these are images; empty for a table.
+        kinds: The input columns of each kind.
         dropped: Name and reason of each column that is not used.
         rows: Rows of each part.
         inputs: Inputs of the networks.
@@ -44,6 +45,7 @@ class PlannedSearch:
     source: str
     target: str
     classes: dict[str, int]
+    images: str
     kinds: dict[str, list[str]]
     dropped: list[list[str]]
     rows: dict[str, int]
@@ -80,10 +82,10 @@ def check_search(request: SearchRequest, store: Store) -> PlannedSearch:
     splits, manifest = data.splits, data.manifest
     at_once = MemoryFit(config, splits)(memory.available(), request.workers or os.cpu_count() or 1)
     trials = max(request.trials, asked_before(numbers, config))
-    kinds: dict[str, list[str]] = {}
-    dropped: list[list[str]] = []
+    images, kinds, dropped = "", dict[str, list[str]](), list[list[str]]()
     if isinstance(manifest, ImageManifest):
-        kinds["pixel" if manifest.backbone is None else manifest.backbone] = [f"{manifest.size} x {manifest.size}"]
+        made = "pixels" if manifest.backbone is None else f"features of {manifest.backbone}"
+        images = f"{made}, images of {manifest.size} x {manifest.size}"
     else:
         for column in manifest.model_columns.columns:
             kinds.setdefault(column.kind, []).append(column.name)
@@ -97,6 +99,7 @@ def check_search(request: SearchRequest, store: Store) -> PlannedSearch:
         source=data.source,
         target=manifest.target,
         classes=dict(zip(splits.classes, counts, strict=True)),
+        images=images,
         kinds=kinds,
         dropped=dropped,
         rows={"training": len(splits.train_y), "validation": len(splits.valid_y), "test": len(data.test.y)},

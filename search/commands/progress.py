@@ -16,6 +16,9 @@ from search.workers.in_flight import InFlight
 from search.workers.protocol import Workers
 
 BEST_SHOWN, RUNNING_SHOWN = 5, 8
+_FIRST_ESTIMATE = 3.0
+"""Seconds of training after which the time left is estimated, if no trial has ended: the first are not typical."""
+
 WIDE = 72
 """Columns of a terminal from which on the table has long headers and bars."""
 _OTHER_LINES = 6  # the header, the status in up to four lines, the cursor
@@ -119,11 +122,13 @@ class SearchProgress:
         part = sum(training.share_done for training in self.in_flight)
         left = self._total - len(self._done) - part
         done, began = self._trained + part, self._trainings.began
-        seconds = None if began is None else time_left(began, done, left)
-        if seconds is not None and self.deadline is not None:
-            seconds = min(seconds, max(0.0, self.deadline - time.monotonic()))
-        if seconds is not None and began is not None:
-            seconds += self._final_seconds((time.monotonic() - began) / done * self._at_once)
+        passed = 0.0 if began is None else time.monotonic() - began
+        seconds = None
+        if done > 0 and (self._trained or passed >= _FIRST_ESTIMATE):
+            seconds = passed / done * left
+            if self.deadline is not None:
+                seconds = min(seconds, max(0.0, self.deadline - time.monotonic()))
+            seconds += self._final_seconds(passed / done * self._at_once)
         text = f"Trials: {len(self._done)} of {self._total} done"
         return Status(text, 1 - left / self._total, seconds)
 

@@ -45,7 +45,7 @@ def test_check_says_what_would_be_done_and_writes_nothing(table: Path, monkeypat
     assert lines[6].endswith(", 1 worker")
     assert re.fullmatch(r"Memory: up to 0\.0 MB a trial(, .* GB free)?", lines[7])
     assert re.fullmatch(r"Time: about \d+ s for the trials and \d+ s for the final, besides the uploads .*", lines[8])
-    assert lines[9:] == ["Nothing was trained or stored."]
+    assert lines[9:] == ["Nothing was trained, and no study begun."]
     assert list(table.parent.iterdir()) == [table]
 
 
@@ -60,6 +60,13 @@ def test_check_knows_the_trials_of_a_study(finished: Finished, monkeypatch: pyte
     assert planned["columns"] == {"number": ["feature1", "feature2"]}
     all_done = invoke(monkeypatch, "search", *arguments, workers=RefusingProcess)
     assert json.loads(all_done.stdout)["seconds"]["trials"] == 0
+
+
+def test_check_of_images_says_what_the_inputs_are_made_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("--images", "demo", "--image-size", "8", "--epochs", "1", "--store", str(tmp_path), "--check")
+    done = invoke(monkeypatch, "search", *arguments, workers=RefusingProcess)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "Images: pixels, images of 8 x 8; 192 inputs of the network"
 
 
 def test_check_reports_what_the_search_would(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,10 @@ def test_there_is_no_estimate_before_the_engine_is_loaded() -> None:
     assert a_progress(trainings).status().seconds_left is None
 
 
+def test_there_is_no_estimate_from_the_first_seconds() -> None:
+    assert a_progress(Trainings(training(0, epochs=1), seconds=1.0)).status().seconds_left is None
+
+
 def test_no_trial_begins_after_the_deadline() -> None:
     progress = a_progress(Trainings(training(0, epochs=1)), final=FinalSettings(finalists=0, folds=5))
     progress.deadline = time.monotonic() + 30
