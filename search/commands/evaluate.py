@@ -73,9 +73,9 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         DataError: The test data does not fit the model.
     """
     store.check_database()
+    model = load_model(store, uri)
     configure_mlflow(store)
     client = mlflow_client(store)
-    model = load_model(store, client, uri)
     data = read_evaluation_data(store, client, model, request)
     logits_NC = data.logits(model)
     evaluation = Evaluation(

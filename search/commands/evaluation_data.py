@@ -187,7 +187,7 @@ class EvaluationTable:
         return row_keys(self.table.x, self.table.y)
 
     def logits(self, model: LoadedModel) -> Floats:
-        return program_logits(model.module, self.table.x)
+        return program_logits(model.program, self.table.x)
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats:
         return self.table.x
@@ -199,7 +199,7 @@ class EvaluationTable:
         return evaluation_boundaries(
             model.table.encoder,
             model.classes,
-            lambda x_NF: program_logits(model.module, x_NF),
+            lambda x_NF: program_logits(model.program, x_NF),
             self.table.x,
             self.table.y,
             f"{title} on test rows",
@@ -247,7 +247,7 @@ class EvaluationImages:
 
     def logits(self, model: LoadedModel) -> Floats:
         assert model.images is not None
-        return program_logits(model.module, self.pixels, images_at_once(model.images["size"]))
+        return program_logits(model.program, self.pixels, images_at_once(model.images["size"]))
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats | None:
         """See `EvaluationData`. With a backbone only the study's own test images have features outside the model."""
@@ -288,7 +288,7 @@ class EvaluationImages:
 
         def from_plane(x_GF: Floats) -> Floats:
             pixels = x_GF.round().clip(0, 255).astype(np.uint8)
-            return program_logits(model.module, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
+            return program_logits(model.program, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
 
         return evaluation_boundaries(
             encoder, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
