@@ -11,7 +11,7 @@ from insects.calibration import softmax
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
-from search.commands.evaluation_baselines import Baselines, score_baselines
+from search.commands.evaluation_baselines import Baselines, baseline_process, start_baselines
 from search.commands.evaluation_data import EvaluationData, EvaluationRequest, count_seen, read_evaluation_data
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
@@ -73,24 +73,29 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         DataError: The test data does not fit the model.
     """
     store.check_database()
-    model = load_model(store, uri)
-    configure_mlflow(store)
-    client = mlflow_client(store)
-    data = read_evaluation_data(store, client, model, request)
-    logits_NC = data.logits(model)
-    evaluation = Evaluation(
-        report=evaluate(logits_NC, data.y, model.classes, data.groups),
-        baselines=score_baselines(store, model, data),
-        model={"name": model.name, "version": model.version, "uri": uri},
-        source=data.source,
-        test_looks=0,  # counted with the run, below
-        seen=count_seen(store, client, model, data),
-        unit="row" if model.images is None else "image",
-    )
-    with temporary_folder() as folder:
-        _draw(folder, model, data, logits_NC, evaluation)  # before the run is created, so that an error leaves no run
+    with baseline_process() as process, temporary_folder() as folder:
+        model = load_model(store, uri)
+        configure_mlflow(store)
+        client = mlflow_client(store)
+        data = read_evaluation_data(store, client, model, request)
+        baselines = start_baselines(process, store, model, data, folder)
+        logits_NC = data.logits(model)
+        report, seen = evaluate(logits_NC, data.y, model.classes, data.groups), count_seen(store, client, model, data)
+        artifacts = folder / "artifacts"
+        artifacts.mkdir()
+        _draw(artifacts, model, data, logits_NC, report)  # before the run is created, so that an error leaves no run
+        evaluation = Evaluation(
+            report=report,
+            baselines=baselines(),
+            model={"name": model.name, "version": model.version, "uri": uri},
+            source=data.source,
+            test_looks=0,  # counted with the run, below
+            seen=seen,
+            unit="row" if model.images is None else "image",
+        )
+        (artifacts / "report.txt").write_text(f"{evaluation.text}\n", encoding="utf-8")
         with mlflow_errors(store.tracking_uri):
-            looks = _log(client, model, data, evaluation, str(folder))
+            looks = _log(client, model, data, evaluation, str(artifacts))
     return replace(evaluation, test_looks=looks)
 
 
@@ -159,20 +164,18 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
     return client.create_run(experiment.experiment_id, tags=tags, run_name=name), len(known) + 1
 
 
-def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Floats, evaluation: Evaluation) -> None:
+def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Floats, report: Report) -> None:
     from insects.plots import calibration_figure, confusion_figure, figure_png, ranking_figures
 
-    report, title = evaluation.report, _title(model.name, model.version)
+    title = _title(model.name, model.version)
     figures = data.figures(model, logits_NC, title)
     figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
     if report.calibration is not None:
         figures["calibration.png"] = calibration_figure(report.calibration, f"{title}: calibration")
     if report.roc_auc is not None and len(model.classes) == 2:
         figures |= ranking_figures(softmax(logits_NC), data.y, model.classes, title)
-    files = {name: figure_png(figure) for name, figure in figures.items()}
-    files["report.txt"] = f"{evaluation.text}\n".encode()
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    for name, figure in figures.items():
+        (folder / name).write_bytes(figure_png(figure))
 
 
 def _title(name: str, version: str) -> str:
