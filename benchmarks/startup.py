@@ -41,8 +41,8 @@ def main(pairs: int, only: tuple[str, ...]) -> None:
                 continue
             ratios, processor_ratios, references = [], [], []
             for number in range(pairs):
-                reference = measure(REFERENCE, folder, until=None)
-                ours = measure(*_command(name, number), folder=folder)
+                reference = measure(REFERENCE, None, folder)
+                ours = measure(*_command(name, number), folder)
                 ratios.append(ours[0] / reference[0])
                 processor_ratios.append(ours[1] / reference[1])
                 references.append(reference[0])
