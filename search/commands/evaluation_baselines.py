@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from insects.baselines import Score, baseline_scores, rows_used
+from insects.baselines import Score, rows_used
 from insects.errors import StoreError
 from insects.text import aligned, counted
 from search.commands.evaluation_data import EvaluationData
+from search.commands.evaluation_worker import EvaluationWorker
 from search.registry.load import LoadedModel
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
@@ -46,48 +45,13 @@ class Baselines:
         return "\n".join([f"Beside simple models, {self.note}:", *aligned([["model", "accuracy", "log loss"], *rows])])
 
 
-class BaselineWorker:
-    """Fits baselines. scikit-learn takes as long to import as MLflow: in another process both are loaded at once."""
-
-    def warm_up(self) -> None:
-        """Import what a fit needs, before there is anything to fit."""
-        import sklearn.ensemble
-        import sklearn.linear_model  # noqa: F401 - imported for later use
-
-    def score(self, rows: str, classes: int) -> list[dict[str, Any]]:
-        """Fit and score the baselines.
-
-        Args:
-            rows: A file with the arguments of `insects.baselines.baseline_scores` but the last.
-            classes: The number of classes.
-
-        Returns:
-            The scores, as dictionaries.
-        """
-        with np.load(rows, allow_pickle=False) as file:
-            scores = baseline_scores(file["train_x"], file["train_y"], file["x"], file["y"], classes)
-        return [score.as_dict() for score in scores]
-
-
-@contextmanager
-def baseline_process() -> Iterator[WorkerProcess[BaselineWorker]]:
-    """Start a process that fits baselines, and end it after the block."""
-    process = WorkerProcess(BaselineWorker, niceness=0)
-    try:
-        process.submit(BaselineWorker.warm_up)
-        yield process
-    finally:
-        process.kill()
-        process.close()
-
-
 def start_baselines(
-    process: WorkerProcess[BaselineWorker], store: Store, model: LoadedModel, data: EvaluationData, folder: Path
+    worker: WorkerProcess[EvaluationWorker], store: Store, model: LoadedModel, data: EvaluationData, folder: Path
 ) -> Callable[[], Baselines]:
     """Fit the baselines on the training and validation rows that the model's study keeps, and score them.
 
     Args:
-        process: Fits them.
+        worker: Fits them.
         store: The store that the study may be in.
         model: The model.
         data: The test rows.
@@ -110,7 +74,7 @@ def start_baselines(
     train_y = np.concatenate([kept.train_y, kept.valid_y])
     path = folder / "baseline_rows.npz"
     np.savez(path, train_x=train_x, train_y=train_y, x=kept.encoder.transform(x_NK), y=data.y)
-    scored = process.submit(BaselineWorker.score, str(path), len(model.classes))
+    scored = worker.submit(EvaluationWorker.score, str(path), len(model.classes))
     rows = counted(rows_used(*train_x.shape), "row")
 
     def wait() -> Baselines:

@@ -26,7 +26,7 @@ from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
 from insects.splits import Hashes, Labels, Table, row_keys, table_digest
-from search.registry.load import LoadedModel
+from search.registry.load import LoadedModel, ModelContent
 from search.registry.predictor import program_logits
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
@@ -98,13 +98,13 @@ class EvaluationData(Protocol):
     @property
     def groups(self) -> tuple[str, ...] | None: ...
 
-    def logits(self, model: LoadedModel) -> Floats:
+    def logits(self, model: ModelContent) -> Floats:
         """Return what the model predicts, `(N, C)`."""
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats | None:
         """Return the rows as the model's study codes them, `(N, K)`; None: the study has no features of the images."""
 
-    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+    def figures(self, model: ModelContent, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """Draw figures of the predictions, by file name."""
 
 
@@ -186,13 +186,13 @@ class EvaluationTable:
     def keys(self) -> Hashes:
         return row_keys(self.table.x, self.table.y)
 
-    def logits(self, model: LoadedModel) -> Floats:
+    def logits(self, model: ModelContent) -> Floats:
         return program_logits(model.program, self.table.x)
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats:
         return self.table.x
 
-    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+    def figures(self, model: ModelContent, logits_NC: Floats, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
 
         assert model.table is not None
@@ -245,7 +245,7 @@ class EvaluationImages:
     def groups(self) -> tuple[str, ...] | None:
         return self.annotations.groups
 
-    def logits(self, model: LoadedModel) -> Floats:
+    def logits(self, model: ModelContent) -> Floats:
         assert model.images is not None
         return program_logits(model.program, self.pixels, images_at_once(model.images["size"]))
 
@@ -264,7 +264,7 @@ class EvaluationImages:
     def _pixel_values(self) -> Floats:
         return self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
 
-    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+    def figures(self, model: ModelContent, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """See `EvaluationData`. There is no boundary with a backbone, whose features are inside the model."""
         from insects.plots.images import mistakes_grid
 
@@ -280,7 +280,7 @@ class EvaluationImages:
             figures |= self._boundary(model, images_at_once(model.images["size"]), title)
         return figures
 
-    def _boundary(self, model: LoadedModel, at_once: int, title: str) -> dict[str, Figure]:
+    def _boundary(self, model: ModelContent, at_once: int, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
 
         x_NF = self._pixel_values

@@ -53,6 +53,7 @@ class LoadedModel(ModelContent):
         search_run: The id of its search's run.
         study: The name of its study.
         data_digest: The digest of the data that it was trained on.
+        files: The folder of its files.
     """
 
     name: str
@@ -61,6 +62,7 @@ class LoadedModel(ModelContent):
     search_run: str
     study: str
     data_digest: str
+    files: Path
 
     @property
     def target(self) -> str:
@@ -94,6 +96,7 @@ def load_model(store: Store, uri: str) -> LoadedModel:
         search_run=version.tags.get(SEARCH_RUN_TAG, ""),
         study=version.tags.get(STUDY_TAG, ""),
         data_digest=version.tags.get(DATA_TAG, ""),
+        files=version.files,
     )
 
 

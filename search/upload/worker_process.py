@@ -25,6 +25,7 @@ from concurrent.futures import Future, wait
 from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 
 from insects.errors import InsectsError, StoreError
+from search.system.collector import collect_rarely
 
 NICENESS = 5  # training comes first
 
@@ -233,6 +234,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group, they are for the search to handle
         signal.signal(number, signal.SIG_IGN)
     os.nice(int(sys.argv[3]))
+    collect_rarely()
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not get among the answers

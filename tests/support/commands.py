@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from insects.errors import InsectsError
 from insects.training.compiled import warm_up
 from search.cli import main
-from search.commands import evaluation_baselines
+from search.commands import evaluation_worker
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.tracking.client import configure_mlflow, mlflow_client
@@ -171,7 +171,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str, workers:
     Raises:
         Exception: An exception of the command that is a bug.
     """
-    for module in (uploader, evaluation_baselines):
+    for module in (uploader, evaluation_worker):
         monkeypatch.setattr(module, "WorkerProcess", workers)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # `mlflow.set_tracking_uri` sets it
     result = CliRunner().invoke(getattr(main, name), list(arguments))
