@@ -50,7 +50,8 @@ def main(pairs: int, only: tuple[str, ...]) -> None:
                 f"{name:>20}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) times the "
                 f"import's {statistics.median(references):.1f} s"
                 + ("" if aim is None else f", aim {aim}")
-                + f"; processor time {statistics.median(processor_ratios):.2f} times"
+                + f"; processor time {statistics.median(processor_ratios):.2f} times",
+                flush=True,
             )
 
 
