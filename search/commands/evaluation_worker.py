@@ -17,6 +17,7 @@ from insects.evaluation import evaluate
 from search.commands.evaluation_data import EvaluationTable
 from search.commands.evaluation_figures import draw_figures
 from search.registry.load import read_model
+from search.system.files import temporary_errors
 from search.tracking.held_out import load_table
 from search.upload.worker_process import WorkerProcess
 
@@ -54,11 +55,16 @@ class EvaluationWorker:
             rows: A file of `search.tracking.held_out.save_table`.
             logits: A file of what the model predicts, `(N, C)`.
             folder: Where the figures go.
+
+        Raises:
+            StoreError: The disk is full.
         """
         content, data = read_model(title, Path(model)), EvaluationTable(load_table(Path(rows)))
         with open(logits, "rb") as file:
             logits_NC = np.lib.format.read_array(file, allow_pickle=False)
-        draw_figures(Path(folder), title, content, data, logits_NC, evaluate(logits_NC, data.y, content.classes))
+        report = evaluate(logits_NC, data.y, content.classes)
+        with temporary_errors():
+            draw_figures(Path(folder), title, content, data, logits_NC, report)
 
 
 @contextmanager
