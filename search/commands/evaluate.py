@@ -26,7 +26,7 @@ from search.commands.evaluation_worker import EvaluationWorker, evaluation_worke
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
 from search.system.files import temporary_folder
-from search.tracking.client import configure_mlflow, mlflow_client, mlflow_errors
+from search.tracking.client import connect, mlflow_errors
 from search.tracking.held_out import save_table
 from search.tracking.tags import PARENT_TAG, ROLE_TAG, SEARCH_RUN_TAG, TEST_DIGEST_TAG
 from search.upload.worker_process import WorkerProcess
@@ -87,15 +87,14 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
     store.check_database()
     with evaluation_worker() as worker, temporary_folder() as folder:
         model = load_model(store, uri)
-        configure_mlflow(store)
-        client = mlflow_client(store)
-        data = read_evaluation_data(store, client, model, request)
+        data = read_evaluation_data(store, model, request)
         artifacts = folder / "artifacts"
         artifacts.mkdir()
         baselines = start_baselines(worker, store, model, data, folder)
         logits_NC = data.logits(model)
         report = evaluate(logits_NC, data.y, model.classes, data.groups)
         figures = _start_figures(worker, folder, artifacts, model, data, logits_NC, report)
+        client = connect(store)  # MLflow is imported while the worker works
         seen = count_seen(store, client, model, data)
         evaluation = Evaluation(
             report=report,

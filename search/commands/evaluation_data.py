@@ -33,7 +33,8 @@ from search.store.study_folder import StudyFolder
 from search.study.data import image_key
 from search.system.files import temporary_folder
 from search.system.terminal import say
-from search.tracking.client import mlflow_errors
+from search.tracking.client import connect, mlflow_errors
+from search.tracking.database_reads import find_run_file
 from search.tracking.held_out import (
     GROUP,
     LABEL,
@@ -108,14 +109,11 @@ class EvaluationData(Protocol):
         """Draw figures of the predictions, by file name."""
 
 
-def read_evaluation_data(
-    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
-) -> EvaluationData:
+def read_evaluation_data(store: Store, model: LoadedModel, request: EvaluationRequest) -> EvaluationData:
     """Read the rows or images that are asked for.
 
     Args:
         store: The store of the model.
-        client: MLflow's client.
         model: The model.
         request: The rows or images.
 
@@ -127,11 +125,11 @@ def read_evaluation_data(
     if model.images is not None:
         if request.test is not None:
             raise DataError(f"{name} takes images: give them with --images and --image-dir")
-        return _read_images(store, client, model, request)
+        return _read_images(store, model, request)
     if request.images or request.image_dir or request.skip_bad_images:
         raise DataError(f"{name} takes a table, not images: give one with --test")
     if request.test is None:
-        with _file_of_search(store, client, model, TEST_ROWS) as path:
+        with _file_of_search(store, model, TEST_ROWS) as path:
             return EvaluationTable(load_table(path))
     from insects.tables.labelled import read_rows_like
 
@@ -296,12 +294,17 @@ class EvaluationImages:
 
 
 @contextmanager
-def _file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name: str) -> Iterator[Path]:
-    """Download a file of the run of the model's search, for as long as the block lasts."""
+def _file_of_search(store: Store, model: LoadedModel, name: str) -> Iterator[Path]:
+    """Find a file of the run of the model's search, or download it for as long as the block lasts."""
     if not model.search_run:
         raise StoreError(
             f"{model.name} version {model.version} does not say which search made it: give rows with --test or --images"
         )
+    here = find_run_file(store, model.search_run, name)
+    if here is not None:
+        yield here
+        return
+    client = connect(store)
     with temporary_folder() as folder:
         with mlflow_errors(store.tracking_uri):
             if name not in {entry.path for entry in client.list_artifacts(model.search_run)}:
@@ -313,15 +316,13 @@ def _file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name
         yield path
 
 
-def _read_images(
-    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
-) -> EvaluationImages:
+def _read_images(store: Store, model: LoadedModel, request: EvaluationRequest) -> EvaluationImages:
     assert model.images is not None
     expected: dict[str, str] = {}
     if request.images is not None:
         annotations = _annotations(model, request.images, request)
     else:
-        annotations, expected = _images_of_search(store, client, model, request)
+        annotations, expected = _images_of_search(store, model, request)
     return _with_pixels(annotations, expected, model.images["size"], request.skip_bad_images)
 
 
@@ -334,10 +335,11 @@ def _annotations(model: LoadedModel, images: Path, request: EvaluationRequest) -
 
 
 def _images_of_search(
-    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
+    store: Store, model: LoadedModel, request: EvaluationRequest
 ) -> tuple[Annotations, dict[str, str]]:
     """Return the test images of the model's search, and the SHA-256 that their files had."""
-    with _file_of_search(store, client, model, TEST_IMAGES) as path:
+    with _file_of_search(store, model, TEST_IMAGES) as path:
+        client = connect(store)
         with mlflow_errors(store.tracking_uri):
             run = client.get_run(model.search_run)
         folder = request.image_dir or Path(run.data.tags[IMAGE_FOLDER_TAG])

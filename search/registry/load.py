@@ -16,7 +16,7 @@ from insects.program import Program, read_program, torch_program
 from search.registry.alias import ABSENT
 from search.registry.model_table import ModelTable
 from search.store.store import Store
-from search.tracking.client import configure_mlflow, mlflow_client, mlflow_errors, set_environment
+from search.tracking.client import connect, mlflow_errors, set_environment
 from search.tracking.database_reads import VersionRecord, find_version
 from search.tracking.tags import DATA_TAG, SEARCH_RUN_TAG, STUDY_TAG
 
@@ -177,8 +177,7 @@ def _parts(uri: str) -> tuple[str, str, str]:
 
 def _download_version(store: Store, uri: str, name: str, alias: str, number: str) -> VersionRecord:
     """Find a version by MLflow's client, and download its files."""
-    configure_mlflow(store)
-    client = mlflow_client(store)
+    client = connect(store)
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import get_model_info

@@ -55,6 +55,12 @@ def configure_mlflow(store: Store) -> None:
         mlflow.set_registry_uri(store.tracking_uri)
 
 
+def connect(store: Store) -> MlflowClient:
+    """Set up MLflow in this process for a store, and return a client; see `configure_mlflow` and `mlflow_client`."""
+    configure_mlflow(store)
+    return mlflow_client(store)
+
+
 def set_environment() -> None:
     """Set MLflow's environment in this process. It reads some of it when it is imported."""
     os.environ.update({**_DEFAULTS, **os.environ, **_FORCED})

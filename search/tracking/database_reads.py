@@ -52,6 +52,17 @@ def find_version(store: Store, name: str, alias: str, number: str) -> VersionRec
     return _read(store, lambda database: _version(database, name, alias, number))
 
 
+def find_run_file(store: Store, run: str, name: str) -> Path | None:
+    """Find a file of a run on this machine.
+
+    Args:
+        store: The store that the run is in.
+        run: The id of the run.
+        name: The file.
+    """
+    return _read(store, lambda database: _run_file(database, run, name))
+
+
 def last_experiment(store: Store, tag: str, name: str | None) -> str | None:
     """Return the id of the experiment that was created last.
 
@@ -80,12 +91,26 @@ def _version(database: sqlite3.Connection, name: str, alias: str, number: str) -
     if found is None:
         return None
     version, run, location = found
-    place = urlsplit(location)
-    files = Path(unquote(place.path))
-    if place.scheme != "file" or place.netloc or not (files / "MLmodel").is_file():
+    description = _local_file(location, "MLmodel")
+    if description is None:
         return None
     query = "SELECT key, value FROM model_version_tags WHERE workspace = 'default' AND name = ? AND version = ?"
-    return VersionRecord(name, str(version), str(run), dict(database.execute(query, key).fetchall()), files)
+    return VersionRecord(
+        name, str(version), str(run), dict(database.execute(query, key).fetchall()), description.parent
+    )
+
+
+def _run_file(database: sqlite3.Connection, run: str, name: str) -> Path | None:
+    query = "SELECT artifact_uri FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'"
+    found = database.execute(query, (run,)).fetchone()
+    return None if found is None else _local_file(found[0], name)
+
+
+def _local_file(folder: str, name: str) -> Path | None:
+    """Return a file in the folder of a URI; None unless it is there."""
+    place = urlsplit(folder)
+    path = Path(unquote(place.path)) / name
+    return path if place.scheme == "file" and not place.netloc and path.is_file() else None
 
 
 def _experiment(database: sqlite3.Connection, tag: str, name: str | None) -> str | None:
