@@ -66,15 +66,14 @@ def program_logits(store: Path, answer: Answer, x_NK: mlp.Floats) -> NDArray[np.
 
 
 def _program_logits(store: Path, uri: str, x_NK: mlp.Floats) -> NDArray[np.float64]:
+    import mlflow.pytorch
     import torch
 
-    from search.registry.load import load_model
-    from search.tracking.client import configure_mlflow, mlflow_client
+    from search.tracking.client import configure_mlflow
 
     torch.set_num_threads(1)  # several wait for each other where other programs use the cores
-    place = Store.at(store)
-    configure_mlflow(place)
-    module = load_model(place, mlflow_client(place), uri).module
+    configure_mlflow(Store.at(store))
+    module = mlflow.pytorch.load_model(uri)
     with torch.no_grad():
         return np.asarray(module(torch.from_numpy(x_NK)).numpy(), np.float64)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from tests.support.commands import Finished
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -230,6 +232,18 @@ def loaded_by(script: str) -> set[str]:
     script = f"import sys\ntry:\n    {script}\nfinally:\n    print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_commands_load_only_the_libraries_that_they_need(finished: Finished, tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text("feature1,feature2\n0.5,0.5\n")
+    place = f"'--store', '{finished.store}', '--tracking-uri', 'sqlite:///{finished.store}/mlflow.db'"
+    predicting = loaded_by(f"from search import cli; cli.predict(['--best', '{table}', {place}])")
+    assert "numpy" in predicting
+    assert {"torch", "mlflow", "sklearn", "matplotlib", "numba"} & predicting == set()
+    evaluating = loaded_by(f"from search import cli; cli.evaluate(['--best', {place}])")
+    assert "mlflow" in evaluating
+    assert {"torch", "sklearn", "matplotlib", "numba"} & evaluating == set()
 
 
 @pytest.mark.parametrize(

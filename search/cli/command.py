@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from insects.errors import InsectsError
+from search.system.collector import collect_rarely
 from search.system.terminal import discard_output
 
 INTERRUPTED_BY_CTRL_C = 130
@@ -32,6 +33,7 @@ class Command(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command; see `click.Command`."""
+        collect_rarely()
         os.environ["MPLBACKEND"] = "agg"  # a notebook's own backend may not be installed here
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from insects.baselines import Score
-from insects.calibration import softmax
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
-from search.commands.evaluation_baselines import Baselines, score_baselines
-from search.commands.evaluation_data import EvaluationData, EvaluationRequest, count_seen, read_evaluation_data
+from search.commands.evaluation_baselines import Baselines, start_baselines
+from search.commands.evaluation_data import (
+    EvaluationData,
+    EvaluationRequest,
+    EvaluationTable,
+    count_seen,
+    read_evaluation_data,
+)
+from search.commands.evaluation_figures import draw_figures
+from search.commands.evaluation_worker import EvaluationWorker, evaluation_worker
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
 from search.system.files import temporary_folder
-from search.tracking.client import configure_mlflow, mlflow_client, mlflow_errors
+from search.tracking.client import connect, mlflow_errors
+from search.tracking.held_out import save_table
 from search.tracking.tags import PARENT_TAG, ROLE_TAG, SEARCH_RUN_TAG, TEST_DIGEST_TAG
+from search.upload.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,25 +85,53 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         DataError: The test data does not fit the model.
     """
     store.check_database()
-    configure_mlflow(store)
-    client = mlflow_client(store)
-    model = load_model(store, client, uri)
-    data = read_evaluation_data(store, client, model, request)
-    logits_NC = data.logits(model)
-    evaluation = Evaluation(
-        report=evaluate(logits_NC, data.y, model.classes, data.groups),
-        baselines=score_baselines(store, model, data),
-        model={"name": model.name, "version": model.version, "uri": uri},
-        source=data.source,
-        test_looks=0,  # counted with the run, below
-        seen=count_seen(store, client, model, data),
-        unit="row" if model.images is None else "image",
-    )
-    with temporary_folder() as folder:
-        _draw(folder, model, data, logits_NC, evaluation)  # before the run is created, so that an error leaves no run
-        with mlflow_errors(store.tracking_uri):
-            looks = _log(client, model, data, evaluation, str(folder))
+    with evaluation_worker() as worker, temporary_folder() as folder:
+        model = load_model(store, uri)
+        data = read_evaluation_data(store, model, request)
+        artifacts = folder / "artifacts"
+        artifacts.mkdir()
+        baselines = start_baselines(worker, store, model, data, folder)
+        logits_NC = data.logits(model)
+        report = evaluate(logits_NC, data.y, model.classes, data.groups)
+        figures = _start_figures(worker, folder, artifacts, model, data, logits_NC, report)
+        client = connect(store)  # MLflow is imported while the worker works
+        seen = count_seen(store, client, model, data)
+        evaluation = Evaluation(
+            report=report,
+            baselines=baselines(),
+            model={"name": model.name, "version": model.version, "uri": uri},
+            source=data.source,
+            test_looks=0,  # counted with the run, below
+            seen=seen,
+            unit="row" if model.images is None else "image",
+        )
+        figures.result()
+        (artifacts / "report.txt").write_text(f"{evaluation.text}\n", encoding="utf-8")
+        with mlflow_errors(store.tracking_uri):  # the run is created last, so that an error before leaves none
+            looks = _log(client, model, data, evaluation, str(artifacts))
     return replace(evaluation, test_looks=looks)
+
+
+def _start_figures(
+    worker: WorkerProcess[EvaluationWorker],
+    folder: Path,
+    artifacts: Path,
+    model: LoadedModel,
+    data: EvaluationData,
+    logits_NC: Floats,
+    report: Report,
+) -> Future[None]:
+    """Draw the figures: those of a table in the worker, those of images, whose model may need torch, here."""
+    title = _title(model.name, model.version)
+    if isinstance(data, EvaluationTable):
+        rows, logits = folder / "test_rows.npz", folder / "logits.npy"
+        save_table(data.table, rows)
+        np.save(logits, logits_NC, allow_pickle=False)
+        return worker.submit(EvaluationWorker.draw, title, str(model.files), str(rows), str(logits), str(artifacts))
+    draw_figures(artifacts, title, model, data, logits_NC, report)
+    drawn: Future[None] = Future()
+    drawn.set_result(None)
+    return drawn
 
 
 def _log(
@@ -157,22 +197,6 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
     if model.search_run:
         tags[PARENT_TAG] = model.search_run
     return client.create_run(experiment.experiment_id, tags=tags, run_name=name), len(known) + 1
-
-
-def _draw(folder: Path, model: LoadedModel, data: EvaluationData, logits_NC: Floats, evaluation: Evaluation) -> None:
-    from insects.plots import calibration_figure, confusion_figure, figure_png, ranking_figures
-
-    report, title = evaluation.report, _title(model.name, model.version)
-    figures = data.figures(model, logits_NC, title)
-    figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
-    if report.calibration is not None:
-        figures["calibration.png"] = calibration_figure(report.calibration, f"{title}: calibration")
-    if report.roc_auc is not None and len(model.classes) == 2:
-        figures |= ranking_figures(softmax(logits_NC), data.y, model.classes, title)
-    files = {name: figure_png(figure) for name, figure in figures.items()}
-    files["report.txt"] = f"{evaluation.text}\n".encode()
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
 
 
 def _title(name: str, version: str) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from insects.baselines import Score, baseline_scores, rows_used
+from insects.baselines import Score, rows_used
 from insects.errors import StoreError
 from insects.text import aligned, counted
 from search.commands.evaluation_data import EvaluationData
+from search.commands.evaluation_worker import EvaluationWorker
 from search.registry.load import LoadedModel
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
+from search.upload.worker_process import WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -40,31 +45,43 @@ class Baselines:
         return "\n".join([f"Beside simple models, {self.note}:", *aligned([["model", "accuracy", "log loss"], *rows])])
 
 
-def score_baselines(store: Store, model: LoadedModel, data: EvaluationData) -> Baselines:
+def start_baselines(
+    worker: WorkerProcess[EvaluationWorker], store: Store, model: LoadedModel, data: EvaluationData, folder: Path
+) -> Callable[[], Baselines]:
     """Fit the baselines on the training and validation rows that the model's study keeps, and score them.
 
     Args:
+        worker: Fits them.
         store: The store that the study may be in.
         model: The model.
         data: The test rows.
+        folder: A folder for temporary files.
 
     Returns:
-        The scores. There are none if the study, or data of the same digest, is not in the store.
+        A function that waits for the scores. There are none if the study, or data of the same digest, is not in the
+        store.
     """
     try:
         study = _study_of(store, model)
         if study is None:
-            return Baselines(None, f"the study of the model is not in {store.path}")
+            return partial(Baselines, None, f"the study of the model is not in {store.path}")
         x_NK, kept = data.coded_rows(model, study), study.data().sample
     except StoreError:  # the evaluation itself does without the store's files
-        return Baselines(None, "the files of the model's study cannot be read")
+        return partial(Baselines, None, "the files of the model's study cannot be read")
     if x_NK is None:
-        return Baselines(None, "the study has no features of these images")
+        return partial(Baselines, None, "the study has no features of these images")
     train_x = np.concatenate([kept.train_x, kept.valid_x])
     train_y = np.concatenate([kept.train_y, kept.valid_y])
-    scores = baseline_scores(train_x, train_y, kept.encoder.transform(x_NK), data.y, len(model.classes))
+    path = folder / "baseline_rows.npz"
+    np.savez(path, train_x=train_x, train_y=train_y, x=kept.encoder.transform(x_NK), y=data.y)
+    scored = worker.submit(EvaluationWorker.score, str(path), len(model.classes))
     rows = counted(rows_used(*train_x.shape), "row")
-    return Baselines(scores, f"fitted on {rows} of the study's training and validation data")
+
+    def wait() -> Baselines:
+        scores = tuple(Score(**score) for score in scored.result())
+        return Baselines(scores, f"fitted on {rows} of the study's training and validation data")
+
+    return wait
 
 
 def _study_of(store: Store, model: LoadedModel) -> StudyFolder | None:

@@ -26,14 +26,15 @@ from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
 from insects.splits import Hashes, Labels, Table, row_keys, table_digest
-from search.registry.load import LoadedModel
+from search.registry.load import LoadedModel, ModelContent
 from search.registry.predictor import program_logits
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.data import image_key
 from search.system.files import temporary_folder
 from search.system.terminal import say
-from search.tracking.client import mlflow_errors
+from search.tracking.client import connect, mlflow_errors
+from search.tracking.database_reads import find_run_file
 from search.tracking.held_out import (
     GROUP,
     LABEL,
@@ -98,24 +99,21 @@ class EvaluationData(Protocol):
     @property
     def groups(self) -> tuple[str, ...] | None: ...
 
-    def logits(self, model: LoadedModel) -> Floats:
+    def logits(self, model: ModelContent) -> Floats:
         """Return what the model predicts, `(N, C)`."""
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats | None:
         """Return the rows as the model's study codes them, `(N, K)`; None: the study has no features of the images."""
 
-    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+    def figures(self, model: ModelContent, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """Draw figures of the predictions, by file name."""
 
 
-def read_evaluation_data(
-    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
-) -> EvaluationData:
+def read_evaluation_data(store: Store, model: LoadedModel, request: EvaluationRequest) -> EvaluationData:
     """Read the rows or images that are asked for.
 
     Args:
         store: The store of the model.
-        client: MLflow's client.
         model: The model.
         request: The rows or images.
 
@@ -127,11 +125,11 @@ def read_evaluation_data(
     if model.images is not None:
         if request.test is not None:
             raise DataError(f"{name} takes images: give them with --images and --image-dir")
-        return _read_images(store, client, model, request)
+        return _read_images(store, model, request)
     if request.images or request.image_dir or request.skip_bad_images:
         raise DataError(f"{name} takes a table, not images: give one with --test")
     if request.test is None:
-        with _file_of_search(store, client, model, TEST_ROWS) as path:
+        with _file_of_search(store, model, TEST_ROWS) as path:
             return EvaluationTable(load_table(path))
     from insects.tables.labelled import read_rows_like
 
@@ -186,20 +184,20 @@ class EvaluationTable:
     def keys(self) -> Hashes:
         return row_keys(self.table.x, self.table.y)
 
-    def logits(self, model: LoadedModel) -> Floats:
-        return program_logits(model.module, self.table.x)
+    def logits(self, model: ModelContent) -> Floats:
+        return program_logits(model.program, self.table.x)
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats:
         return self.table.x
 
-    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+    def figures(self, model: ModelContent, logits_NC: Floats, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
 
         assert model.table is not None
         return evaluation_boundaries(
             model.table.encoder,
             model.classes,
-            lambda x_NF: program_logits(model.module, x_NF),
+            lambda x_NF: program_logits(model.program, x_NF),
             self.table.x,
             self.table.y,
             f"{title} on test rows",
@@ -245,9 +243,9 @@ class EvaluationImages:
     def groups(self) -> tuple[str, ...] | None:
         return self.annotations.groups
 
-    def logits(self, model: LoadedModel) -> Floats:
+    def logits(self, model: ModelContent) -> Floats:
         assert model.images is not None
-        return program_logits(model.module, self.pixels, images_at_once(model.images["size"]))
+        return program_logits(model.program, self.pixels, images_at_once(model.images["size"]))
 
     def coded_rows(self, model: LoadedModel, study: StudyFolder) -> Floats | None:
         """See `EvaluationData`. With a backbone only the study's own test images have features outside the model."""
@@ -264,7 +262,7 @@ class EvaluationImages:
     def _pixel_values(self) -> Floats:
         return self.pixels.reshape(len(self.pixels), -1).astype(np.float32)
 
-    def figures(self, model: LoadedModel, logits_NC: Floats, title: str) -> dict[str, Figure]:
+    def figures(self, model: ModelContent, logits_NC: Floats, title: str) -> dict[str, Figure]:
         """See `EvaluationData`. There is no boundary with a backbone, whose features are inside the model."""
         from insects.plots.images import mistakes_grid
 
@@ -280,7 +278,7 @@ class EvaluationImages:
             figures |= self._boundary(model, images_at_once(model.images["size"]), title)
         return figures
 
-    def _boundary(self, model: LoadedModel, at_once: int, title: str) -> dict[str, Figure]:
+    def _boundary(self, model: ModelContent, at_once: int, title: str) -> dict[str, Figure]:
         from insects.plots import evaluation_boundaries
 
         x_NF = self._pixel_values
@@ -288,7 +286,7 @@ class EvaluationImages:
 
         def from_plane(x_GF: Floats) -> Floats:
             pixels = x_GF.round().clip(0, 255).astype(np.uint8)
-            return program_logits(model.module, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
+            return program_logits(model.program, pixels.reshape(-1, *self.pixels.shape[1:]), at_once)
 
         return evaluation_boundaries(
             encoder, model.classes, from_plane, x_NF, self.y, f"{title} on test images", "image"
@@ -296,12 +294,17 @@ class EvaluationImages:
 
 
 @contextmanager
-def _file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name: str) -> Iterator[Path]:
-    """Download a file of the run of the model's search, for as long as the block lasts."""
+def _file_of_search(store: Store, model: LoadedModel, name: str) -> Iterator[Path]:
+    """Find a file of the run of the model's search, or download it for as long as the block lasts."""
     if not model.search_run:
         raise StoreError(
             f"{model.name} version {model.version} does not say which search made it: give rows with --test or --images"
         )
+    here = find_run_file(store, model.search_run, name)
+    if here is not None:
+        yield here
+        return
+    client = connect(store)
     with temporary_folder() as folder:
         with mlflow_errors(store.tracking_uri):
             if name not in {entry.path for entry in client.list_artifacts(model.search_run)}:
@@ -313,15 +316,13 @@ def _file_of_search(store: Store, client: MlflowClient, model: LoadedModel, name
         yield path
 
 
-def _read_images(
-    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
-) -> EvaluationImages:
+def _read_images(store: Store, model: LoadedModel, request: EvaluationRequest) -> EvaluationImages:
     assert model.images is not None
     expected: dict[str, str] = {}
     if request.images is not None:
         annotations = _annotations(model, request.images, request)
     else:
-        annotations, expected = _images_of_search(store, client, model, request)
+        annotations, expected = _images_of_search(store, model, request)
     return _with_pixels(annotations, expected, model.images["size"], request.skip_bad_images)
 
 
@@ -334,10 +335,11 @@ def _annotations(model: LoadedModel, images: Path, request: EvaluationRequest) -
 
 
 def _images_of_search(
-    store: Store, client: MlflowClient, model: LoadedModel, request: EvaluationRequest
+    store: Store, model: LoadedModel, request: EvaluationRequest
 ) -> tuple[Annotations, dict[str, str]]:
     """Return the test images of the model's search, and the SHA-256 that their files had."""
-    with _file_of_search(store, client, model, TEST_IMAGES) as path:
+    with _file_of_search(store, model, TEST_IMAGES) as path:
+        client = connect(store)
         with mlflow_errors(store.tracking_uri):
             run = client.get_run(model.search_run)
         folder = request.image_dir or Path(run.data.tags[IMAGE_FOLDER_TAG])

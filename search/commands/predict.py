@@ -15,7 +15,6 @@ from search.registry.load import load_model
 from search.store.store import Store
 from search.system.files import replaced_file
 from search.system.terminal import say
-from search.tracking.client import configure_mlflow, mlflow_client
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,8 +56,7 @@ def run_prediction(store: Store, uri: str, request: PredictionRequest, out: Path
     if out is not None:
         check_writable(out)
     store.check_database()
-    configure_mlflow(store)
-    model = load_model(store, mlflow_client(store), uri)
+    model = load_model(store, uri)
     labelled = open_blocks(model, request)
     if out is None and stdout is None:
         counts, records = _collect(labelled)

@@ -155,7 +155,7 @@ class LabelledRows:
     def _label(self, frame: pd.DataFrame, block: pa.Table, done: int, typed: bool) -> tuple[pa.Table, NDArray[np.intp]]:
         x_NK = self._columns.code(frame, self.source, self.decimal)
         self._look_at(frame, x_NK, done)
-        logits_NC = program_logits(self._model.module, x_NK)
+        logits_NC = program_logits(self._model.program, x_NK)
         if typed and self._file.text is not None:
             block = self._with_numbers(block, frame)
         return _with_prediction(block, self._model, logits_NC), logits_NC.argmax(axis=1)
@@ -235,7 +235,7 @@ class LabelledImages:
                     raise DataError(f"{bad[0]}; or leave bad images out", parameter="skip_bad_images")
             good = [row for row in range(len(names)) if row not in faults]
             if good:
-                logits_NC = program_logits(self._model.module, pixels[good], images_at_once(self._size))
+                logits_NC = program_logits(self._model.program, pixels[good], images_at_once(self._size))
                 block = self._table.slice(start, IMAGES_AT_ONCE).take(good)
                 yield _with_prediction(block, self._model, logits_NC), logits_NC.argmax(axis=1)
         if len(bad) == len(self._files):

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import yaml
 
 from insects.errors import InsectsError, StoreError
+from insects.program import Program, read_program, torch_program
 from search.registry.alias import ABSENT
 from search.registry.model_table import ModelTable
 from search.store.store import Store
-from search.tracking.client import mlflow_errors
+from search.tracking.client import connect, mlflow_errors, set_environment
+from search.tracking.database_reads import VersionRecord, find_version
 from search.tracking.tags import DATA_TAG, SEARCH_RUN_TAG, STUDY_TAG
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 PROGRAM = "model.pt2"
 
@@ -31,13 +31,15 @@ class ModelContent:
         classes: Names of the classes, in order.
         table: How rows of a table become those that the module takes; None: it takes images.
         images: `target`, `size` and `backbone` of a module that takes images; None: it takes rows.
-        module: Takes float32 coded rows `(N, K)`, or uint8 images `(N, 3, H, W)`; returns logits `(N, C)`.
+        program: The program.
+        model_id: The id of the logged model.
     """
 
     classes: tuple[str, ...]
     table: ModelTable | None
     images: dict[str, Any] | None
-    module: Any
+    program: Program
+    model_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +49,20 @@ class LoadedModel(ModelContent):
     Attributes:
         name: The registered model.
         version: The version's number.
-        model_id: The id of the logged model.
         run: The id of its trial's run.
         search_run: The id of its search's run.
         study: The name of its study.
         data_digest: The digest of the data that it was trained on.
+        files: The folder of its files.
     """
 
     name: str
     version: str
-    model_id: str
     run: str
     search_run: str
     study: str
     data_digest: str
+    files: Path
 
     @property
     def target(self) -> str:
@@ -68,35 +70,33 @@ class LoadedModel(ModelContent):
         return self.table.target if self.table is not None else str((self.images or {})["target"])
 
 
-def load_model(store: Store, client: MlflowClient, uri: str) -> LoadedModel:
+def load_model(store: Store, uri: str) -> LoadedModel:
     """Load a registered model without running any code or pickle that comes with it.
 
     Args:
         store: The store whose registry it is in.
-        client: MLflow's client.
         uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
         StoreError: There is no such model, it is not one of this program's, it needs pickle or code to load, or its
             files are damaged.
     """
-    version = _find_version(store, client, uri)
-    import mlflow
-    from mlflow.models import get_model_info
-
-    with mlflow_errors(store.tracking_uri), _file_errors(uri):
-        info = get_model_info(f"models:/{version.name}/{version.version}")
-        local = Path(mlflow.artifacts.download_artifacts(info.model_uri))
-        content = read_model(uri, local)
+    name, alias, number = _parts(uri)
+    version = find_version(store, name, alias, number) or _download_version(store, uri, name, alias, number)
+    try:
+        with _file_errors(uri):
+            content = read_model(uri, version.files)
+    except OSError as error:
+        raise StoreError(f"cannot read the files of {uri}: {error}; mend that, or choose another --model") from error
     return LoadedModel(
         **vars(content),
         name=version.name,
-        version=str(version.version),
-        model_id=str(info.model_id or ""),  # MLflow does not return it for a version read from a database
-        run=str(version.run_id),
+        version=version.version,
+        run=version.run,
         search_run=version.tags.get(SEARCH_RUN_TAG, ""),
         study=version.tags.get(STUDY_TAG, ""),
         data_digest=version.tags.get(DATA_TAG, ""),
+        files=version.files,
     )
 
 
@@ -110,24 +110,32 @@ def read_model(uri: str, folder: Path) -> ModelContent:
     Raises:
         StoreError: It is not one of this program's models, or needs pickle or code to load.
     """
-    import mlflow.pytorch
-    from mlflow.models import Model
-
-    model = Model.load(str(folder))
-    flavor, metadata = model.flavors.get("pytorch"), model.metadata or {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is fast, and not in every build
+    model = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), loader)  # noqa: S506 - both are safe
+    flavor, metadata = model["flavors"].get("pytorch"), model.get("metadata") or {}
     if flavor is None or "classes" not in metadata or not metadata.keys() & {"table", "images"}:
         raise StoreError(f"{uri} is not a model of insects-search: choose another --model")
-    check_program(uri, folder, flavor)
+    program = check_program(uri, folder, flavor)
+    table = ModelTable.from_metadata(metadata) if "table" in metadata else None
     return ModelContent(
         classes=tuple(metadata["classes"]),
-        table=ModelTable.from_metadata(metadata) if "table" in metadata else None,
+        table=table,
         images=metadata.get("images"),
-        module=mlflow.pytorch.load_model(str(folder)),
+        program=read_program(program, None if table is None else table.encoder) or _run_by_torch(folder),
+        model_id=str(model.get("model_id") or ""),
     )
 
 
-def check_program(uri: str, folder: Path, flavor: dict[str, Any]) -> None:
-    """Check that a downloaded model is one complete `torch.export` program and nothing else.
+def _run_by_torch(folder: Path) -> Program:
+    """Load a program with what only torch can run, such as a backbone."""
+    set_environment()  # it forbids pickle
+    import mlflow.pytorch
+
+    return torch_program(mlflow.pytorch.load_model(str(folder)))
+
+
+def check_program(uri: str, folder: Path, flavor: dict[str, Any]) -> Path:
+    """Return the file of a downloaded model, which is one complete `torch.export` program and nothing else.
 
     Args:
         uri: The model's URI, for the error message.
@@ -152,40 +160,57 @@ def check_program(uri: str, folder: Path, flavor: dict[str, Any]) -> None:
         damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"{damaged} in {PROGRAM} is not what was written")
+    return program
 
 
-def _find_version(store: Store, client: MlflowClient, uri: str) -> ModelVersion:
-    from mlflow.exceptions import MlflowException
-
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Return name, alias and number of a model; one of the last two is empty."""
     scheme, _, path = uri.partition(":/")
     name, at, alias = path.partition("@")
     base, slash, number = path.partition("/")
-    if scheme != "models" or not ((at and alias) or (slash and number.isdecimal())):
-        raise StoreError(f"{uri!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
+    if scheme == "models" and at and alias:
+        return name, alias, ""
+    if scheme == "models" and slash and number.isdecimal():
+        return base, "", number
+    raise StoreError(f"{uri!r} is not a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
+
+
+def _download_version(store: Store, uri: str, name: str, alias: str, number: str) -> VersionRecord:
+    """Find a version by MLflow's client, and download its files."""
+    client = connect(store)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import get_model_info
+
     with mlflow_errors(store.tracking_uri):
         try:
-            return client.get_model_version_by_alias(name, alias) if at else client.get_model_version(base, number)
+            version = (
+                client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+            )
         except MlflowException as error:
             if error.error_code not in ABSENT:
                 raise
             raise StoreError(
                 f"there is no model {uri} in {store.shown_uri}: run insects-search first, or name its --store"
             ) from error
+        try:
+            with _file_errors(uri, MlflowException):
+                info = get_model_info(f"models:/{version.name}/{version.version}")
+                files = Path(mlflow.artifacts.download_artifacts(info.model_uri))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise _damaged(uri, error) from error
+    return VersionRecord(version.name, str(version.version), str(version.run_id), dict(version.tags), files)
 
 
 @contextmanager
-def _file_errors(uri: str) -> Iterator[None]:
-    """Raise StoreError for what missing and damaged files of a model raise; an absent MLflow's errors pass."""
-    from mlflow.exceptions import MlflowException
-
+def _file_errors(uri: str, *passed: type[Exception]) -> Iterator[None]:
+    """Raise StoreError for what damaged files of a model raise, but not for errors of the surroundings and `passed`."""
     try:
         yield
-    except (InsectsError, OSError, ImportError, MemoryError):
+    except (InsectsError, OSError, ImportError, MemoryError, *passed):
         raise
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise _damaged(uri, error) from error
     except Exception as error:  # yaml, zipfile and torch raise a dozen types for damaged bytes
         raise _damaged(uri, error) from error
 

@@ -5,12 +5,13 @@ Shapes: N rows or images, K coded columns, C classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insects.mlp import Floats
+from insects.program import Program
 from insects.tables.names import are_whole_numbers
 
 if TYPE_CHECKING:
@@ -21,25 +22,18 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 10_000
 
 
-def program_logits(module: Any, inputs: Floats | NDArray[np.uint8], at_once: int = ROWS_AT_ONCE) -> Floats:
+def program_logits(program: Program, inputs: Floats | NDArray[np.uint8], at_once: int = ROWS_AT_ONCE) -> Floats:
     """Return the logits of a program.
 
     Args:
-        module: The program.
+        program: The program.
         inputs: Coded rows `(N, K)` or images `(N, 3, H, W)`.
         at_once: Rows or images that are in memory as activations at a time.
 
     Returns:
         `(N, C)` float32.
     """
-    import torch
-
-    with torch.no_grad():
-        parts = [
-            module(torch.from_numpy(np.ascontiguousarray(inputs[start : start + at_once]))).numpy()
-            for start in range(0, len(inputs), at_once)
-        ]
-    return np.concatenate(parts)
+    return np.concatenate([program(inputs[start : start + at_once]) for start in range(0, len(inputs), at_once)])
 
 
 def probabilities(logits_NC: Floats) -> Floats:
@@ -75,13 +69,13 @@ class RowPredictor:
     """Labels rows of a table. Columns are found by name, in any order.
 
     Args:
-        module: The program, from coded rows to logits.
+        program: From coded rows to logits.
         classes: C class names.
         table: The columns of the model.
     """
 
-    def __init__(self, module: Any, classes: tuple[str, ...], table: ModelTable) -> None:
-        self._module, self._classes, self._table = module, classes, table
+    def __init__(self, program: Program, classes: tuple[str, ...], table: ModelTable) -> None:
+        self._program, self._classes, self._table = program, classes, table
 
     def predict(self, frame: pd.DataFrame, source: str = "the data frame", decimal: str = ".") -> pd.DataFrame:
         """Return the label and the probability of each class.
@@ -98,5 +92,5 @@ class RowPredictor:
             DataError: A column of the model is missing.
         """
         x_NK = self._table.columns.code(frame, source, decimal)
-        logits_NC = program_logits(self._module, x_NK) if len(x_NK) else np.empty((0, len(self._classes)), np.float32)
+        logits_NC = program_logits(self._program, x_NK) if len(x_NK) else np.empty((0, len(self._classes)), np.float32)
         return prediction_frame(self._table.target, self._classes, logits_NC).set_axis(frame.index)

@@ -54,7 +54,7 @@ def _load_pyfunc(path: str) -> TableModel:
     model = read_model(path, Path(path))
     assert model.table is not None, "only a model of a table has this loader"
     accept_data_frames_as_json(__name__)
-    return TableModel(RowPredictor(model.module, model.classes, model.table))
+    return TableModel(RowPredictor(model.program, model.classes, model.table))
 
 
 def _frame(rows: Any) -> pd.DataFrame:

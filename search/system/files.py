@@ -161,13 +161,23 @@ def temporary_folder() -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory()
     except OSError as error:
         raise _temporary_error(error) from error
-    with folder as name:
-        try:
-            yield Path(name)
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
-            raise _temporary_error(error) from error
+    with folder as name, temporary_errors():
+        yield Path(name)
+
+
+@contextmanager
+def temporary_errors() -> Iterator[None]:
+    """Say what to do where the disk of temporary files becomes full in the block.
+
+    Raises:
+        StoreError: The disk became full. Other errors pass unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise _temporary_error(error) from error
 
 
 def check_temporary_space(size: int) -> None:

@@ -42,8 +42,7 @@ def configure_mlflow(store: Store) -> None:
     Raises:
         StoreError: The database cannot be created, or MLflow cannot read a setting of the environment.
     """
-    os.environ.update({**_DEFAULTS, **os.environ, **_FORCED})
-    os.environ.pop("MLFLOW_ACTIVE_MODEL_ID", None)  # MLflow would link the metrics of all runs to that model
+    set_environment()
     with mlflow_errors(store.tracking_uri):
         import mlflow
 
@@ -54,6 +53,18 @@ def configure_mlflow(store: Store) -> None:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
         mlflow.set_tracking_uri(store.tracking_uri)
         mlflow.set_registry_uri(store.tracking_uri)
+
+
+def connect(store: Store) -> MlflowClient:
+    """Set up MLflow in this process for a store, and return a client; see `configure_mlflow` and `mlflow_client`."""
+    configure_mlflow(store)
+    return mlflow_client(store)
+
+
+def set_environment() -> None:
+    """Set MLflow's environment in this process. It reads some of it when it is imported."""
+    os.environ.update({**_DEFAULTS, **os.environ, **_FORCED})
+    os.environ.pop("MLFLOW_ACTIVE_MODEL_ID", None)  # MLflow would link the metrics of all runs to that model
 
 
 def mlflow_client(store: Store) -> MlflowClient:

@@ -25,6 +25,7 @@ from concurrent.futures import Future, wait
 from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 
 from insects.errors import InsectsError, StoreError
+from search.system.collector import collect_rarely
 
 NICENESS = 5  # training comes first
 CHECK_SECONDS = 0.1
@@ -44,19 +45,20 @@ class WorkerProcess(Generic[_Worker]):
     Args:
         worker: The worker's class. Its module must be cheap to import, since this process imports it too.
         arguments: The arguments of its constructor, ready for JSON.
+        niceness: By how much the process is nicer than this one.
 
     Raises:
         StoreError: There is no room for temporary files.
     """
 
-    def __init__(self, worker: type[_Worker], *arguments: str) -> None:
+    def __init__(self, worker: type[_Worker], *arguments: str, niceness: int = NICENESS) -> None:
         try:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         except OSError as error:
             raise StoreError(
                 f"temporary files cannot be written ({error}): make room, or set TMPDIR to a folder that has some"
             ) from error
-        self._process = self._start(worker)
+        self._process = self._start(worker, niceness)
         self._waiting: deque[_Call] = deque()
         self._ended = False
         self._lock = threading.Lock()
@@ -64,9 +66,9 @@ class WorkerProcess(Generic[_Worker]):
         self._reader.start()
         self._send(json.dumps(arguments))  # not on the command line: every user can read a password there
 
-    def _start(self, worker: type[_Worker]) -> subprocess.Popen[str]:
+    def _start(self, worker: type[_Worker], niceness: int) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - this interpreter and this module
-            [sys.executable, "-P", "-m", __name__, worker.__module__, worker.__qualname__],
+            [sys.executable, "-P", "-m", __name__, worker.__module__, worker.__qualname__, str(niceness)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -246,10 +248,11 @@ def serve(worker: object, requests: TextIO, answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Run the worker whose module and class are the two arguments."""
+    """Run the worker whose module, class and niceness are the three arguments."""
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group, they are for the search to handle
         signal.signal(number, signal.SIG_IGN)
-    os.nice(NICENESS)
+    os.nice(int(sys.argv[3]))
+    collect_rarely()
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not get among the answers

@@ -30,6 +30,7 @@ SEARCH = (
 )  # fmt: skip
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 PARAMETERS = ["depth", "width", "lr", "batch_size"]
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def test_ignored_hangup_does_not_end_the_pages(finished: Finished) -> None:
         assert shown.stdout is not None
         address = shown.stdout.readline().partition("#")[0]
         shown.send_signal(signal.SIGHUP)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address}health") as answer:
+        with DIRECT.open(f"{address}health") as answer:
             assert answer.status == 200
         shown.send_signal(signal.SIGTERM)
         assert shown.wait(30) == 143
@@ -243,7 +244,8 @@ def test_modules_of_the_working_directory_are_not_imported(finished: Finished, t
     ) as shown:
         assert shown.stdout is not None
         link = shown.stdout.readline()
-        shown.send_signal(signal.SIGTERM)
+        with DIRECT.open(f"{link.partition('#')[0]}health"):  # answered when all is imported
+            shown.send_signal(signal.SIGTERM)
     assert not (tmp_path / "imported").exists()
     assert link.startswith(f"http://{HOST}:")
 

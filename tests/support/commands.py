@@ -22,6 +22,7 @@ from mlflow import MlflowClient
 from insects.errors import InsectsError
 from insects.training.compiled import warm_up
 from search.cli import main
+from search.commands import evaluation_worker
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.tracking.client import configure_mlflow, mlflow_client
@@ -104,7 +105,7 @@ class InlineProcess:
     Arguments and results pass through JSON, as they do between processes.
     """
 
-    def __init__(self, worker: type[Any], *arguments: str) -> None:
+    def __init__(self, worker: type[Any], *arguments: str, niceness: int = 0) -> None:
         warm_up()  # before any export, during which torch replaces functions of `math` that numba's loading reads
         self._worker = worker(*arguments)
 
@@ -130,7 +131,7 @@ class RefusingProcess:
 
     REASON = "MLflow was asked"
 
-    def __init__(self, worker: type[Any], *arguments: str) -> None:
+    def __init__(self, worker: type[Any], *arguments: str, niceness: int = 0) -> None:
         pass
 
     def submit(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
@@ -170,7 +171,8 @@ def invoke(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str, workers:
     Raises:
         Exception: An exception of the command that is a bug.
     """
-    monkeypatch.setattr(uploader, "WorkerProcess", workers)
+    for module in (uploader, evaluation_worker):
+        monkeypatch.setattr(module, "WorkerProcess", workers)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # `mlflow.set_tracking_uri` sets it
     result = CliRunner().invoke(getattr(main, name), list(arguments))
     if result.exception is not None and not isinstance(result.exception, SystemExit):

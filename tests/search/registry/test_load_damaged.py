@@ -22,7 +22,7 @@ def test_missing_model_files_are_one_line(store: Path) -> None:
     with pytest.raises(
         StoreError, match=rf"the files of {URI} are damaged \(No such artifact: 'MLmodel'\): restore them"
     ):
-        load_model(own(store), client_of(store), URI)
+        load_model(own(store), URI)
 
 
 def edited(name: str, edit: Callable[[bytes], bytes]) -> Callable[[Path], None]:
@@ -88,7 +88,7 @@ def test_damaged_model_that_is_deleted_is_registered_again_under_another_name(st
     client.delete_logged_model(str(version.source).rpartition("/")[2])
     again = registered(store, folder, "moths")
     assert (again.version, again.uri) == ("1", "models:/moths@best")
-    table = load_model(own(store), client, again.uri).table
+    table = load_model(own(store), again.uri).table
     assert table is not None
     assert table.columns.names == ("feature1", "feature2")
     assert program.read_bytes() == b""
@@ -102,7 +102,7 @@ def test_model_with_code_is_refused_and_its_code_is_not_imported(one_model: Path
         (files / "code").mkdir()
         (files / "code" / "comes_with_a_model.py").write_text("")
         with pytest.raises(StoreError, match=r"needs pickle or code to load \(its data holds model\.pt2\)"):
-            load_model(own(one_model), client_of(one_model), URI)
+            load_model(own(one_model), URI)
     finally:
         shutil.rmtree(files)
         shutil.copytree(tmp_path / "whole", files)
