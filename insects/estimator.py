@@ -253,7 +253,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         for coef, intercept in layers[:-1]:
             hidden = np.maximum(hidden @ coef + intercept, 0)
         coef, intercept = layers[-1]
-        logits_NC = hidden @ coef + intercept
+        logits_NC: NDArray[np.floating[Any]] = hidden @ coef + intercept
         return np.column_stack([np.zeros_like(logits_NC), logits_NC]) if self.n_outputs_ == 1 else logits_NC
 
     def _check_parameters(self) -> None:
@@ -280,7 +280,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, reset: bool
     ) -> tuple[Floats, NDArray[Any], Floats]:
         """The rows in float32, their labels and their weights, all checked."""
-        x_NF, y_N = validate_data(self, X, y, dtype=np.float32, order="C", reset=reset)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite numbers are refused
+            x_NF, y_N = validate_data(self, X, y, dtype=np.float32, order="C", reset=reset)
         check_classification_targets(y_N)
         if sample_weight is None:
             return x_NF, y_N, np.ones(len(x_NF), np.float32)
@@ -289,13 +290,13 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
             raise ValueError(f"sample_weight must be 1D, one number for each row, found shape {weight_N.shape}")
         check_consistent_length(x_NF, weight_N)
         if weight_N.min() < 0 or weight_N.max() == 0:
-            raise ValueError("sample_weight must be at least 0, and above 0 for some row")
+            raise ValueError("sample_weight must have no number below zero, and at least one that is not zero")
         return x_NF, y_N, weight_N
 
     def _set_classes(self, labels: NDArray[Any]) -> None:
         classes = np.unique(labels)
         if len(classes) < 2:
-            raise ValueError(f"y must have at least two classes, found one class: {classes[0]!r}")
+            raise ValueError(f"y must have at least two classes, found one class: {classes.tolist()[0]!r}")
         self.classes_: NDArray[Any] = classes
 
     def _rows(self, x_NF: Floats, label_N: NDArray[Any], weight_N: Floats) -> WeightedRows:
@@ -368,16 +369,19 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         if not (train.weights.any() and valid.weights.any()):
-            raise ValueError("sample_weight must be above 0 for some training row and some validation row")
+            raise ValueError(
+                "sample_weight is zero for all training rows or all validation rows; use another random_state"
+            )
         return train, valid
 
     def _settings(self, rows: int) -> FitSettings:
-        if self.batch_size != "auto" and self.batch_size > rows:
-            warnings.warn(f"batch_size {self.batch_size} is clipped to the {rows} rows", stacklevel=4)
+        batch_size = min(200, rows) if isinstance(self.batch_size, str) else int(self.batch_size)
+        if batch_size > rows:
+            warnings.warn(f"batch_size {batch_size} is clipped to the {rows} rows", stacklevel=4)
         return FitSettings(
             learning_rate=self.learning_rate_init,
             decay_epochs=self.max_iter if self.learning_rate == "cosine" else None,
-            batch_size=min(200 if self.batch_size == "auto" else int(self.batch_size), rows),
+            batch_size=min(batch_size, rows),
             alpha=self.alpha,
             beta_1=self.beta_1,
             beta_2=self.beta_2,
@@ -418,7 +422,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         """Set the attributes of the network that was trained."""
         self.coefs_: list[Floats] = [coef for coef, _ in self._state.layers]
         self.intercepts_: list[Floats] = [intercept for _, intercept in self._state.layers]
-        if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
+        finite = (np.isfinite(array).all() for array in (self.loss_curve_[-1:], *self.coefs_, *self.intercepts_))
+        if not all(finite):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
@@ -438,10 +443,10 @@ def _permutation(rows: int, random: np.random.RandomState) -> NDArray[np.int32]:
 
 
 def _is_number(value: Any, low: float, high: float = math.inf, *, above: bool = False) -> bool:
-    """Whether a value is a number in [low, high), or above `low`."""
-    return (
-        isinstance(value, Real) and not isinstance(value, bool) and low <= value < high and not (above and value == low)
-    )
+    """Whether a value is a number in [low, high), or in (low, high)."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return low <= float(value) < high and not (above and value == low)
 
 
 def _is_count(value: Any) -> bool:
