@@ -8,11 +8,9 @@ Shapes: N rows, F features, C classes, L layers of weights.
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from insects.estimator_parameters import check_parameters, hidden_units
 from insects.mlp import Floats
 from insects.training.fit import FitRun, FitSettings, Layers, WeightedRows, begin
 
@@ -154,7 +153,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         Raises:
             ValueError: A parameter is out of its bounds, or the data cannot be used.
         """
-        self._check_parameters()
+        check_parameters(self)
         continues = self.warm_start and hasattr(self, "classes_")
         x_NF, label_N, weight_N = self._validated(X, y, sample_weight, reset=not continues)
         if not continues:
@@ -187,7 +186,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         Raises:
             ValueError: A parameter is out of its bounds, the data cannot be used, or a label is not among the classes.
         """
-        self._check_parameters()
+        check_parameters(self)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.learning_rate == "cosine":
@@ -238,7 +237,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
             NotFittedError: There was no `fit` before.
             ValueError: The rows do not have the features of `fit`.
         """
-        return np.exp(self.predict_log_proba(X))
+        probability_NC: NDArray[np.floating[Any]] = np.exp(self.predict_log_proba(X))
+        return probability_NC
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Predict the logarithm of the probability of each class; see `predict_proba`."""
@@ -248,33 +248,13 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
 
     def _logits(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Logits `(N, C)`; of two classes the first is 0."""
-        hidden = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        hidden: Any = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
         for coef, intercept in layers[:-1]:
             hidden = np.maximum(hidden @ coef + intercept, 0)
         coef, intercept = layers[-1]
         logits_NC: NDArray[np.floating[Any]] = hidden @ coef + intercept
         return np.column_stack([np.zeros_like(logits_NC), logits_NC]) if self.n_outputs_ == 1 else logits_NC
-
-    def _check_parameters(self) -> None:
-        """Raise ValueError for a parameter that is out of its bounds, or that the engine cannot do."""
-        for name, known in _CHOICES.items():
-            value = getattr(self, name)
-            if not (isinstance(value, str) and value in known):
-                raise ValueError(f"{name} must be {' or '.join(map(repr, known))}, found {value!r}")
-        for name, (rule, holds) in _RULES.items():
-            if not holds(getattr(self, name)):
-                raise ValueError(f"{name} must be {rule}, found {getattr(self, name)!r}")
-        for name in ("shuffle", "warm_start", "early_stopping"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise ValueError(f"{name} must be True or False, found {getattr(self, name)!r}")
-
-    def _hidden_units(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        units = list(sizes) if isinstance(sizes, Iterable) else [sizes]
-        if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in units):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes!r}: whole numbers, one for each hidden layer")
-        return [int(size) for size in units]
 
     def _validated(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, reset: bool
@@ -308,7 +288,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         self.n_outputs_ = 1 if is_binary else len(self.classes_)
         self.out_activation_ = "logistic" if is_binary else "softmax"
         layers: Layers = []
-        for inputs, outputs in pairwise([self.n_features_in_, *self._hidden_units(), self.n_outputs_]):
+        for inputs, outputs in pairwise([self.n_features_in_, *hidden_units(self.hidden_layer_sizes), self.n_outputs_]):
             bound = np.sqrt(6 / (inputs + outputs))
             coef, intercept = (random.uniform(-bound, bound, shape) for shape in ((inputs, outputs), outputs))
             layers.append((coef.astype(np.float32), intercept.astype(np.float32)))
@@ -422,8 +402,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         """Set the attributes of the network that was trained."""
         self.coefs_: list[Floats] = [coef for coef, _ in self._state.layers]
         self.intercepts_: list[Floats] = [intercept for _, intercept in self._state.layers]
-        finite = (np.isfinite(array).all() for array in (self.loss_curve_[-1:], *self.coefs_, *self.intercepts_))
-        if not all(finite):
+        arrays = np.array(self.loss_curve_[-1:]), *self.coefs_, *self.intercepts_
+        if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
@@ -440,34 +420,3 @@ def _permutation(rows: int, random: np.random.RandomState) -> NDArray[np.int32]:
     order_N = np.arange(rows, dtype=np.int32)
     random.shuffle(order_N)
     return order_N
-
-
-def _is_number(value: Any, low: float, high: float = math.inf, *, above: bool = False) -> bool:
-    """Whether a value is a number in [low, high), or in (low, high)."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    return low <= float(value) < high and not (above and value == low)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, Integral) and _is_number(value, 1)
-
-
-_CHOICES = {"activation": ("relu",), "solver": ("adam",), "learning_rate": ("constant", "cosine")}
-
-_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "alpha": ("a number of at least 0", lambda value: _is_number(value, 0)),
-    "batch_size": ("'auto' or a whole number of at least 1", lambda value: value == "auto" or _is_count(value)),
-    "learning_rate_init": ("a number above 0", lambda value: _is_number(value, 0, above=True)),
-    "max_iter": ("a whole number of at least 1", _is_count),
-    "tol": ("a number of at least 0", lambda value: _is_number(value, 0)),
-    "validation_fraction": ("a number above 0 and below 1", lambda value: _is_number(value, 0, 1, above=True)),
-    "beta_1": ("a number of at least 0 and below 1", lambda value: _is_number(value, 0, 1)),
-    "beta_2": ("a number of at least 0 and below 1", lambda value: _is_number(value, 0, 1)),
-    "epsilon": ("a number above 0", lambda value: _is_number(value, 0, above=True)),
-    "n_iter_no_change": (
-        "a whole number of at least 1, or numpy.inf",
-        lambda value: _is_count(value) or (isinstance(value, float) and value == math.inf),
-    ),
-}
-"""Each parameter that is a number: what it must be, and the test of it."""

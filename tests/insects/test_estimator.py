@@ -235,7 +235,7 @@ def test_inputs_that_overflow_are_refused() -> None:
     with pytest.raises(ValueError, match=r"value too large for dtype\('float32'\)"):
         MLPClassifier().fit(np.full_like(x, 1e39), y)
     with pytest.raises(ValueError, match="Solver produced non-finite"):
-        MLPClassifier((5, 5), random_state=0).fit(x * 1e37, y)
+        MLPClassifier((5, 5), random_state=0, learning_rate_init=1e30).fit(x, y)
 
 
 def test_predictions_before_a_fit_are_refused() -> None:
