@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ from search.study.config import (
 )
 from search.study.data import DataRequest, load_data
 from search.study.final import finalists_in, is_held
-from search.study.loop import LoopSeconds, asked_before
+from search.study.loop import LoopSeconds, TrialListener, asked_before
 from search.study.pruner import PercentilePruner
 from search.study.sampler import SamplerName
 from search.study.space import SearchSpace
@@ -162,13 +163,22 @@ class SearchOutcome:
     seconds: dict[str, float]
 
 
-def run_search(request: SearchRequest, store: Store, started: float) -> SearchOutcome:
+def run_search(
+    request: SearchRequest,
+    store: Store,
+    started: float,
+    *,
+    listeners: Sequence[TrialListener] = (),
+    owns_process: bool = True,
+) -> SearchOutcome:
     """Train the trials of a study, upload them to MLflow and register the best model.
 
     Args:
         request: The search.
         store: Where it is kept.
         started: `time.perf_counter()` when the command began.
+        listeners: Hear of each trial.
+        owns_process: See `search.system.signals.handled_signals`.
 
     Raises:
         InsectsError: A mistake in the data or the surroundings.
@@ -177,7 +187,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
         workers = stack.enter_context(upload_workers(store))
-        stack.enter_context(handled_signals(flag, workers.kill))
+        stack.enter_context(handled_signals(flag, workers.kill, owns_process=owns_process))
         data = load_data(request.data, store.image_cache)
         config = _config(request, data)
         folder = _open_study(stack, request, store, config, data)
@@ -197,6 +207,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             timeout=request.timeout,
             flag=flag,
             uploader=uploader,
+            listeners=listeners,
         )
         watch.lap("imports")
         flag.polled = True

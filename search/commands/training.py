@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -15,7 +15,7 @@ from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest
 from search.study.final import Final, is_held
 from search.study.journal import OptunaJournal
-from search.study.loop import LoopSeconds, StudyLoop
+from search.study.loop import LoopSeconds, StudyLoop, TrialListener
 from search.study.sampler import Proposer
 from search.study.workers import report_idle, start_compiling, trials_at_once
 from search.system.signals import StopFlag
@@ -38,6 +38,7 @@ class Training:
         timeout: Seconds after which no new trial is asked; None: no limit.
         flag: Set by a signal.
         uploader: Uploads what is trained.
+        listeners: Hear of each trial, after the others.
 
     Attributes:
         count: Trials that were trained in this run.
@@ -57,6 +58,7 @@ class Training:
         timeout: float | None,
         flag: StopFlag,
         uploader: Uploader,
+        listeners: Sequence[TrialListener] = (),
     ) -> None:
         splits, numbers = data.splits, folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
@@ -83,7 +85,7 @@ class Training:
             ),
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
-            listeners=(uploader, self),
+            listeners=(uploader, self, *listeners),
             seconds=self.seconds,
         )
         self._final: Callable[..., Final] | None = None
