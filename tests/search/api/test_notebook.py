@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-
 jupyter_client = pytest.importorskip("jupyter_client", reason="needs a kernel: pip install ipykernel")
 pytest.importorskip("ipykernel", reason="needs a kernel: pip install ipykernel")
 
