@@ -154,7 +154,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
             ValueError: A parameter is out of its bounds, or the data cannot be used.
         """
         check_parameters(self)
-        continues = self.warm_start and hasattr(self, "classes_")
+        continues = self.warm_start and hasattr(self, "coefs_")
         x_NF, label_N, weight_N = self._validated(X, y, sample_weight, reset=not continues)
         if not continues:
             self._set_classes(label_N)
@@ -191,7 +191,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.learning_rate == "cosine":
             raise ValueError('partial_fit cannot know the last epoch: set learning_rate="constant"')
-        continues = hasattr(self, "classes_")
+        continues = hasattr(self, "coefs_")
         if not continues and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         x_NF, label_N, weight_N = self._validated(X, y, sample_weight, reset=not continues)
@@ -220,7 +220,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
             NotFittedError: There was no `fit` before.
             ValueError: The rows do not have the features of `fit`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         labels: NDArray[Any] = self.classes_[self._logits(X).argmax(axis=1)]
         return labels
 
@@ -242,7 +242,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Predict the logarithm of the probability of each class; see `predict_proba`."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         log_NC: NDArray[np.floating[Any]] = log_softmax(self._logits(X), axis=1)
         return log_NC
 

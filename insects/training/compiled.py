@@ -137,7 +137,7 @@ class _Run:
 
 
 def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps_an_epoch: int) -> kernel.Schedule:
-    """The learning rate and Adam's bias corrections of `count` steps, as `tiles._adam` takes them.
+    """The learning rate and Adam's bias corrections of `count` steps, as `tiles.update` takes them.
 
     Args:
         lr: The trial's learning rate.

@@ -84,7 +84,7 @@ class Buffers(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """Adam's constants of each step, as `tiles._adam` takes them.
+    """Adam's constants of each step, as `tiles.update` takes them.
 
     Attributes:
         step_size: `(steps,)` float32.

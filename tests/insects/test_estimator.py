@@ -230,6 +230,17 @@ def test_labels_that_cannot_be_used_are_refused() -> None:
         MLPClassifier(early_stopping=True).partial_fit(x, y, classes=[0, 1, 2])
 
 
+def test_fit_that_failed_leaves_no_network() -> None:
+    x, y = table("iris")
+    network = MLPClassifier(warm_start=True, early_stopping=True, validation_fraction=0.001)
+    with pytest.raises(ValueError, match="The validation set is too small"):
+        network.fit(x, y)
+    with pytest.raises(NotFittedError):
+        network.predict(x)
+    network.set_params(validation_fraction=0.1, max_iter=3).fit(x, y)
+    assert network.n_iter_ == 3
+
+
 def test_inputs_that_overflow_are_refused() -> None:
     x, y = table("iris")
     with pytest.raises(ValueError, match=r"value too large for dtype\('float32'\)"):

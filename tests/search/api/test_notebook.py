@@ -32,9 +32,10 @@ def outputs(client: Any, code: str) -> Iterator[dict[str, Any]]:
         message = client.get_iopub_msg(timeout=SECONDS)
         if message["parent_header"].get("msg_id") != request:
             continue
-        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+        if message["msg_type"] != "status":
+            yield message
+        elif message["content"]["execution_state"] == "idle":
             return
-        yield message
 
 
 def tables(messages: list[dict[str, Any]]) -> list[str]:
