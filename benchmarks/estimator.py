@@ -32,7 +32,6 @@ from insects import MLPClassifier
 from insects.spiral import spiral
 
 Rows = tuple[NDArray[Any], NDArray[Any]]
-Estimator = MLPClassifier | SklearnMLP
 
 TABLES: dict[str, Callable[[], Rows]] = {
     "iris": lambda: load_iris(return_X_y=True),
@@ -49,7 +48,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def fitted(kind: type[Estimator], settings: dict[str, Any], seed: int, x: Any, y: Any) -> tuple[Estimator, float]:
+def fitted(kind: Callable[..., Any], settings: dict[str, Any], seed: int, x: Any, y: Any) -> tuple[Any, float]:
     """A fitted estimator, and the CPU seconds that its fit took."""
     estimator = kind(random_state=seed, **settings)
     started = time.process_time()
