@@ -37,13 +37,14 @@ WINGS = {
     "upload": ("registry", "tracking", "reports", "study", "store", "system"),
     "commands": ("upload", "registry", "tracking", "reports", "study", "workers", "store", "system"),
     "cli": ("commands", "upload", "registry", "tracking", "reports", "study", "store", "system"),
+    "api": ("cli", "commands", "upload", "registry", "tracking", "reports", "study", "store", "system"),
 }
 """Each folder of `search/`, and the folders that it may import."""
 
 LIBRARIES = {
     "mlflow": ("tracking", "registry", "upload", "commands"),
     "optuna": ("study", "reports", "upload"),  # the worker in `upload` imports it before it is needed
-    "click": ("cli", "system"),
+    "click": ("api", "cli", "system"),
 }
 """Each library, and the folders of `search/` that may import it."""
 

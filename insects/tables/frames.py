@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insects.errors import DataError
@@ -36,6 +37,37 @@ _JSON, _JSON_LINES, _EXCEL = (".json",), (".jsonl", ".ndjson"), (".xlsx", ".xlsm
 _BLOCK_ROWS = 50_000
 _BLOCK_BYTES = 1 << 23
 _FALLBACK_NOTE = "read as Windows-1252, since it is not UTF-8"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSource:
+    """A data frame of the caller's, in the place of a file.
+
+    Attributes:
+        frame: The rows.
+    """
+
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: Any) -> FrameSource:
+        """Check that something is a data frame.
+
+        Raises:
+            DataError: It is not.
+        """
+        import pandas as pd
+
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(f"rows must come in a pandas DataFrame with named columns, found {type(frame).__name__}")
+        return cls(frame)
+
+    def __str__(self) -> str:
+        return "the data frame"
+
+
+TableSource = Path | FrameSource
+"""Where a table comes from."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +105,7 @@ def where_in(source: str, text: TextFile | None, row: int) -> str:
 
 
 def read_frame(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | FrameSource,
     table_format: TableFormat,
     text: Collection[str] = (),
     labels: str | None = None,
@@ -81,7 +113,8 @@ def read_frame(
     """Read a table.
 
     Args:
-        path: The file; its ending names the format, any other is text; `-` is text from standard input.
+        path: The file; its ending names the format, any other is text; `-` is text from standard input. Or a data
+            frame.
         table_format: How a text file is read.
         text: Columns that are read as text, whatever they hold: 007 stays 007.
         labels: The label column, where `None` is a text like any other.
@@ -92,15 +125,20 @@ def read_frame(
     Raises:
         DataError: The file cannot be read, or is no table.
     """
-    path = os.fspath(path)
+    if isinstance(path, FrameSource):
+        frame = Frame(plain_frame(path.frame, str(path)), str(path))
+    else:
+        frame = _read_file(os.fspath(path), table_format, text, labels)
+    if not len(frame.cells):
+        raise DataError(f"{frame.source} has a header but no rows; add some")
+    return frame
+
+
+def _read_file(path: str, table_format: TableFormat, text: Collection[str], labels: str | None) -> Frame:
     source, ending = source_name(path), os.path.splitext(path)[1].lower()
     if ending in (*_PARQUET, *_FEATHER, *_JSON, *_JSON_LINES, *_EXCEL):
-        frame = Frame(_typed(path, ending, source), source)
-    else:
-        frame = _read_text(look_at(path, table_format), text, labels, may_fall_back=not table_format.encoding)
-    if not len(frame.cells):
-        raise DataError(f"{source} has a header but no rows; add some")
-    return frame
+        return Frame(_typed(path, ending, source), source)
+    return _read_text(look_at(path, table_format), text, labels, may_fall_back=not table_format.encoding)
 
 
 class FrameBlocks:
@@ -170,7 +208,7 @@ class FrameBlocks:
                     batch = next(batches, None)
                     if batch is None:
                         return
-                    block = _plain(batch.to_pandas(), self.source), pa.table(batch.columns, list(self.names))
+                    block = plain_frame(batch.to_pandas(), self.source), pa.table(batch.columns, list(self.names))
                 yield block
 
     def _text_blocks(self, text: TextFile) -> Iterator[tuple[pd.DataFrame, pa.Table]]:
@@ -288,7 +326,7 @@ def _typed(path: str, ending: str, source: str) -> pd.DataFrame:
             frame = pd.read_json(file, orient="records", lines=ending in _JSON_LINES, dtype=False)
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{source} must hold a list of records; export it so")
-    return _plain(frame, source)
+    return plain_frame(frame, source)
 
 
 def _read_excel(file: Any) -> pd.DataFrame:
@@ -318,8 +356,16 @@ def _arrow_table(frame: pd.DataFrame) -> pa.Table:
     return pa.table(columns, [str(name) for name in frame.columns])
 
 
-def _plain(frame: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The frame with numpy numbers, booleans, times without a zone, and texts."""
+def plain_frame(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The frame with numpy numbers, booleans, times without a zone, and texts.
+
+    Args:
+        frame: Any rows.
+        source: Their name, for messages.
+
+    Raises:
+        DataError: The names of the columns are not distinct.
+    """
     import pandas as pd
 
     names = tuple(str(name).strip() for name in frame.columns)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ from insects.errors import DataError
 from insects.splits import Labels, Table
 from insects.tables import cells
 from insects.tables.columns import Columns, find_identifiers
-from insects.tables.frames import Frame, read_frame, where_in
+from insects.tables.frames import Frame, TableSource, read_frame, where_in
 from insects.tables.names import are_whole_numbers, canonical, checked_name, ordered_classes
 from insects.tables.text_files import TableFormat, TextFile
 from insects.text import counted, listed, shown
@@ -85,7 +84,7 @@ class LabelledFrame:
 
 
 def read_labelled(
-    path: Path,
+    path: TableSource,
     choice: ColumnChoice,
     table_format: TableFormat | None = None,
     fewest_rows: int | None = None,
@@ -93,7 +92,7 @@ def read_labelled(
     """Read a table to learn from.
 
     Args:
-        path: The file; `-` is standard input.
+        path: The file, `-` is standard input; or a data frame.
         choice: The columns.
         table_format: How a text file is read; None: by looking.
         fewest_rows: Leave out classes with fewer rows than this; None: keep them.
@@ -146,7 +145,7 @@ def read_labelled(
 
 
 def read_rows_like(
-    path: Path,
+    path: TableSource,
     columns: Columns,
     classes: tuple[str, ...],
     target: str,
@@ -155,7 +154,7 @@ def read_rows_like(
     """Read labelled rows to evaluate a model on. The columns of the file may be in any order, among others.
 
     Args:
-        path: The file; `-` is standard input.
+        path: The file, `-` is standard input; or a data frame.
         columns: The model's columns.
         classes: The model's class names, in its order.
         target: The label column.

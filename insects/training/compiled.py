@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.encoder import standard_encoder
-from insects.mlp import Floats, Shape
+from insects.mlp import Floats, Shape, layer_sizes, unflatten
 from insects.objective import history_row, needs_logits
 from insects.params import Recipe, TrialParams
 from insects.splits import Splits
@@ -60,9 +60,13 @@ class _Run:
         self.rows, self.interrupt, self.progress = len(splits.train_y), interrupt, progress
         self.batch_size = min(state.params.batch_size, self.rows)
         self.steps = -(-self.rows // self.batch_size)
-        self.packing = Packing(state.params, state.shape, max(self.batch_size, kernel.EVALUATED_AT_ONCE))
-        moments = self.packing.pack(state.first_moment, 1), self.packing.pack(state.second_moment, 2)
-        self.net, self.buffers = self.packing.net(self.packing.pack(state.weights), *moments), self.packing.buffers()
+        rows = max(self.batch_size, kernel.EVALUATED_AT_ONCE)
+        self.packing = Packing(layer_sizes(state.params, state.shape), rows)
+        parts = state.weights, state.first_moment, state.second_moment
+        packed = [
+            self.packing.pack(unflatten(flat, state.params, state.shape), place) for place, flat in enumerate(parts)
+        ]
+        self.net, self.buffers = self.packing.net(*packed), self.packing.buffers()
         self.best_w, self.improved = self.net.w.copy(), False
         self.class_weights = class_weights(state.recipe, splits.train_y, state.shape.classes)
         self.train = _flat(splits.train_x), _labels(splits.train_y)
@@ -129,13 +133,18 @@ class _Run:
         packed = [self.net.w, self.net.m, self.net.v, self.best_w][: 4 if self.improved else 3]
         del self.net, self.best_w
         # One after the other, so that the packed copy is freed first: for images each has hundreds of megabytes.
-        flat = [self.packing.unpack(packed.pop(0)) for _ in range(len(packed))]
+        flat = [self._unpacked(packed.pop(0), state) for _ in range(len(packed))]
         best = flat[3] if self.improved else state.best_weights
         return replace(state, weights=flat[0], first_moment=flat[1], second_moment=flat[2], best_weights=best)
 
+    def _unpacked(self, packed: Floats, state: TrainingState) -> Floats:
+        flat = np.empty_like(state.weights)
+        self.packing.unpack(packed, unflatten(flat, state.params, state.shape))
+        return flat
+
 
 def step_constants(lr: float, recipe: Recipe, first_step: int, count: int, steps_an_epoch: int) -> kernel.Schedule:
-    """The learning rate and Adam's bias corrections of `count` steps, as `tiles._adam` takes them.
+    """The learning rate and Adam's bias corrections of `count` steps, as `tiles.update` takes them.
 
     Args:
         lr: The trial's learning rate.

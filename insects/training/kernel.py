@@ -31,18 +31,18 @@ EVALUATED_AT_ONCE = 64
 CACHE_LINE = 16  # floats
 
 _affine, _update = tiles.affine(LANES), tiles.update(LANES)
-_input_gradient, _softmax_row = tiles.input_gradient(LANES), softmax.softmax_row(LANES)
+_input_gradient, softmax_row = tiles.input_gradient(LANES), softmax.softmax_row(LANES)
 
 RUNNING, PRUNED, DIVERGED, INTERRUPTED = range(4)
 
 # An edit of any of these files compiles the kernel anew.
 _MODULES = (sys.modules[__name__], numba_internals, processor, softmax, tiles, vectors)
-_SOURCES = [Path(inspect.getfile(module)) for module in _MODULES]
-_inlined = njit(nogil=True, inline="always")
+SOURCES = [Path(inspect.getfile(module)) for module in _MODULES]
+inlined = njit(nogil=True, inline="always")
 
 
 def _compiled(function: Any) -> Any:
-    return cached(njit(nogil=True)(function), _SOURCES)
+    return cached(njit(nogil=True)(function), SOURCES)
 
 
 class Net(NamedTuple):
@@ -84,7 +84,7 @@ class Buffers(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """Adam's constants of each step, as `tiles._adam` takes them.
+    """Adam's constants of each step, as `tiles.update` takes them.
 
     Attributes:
         step_size: `(steps,)` float32.
@@ -95,8 +95,8 @@ class Schedule(NamedTuple):
     epsilon: Any
 
 
-@_inlined
-def _gather(x: Any, features: int, table: Any, order: Any, first: int, count: int) -> None:
+@inlined
+def gather(x: Any, features: int, table: Any, order: Any, first: int, count: int) -> None:
     """Copy the rows `order[first : first + count]` of the table `(N, F)` to the beginning of `x`, `(B, F)`."""
     for row in range(count):
         source, target = order[first + row] * features, row * features
@@ -104,8 +104,8 @@ def _gather(x: Any, features: int, table: Any, order: Any, first: int, count: in
             x[target + j] = table[source + j]
 
 
-@_inlined
-def _prefetch_rows(features: int, table: Any, labels: Any, order: Any, first: int, count: int) -> None:
+@inlined
+def prefetch_rows(features: int, table: Any, labels: Any, order: Any, first: int, count: int) -> None:
     """Begin to load the rows of the next batch: in a big table they lie far apart, and memory is 100 ns away."""
     for row in range(count):
         prefetch(labels, order[first + row])
@@ -115,8 +115,8 @@ def _prefetch_rows(features: int, table: Any, labels: Any, order: Any, first: in
         prefetch(table, begin + features - 1)
 
 
-@_inlined
-def _forward(net: Net, x: Any, batch: int) -> None:
+@inlined
+def forward(net: Net, x: Any, batch: int) -> None:
     """Compute the activations of every layer `(B, O)`, and the logits."""
     layers = len(net.inputs)
     for layer in range(layers):
@@ -132,7 +132,7 @@ def _forward(net: Net, x: Any, batch: int) -> None:
                 _affine(vectors, x, z0 + row * z_row, z_row, x, x0, x_row, net.w, w0, outputs, inputs, floor)
 
 
-@_inlined
+@inlined
 def _copy_logits(net: Net, x: Any, batch: int, logits: Any, first: int) -> None:
     """Copy the logits `(B, C)`, padded to `(B, O)`, to the rows from `first` on of `logits`, `(V, C)`."""
     for row in range(batch):
@@ -141,7 +141,7 @@ def _copy_logits(net: Net, x: Any, batch: int, logits: Any, first: int) -> None:
             logits[target + j] = x[source + j]
 
 
-@_inlined
+@inlined
 def _softmax(
     net: Net, x: Any, labels: Any, class_weights: Any, order: Any, first: int, batch: int, scale: Any
 ) -> Any:  # fmt: skip
@@ -155,15 +155,18 @@ def _softmax(
     for row in range(batch):
         label = labels[order[first + row]]
         weight = class_weights[label]
-        row_loss, hit = _softmax_row(x, z0 + row * z_row, net.classes, vectors, label, scale * weight)
+        row_loss, hit = softmax_row(x, z0 + row * z_row, net.classes, vectors, label, scale * weight)
         loss += row_loss * weight
         hits += hit
     return loss, hits
 
 
-@_inlined
-def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: Any) -> None:
+@inlined
+def backward(net: Net, buffers: Buffers, batch: int, update: Any, constants: Any) -> None:
     """Backpropagate from the logits' gradients, and update every layer by Adam's step on the way.
+
+    `update` is an inlined function; it gets the last arguments as `_update` does, then `constants` and whether the
+    tile is a bias.
 
     The rows of a layer's weights are taken in blocks of four, the last few and the bias one by one. A block first adds
     to the gradient of the layer's inputs and is then updated, while it is in the cache.
@@ -192,12 +195,23 @@ def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: A
             # w -= Adam's step for x[B, rows].T @ dz[B, O]
             for column in range(0, outputs, PANEL * WIDTH):
                 vectors, at = min(PANEL, (outputs - column) // WIDTH), w0 + column
-                _update(
-                    rows, vectors, w, at, m, at, v, at, outputs, buffers.x, x0, x_row,
-                    dz, dz0 + column, dz_row, batch, step_size, epsilon,
+                update(
+                    rows, vectors, w, m, v, at, outputs, buffers.x, x0, x_row,
+                    dz, dz0 + column, dz_row, batch, constants, i == inputs,
                 )  # fmt: skip
             i += rows
         dz, dz0, dz_row = buffers.dx, dx0, net.stride[layer]
+
+
+@inlined
+def _adam_update(
+    rows: int, vectors: int, w: Any, m: Any, v: Any, at: int, outputs: int, x: Any, x0: int, x_row: int,
+    dz: Any, dz0: int, dz_row: int, batch: int, constants: Any, is_bias: bool,
+) -> None:  # fmt: skip
+    step_size, epsilon = constants
+    _update(
+        rows, vectors, w, at, m, at, v, at, outputs, x, x0, x_row, dz, dz0, dz_row, batch, step_size, epsilon
+    )  # fmt: skip
 
 
 @_compiled
@@ -237,9 +251,9 @@ def train(
                     break
                 batch = min(size, len(labels) - start)
                 next_batch = first + start + batch
-                _prefetch_rows(net.inputs[0], table, labels, ids, next_batch, min(size, len(labels) - start - batch))
-                _gather(buffers.x, net.inputs[0], table, ids, first + start, batch)
-                _forward(net, buffers.x, batch)
+                prefetch_rows(net.inputs[0], table, labels, ids, next_batch, min(size, len(labels) - start - batch))
+                gather(buffers.x, net.inputs[0], table, ids, first + start, batch)
+                forward(net, buffers.x, batch)
                 if not learn and len(valid_logits):
                     _copy_logits(net, buffers.x, batch, valid_logits, start)
                 scale = GRADIENT_SCALE / np.float32(batch)
@@ -249,7 +263,7 @@ def train(
                 loss += batch_loss
                 hits += batch_hits
                 if learn:
-                    _backward(net, buffers, batch, schedule.step_size[step], schedule.epsilon[step])
+                    backward(net, buffers, batch, _adam_update, (schedule.step_size[step], schedule.epsilon[step]))
                     step += 1
                     row_count[0] += batch
             column = 0 if learn else 2

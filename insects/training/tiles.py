@@ -15,10 +15,12 @@ Rows of a batch are taken four at a time. Rows behind the batch's last one are c
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from llvmlite import ir
+from numba import types
 
 from insects.training.processor import Lanes
 from insects.training.vectors import FLOAT, INT32, INT64, Emitter, Integer, Pointer, Scalar, vector_intrinsic
@@ -85,44 +87,91 @@ def update(lanes: Lanes) -> Any:
         e: Emitter, rows: Integer, vectors: Integer, w: Pointer, m: Pointer, v: Pointer, w_row: Integer, x: Pointer,
         x_row: Integer, dz: Pointer, dz_row: Integer, batch: Integer, step_size: Scalar, epsilon: Scalar,
     ) -> None:  # fmt: skip
-        step_size, epsilon = e.splat(step_size), e.splat(epsilon)
-
-        def tile(height: int, width: int) -> None:
-            start = [e.number(0.0)] * (height * width)
-            # x.T without a copy: along a row of x.T the floats are `x_row` apart.
-            for position, g in enumerate(_multiply(e, x, INT64(1), x_row, dz, dz_row, batch, start, height)):
-                row, n = divmod(position, width)
-                places = [e.offset(p, e.builder.mul(w_row, INT64(row)), n * lanes.count) for p in (w, m, v)]
-                old_w, old_m, old_v = (e.load(place) for place in places)
-                changed = _adam(e, g, old_w, old_m, old_v, step_size, epsilon)
-                for value, place in zip(changed, places, strict=True):
-                    e.store(value, place)
-
-        def of_height(height: int) -> None:
-            e.switch(vectors, {width: partial(tile, height, width) for width in range(1, lanes.panel + 1)})
-
-        e.switch(rows, {height: partial(of_height, height) for height in (1, TILE_ROWS)})
+        rates = e.number(BETA1), e.number((1 - BETA1) / GRADIENT_SCALE), e.number(BETA2)
+        adam = _Adam(e, e.splat(step_size), e.splat(epsilon), *rates)
+        _update(e, rows, vectors, (w, m, v), w_row, x, x_row, dz, dz_row, batch, adam, None)
 
     return vector_intrinsic(lanes, emit)
 
 
-def _adam(
-    e: Emitter, g: ir.Value, w: ir.Value, m: ir.Value, v: ir.Value, step_size: ir.Value, epsilon: ir.Value
-) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """The new w, m and v after step t of Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1).
+def regularized_update(lanes: Lanes) -> Any:
+    """`update` with other constants of Adam, and `decay * w` added to the gradient.
+
+    `decay` and dz are those of the loss times the `gradient_scale`, sqrt(1 - beta2).
+    """
+
+    def emit(
+        e: Emitter, rows: Integer, vectors: Integer, w: Pointer, m: Pointer, v: Pointer, w_row: Integer, x: Pointer,
+        x_row: Integer, dz: Pointer, dz_row: Integer, batch: Integer, step_size: Scalar, epsilon: Scalar,
+        beta1: Scalar, gradient_rate: Scalar, beta2: Scalar, decay: Scalar,
+    ) -> None:  # fmt: skip
+        adam = _Adam(e, *(e.splat(number) for number in (step_size, epsilon, beta1, gradient_rate, beta2)))
+        _update(e, rows, vectors, (w, m, v), w_row, x, x_row, dz, dz_row, batch, adam, e.splat(decay))
+
+    return vector_intrinsic(lanes, emit)
+
+
+def _update(
+    e: Emitter, rows: ir.Value, vectors: ir.Value, parameters: tuple[ir.Value, ir.Value, ir.Value], w_row: ir.Value,
+    x: ir.Value, x_row: ir.Value, dz: ir.Value, dz_row: ir.Value, batch: ir.Value, adam: _Adam, decay: ir.Value | None,
+) -> None:  # fmt: skip
+    """The tiles of an update, one for each height and width; `parameters` are w, m and v."""
+
+    def places(row: int, n: int) -> list[ir.Value]:
+        return [e.offset(p, e.builder.mul(w_row, INT64(row)), n * e.lanes.count) for p in parameters]
+
+    def tile(height: int, width: int) -> None:
+        positions = [divmod(position, width) for position in range(height * width)]
+        start = [e.number(0.0)] * len(positions)
+        if decay is not None:
+            start = [e.builder.fmul(decay, e.load(places(*position)[0])) for position in positions]
+        # x.T without a copy: along a row of x.T the floats are `x_row` apart.
+        gradients = _multiply(e, x, INT64(1), x_row, dz, dz_row, batch, start, height)
+        for g, position in zip(gradients, positions, strict=True):
+            targets = places(*position)
+            changed = adam.step(g, *(e.load(target) for target in targets))
+            for value, target in zip(changed, targets, strict=True):
+                e.store(value, target)
+
+    def of_height(height: int) -> None:
+        e.switch(vectors, {width: partial(tile, height, width) for width in range(1, e.lanes.panel + 1)})
+
+    e.switch(rows, {height: partial(of_height, height) for height in (1, TILE_ROWS)})
+
+
+@dataclass(frozen=True)
+class _Adam:
+    """A step of Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1) on vectors.
 
     In the order that the paper's section 2 names as more efficient: the bias corrections are in the step size, lr *
-    sqrt(1 - BETA2^t) / (1 - BETA1^t). epsilon is EPSILON * sqrt(1 - BETA2^t), which makes it the step of algorithm 1
-    and of torch. g is the gradient times GRADIENT_SCALE.
+    sqrt(1 - beta2^t) / (1 - beta1^t). Gradients are times sqrt(1 - beta2); see `GRADIENT_SCALE`.
+
+    Attributes:
+        emitter: Writes the instructions.
+        step_size: The step size of step t.
+        epsilon: For the step of algorithm 1, and of torch, EPSILON * sqrt(1 - beta2^t).
+        beta1: Decay of the first moment.
+        gradient_rate: (1 - beta1) / sqrt(1 - beta2), what a gradient adds to the first moment.
+        beta2: Decay of the second moment.
     """
-    b = e.builder
-    # m_t = BETA1 * m_(t-1) + (1 - BETA1) * gradient
-    m = e.multiply_add(m, e.number(BETA1), b.fmul(g, e.number((1 - BETA1) / GRADIENT_SCALE)))
-    # v_t = BETA2 * v_(t-1) + (1 - BETA2) * gradient^2
-    v = e.multiply_add(g, g, b.fmul(v, e.number(BETA2)))
-    # w_t = w_(t-1) - step_size * m_t / (sqrt(v_t) + epsilon)
-    direction = _divide(e, m, b.fadd(_square_root(e, v), epsilon))
-    return b.fsub(w, b.fmul(step_size, direction)), m, v
+
+    emitter: Emitter
+    step_size: ir.Value
+    epsilon: ir.Value
+    beta1: ir.Value
+    gradient_rate: ir.Value
+    beta2: ir.Value
+
+    def step(self, g: ir.Value, w: ir.Value, m: ir.Value, v: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """The new w, m and v for the gradient g."""
+        e, b = self.emitter, self.emitter.builder
+        # m_t = beta1 * m_(t-1) + (1 - beta1) * gradient
+        m = e.multiply_add(m, self.beta1, b.fmul(g, self.gradient_rate))
+        # v_t = beta2 * v_(t-1) + (1 - beta2) * gradient^2
+        v = e.multiply_add(g, g, b.fmul(v, self.beta2))
+        # w_t = w_(t-1) - step_size * m_t / (sqrt(v_t) + epsilon)
+        direction = _divide(e, m, b.fadd(_square_root(e, v), self.epsilon))
+        return b.fsub(w, b.fmul(self.step_size, direction)), m, v
 
 
 def _square_root(e: Emitter, x: ir.Value) -> ir.Value:
@@ -196,3 +245,17 @@ def input_gradient(lanes: Lanes) -> Any:
             e.store(e.builder.select(positive, part, zero), e.offset(dx, at))
 
     return vector_intrinsic(lanes, emit)
+
+
+def sum_of_squares(lanes: Lanes) -> Any:
+    """The sum of squares of `vectors` vectors."""
+
+    def emit(e: Emitter, w: Pointer, vectors: Integer) -> ir.Value:
+        def body(k: ir.Value, total: list[ir.Value]) -> list[ir.Value]:
+            value = e.load(e.offset(w, e.builder.mul(k, INT64(lanes.count))))
+            return [e.multiply_add(value, value, total[0])]
+
+        total = e.fold(e.loop(vectors, [e.number(0.0)], body)[0], e.builder.fadd)
+        return e.builder.extract_element(total, INT32(0))
+
+    return vector_intrinsic(lanes, emit, types.float32)

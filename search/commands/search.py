@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ from search.study.config import (
 )
 from search.study.data import load_data
 from search.study.final import finalists_in, is_held
-from search.study.loop import LoopSeconds, asked_before
+from search.study.loop import LoopSeconds, TrialListener, asked_before
 from search.study.winner import winner_of
 from search.system.files import exists
 from search.system.lock import LockHeldError, hold
@@ -92,13 +93,22 @@ class SearchOutcome:
     seconds: dict[str, float]
 
 
-def run_search(request: SearchRequest, store: Store, started: float) -> SearchOutcome:
+def run_search(
+    request: SearchRequest,
+    store: Store,
+    started: float,
+    *,
+    listeners: Sequence[TrialListener] = (),
+    owns_process: bool = True,
+) -> SearchOutcome:
     """Train the trials of a study, upload them to MLflow and register the best model.
 
     Args:
         request: The search.
         store: Where it is kept.
         started: `time.perf_counter()` when the command began.
+        listeners: Hear of each trial.
+        owns_process: See `search.system.signals.handled_signals`.
 
     Raises:
         InsectsError: A mistake in the data or the surroundings.
@@ -108,7 +118,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
     watch, flag = Stopwatch(started), StopFlag()
     with ExitStack() as stack:
         processes = stack.enter_context(upload_workers(store))
-        stack.enter_context(handled_signals(flag, processes.kill))
+        stack.enter_context(handled_signals(flag, processes.kill, owns_process=owns_process))
         data = load_data(request.data, store.image_cache)
         workers = stack.enter_context(closing(workers_for(request, data, flag)))
         config = config_for(request, store, data, workers)
@@ -135,6 +145,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             flag=flag,
             uploader=uploader,
             export=database,
+            listeners=listeners,
         )
         watch.lap("imports")
         flag.polled = True

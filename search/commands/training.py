@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 
 from insects.final import FoldResult
@@ -14,7 +15,7 @@ from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import StudyConfig, fingerprint_digest
 from search.study.final import Final, is_held
 from search.study.journal import OptunaJournal
-from search.study.loop import LoopSeconds, StudyLoop, TrialExport
+from search.study.loop import LoopSeconds, StudyLoop, TrialExport, TrialListener
 from search.study.sampler import Proposer
 from search.study.workers import MemoryFit, report_idle, start_loading
 from search.system.signals import StopFlag
@@ -40,6 +41,7 @@ class Training:
         flag: Set by a signal.
         uploader: Uploads what is trained.
         export: Optuna's copy of the study; None: the store's journal.
+        listeners: Hear of each trial, after the others.
 
     Attributes:
         count: Trials that were trained in this run.
@@ -60,6 +62,7 @@ class Training:
         flag: StopFlag,
         uploader: Uploader,
         export: TrialExport | None = None,
+        listeners: Sequence[TrialListener] = (),
     ) -> None:
         numbers = folder.numbers()
         self._trials, self._folder, self._choice, self._timeout = trials, folder, config.choice, timeout
@@ -94,7 +97,7 @@ class Training:
             journal=self._export,
             proposer=Proposer(config.space, config.sampler, config.seed, config.configs),
             stop=flag,
-            listeners=(uploader, self),
+            listeners=(uploader, self, *listeners),
             seconds=self.seconds,
         )
         self._final: Final | None = None

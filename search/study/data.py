@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from insects.images.describe import ImageDescription
     from insects.images.features import FeatureRecipe, ImageSet
     from insects.images.splits import ImageSplits
+    from insects.tables.frames import TableSource
     from insects.tables.text_files import TableFormat
 
 TABLE_TARGET, IMAGE_TARGET = "labels", "species"
@@ -72,7 +73,7 @@ class DataRequest:
     """The rows that are asked for.
 
     Attributes:
-        train: The table's file; None: the built-in table.
+        train: The table's file, or a data frame; None: the built-in table.
         target: The label column.
         features: The input columns; None: all others.
         categorical: Input columns that are categories, whatever they hold.
@@ -82,13 +83,13 @@ class DataRequest:
         table_format: How a text file is read.
         drop_rare_classes: Leave out classes with too few rows to be in every part.
         scaling: What the encoder does to numbers.
-        test: The file of the test rows; None: a share of the table, or the built-in test table.
+        test: The file of the test rows, or a data frame; None: a share of the table, or the built-in test table.
         test_fraction: That share.
         split_seed: The seed of the splits.
         images: The images, in place of a table.
     """
 
-    train: Path | None
+    train: TableSource | None
     target: str = TABLE_TARGET
     features: tuple[str, ...] | None = None
     categorical: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class DataRequest:
     table_format: TableFormat | None = None
     drop_rare_classes: bool = False
     scaling: str = "standard"
-    test: Path | None = None
+    test: TableSource | None = None
     test_fraction: float = 0.1
     split_seed: int = 0
     images: ImageRequest | None = None
@@ -113,7 +114,7 @@ class DataRequest:
         """The first part of the name that study and model get if the user gives none."""
         from insects.tables.names import stem
 
-        return "insects" if self.train is None else stem(self.train)
+        return "insects" if self.train is None else stem(self.train if isinstance(self.train, Path) else "frame")
 
 
 def load_data(request: DataRequest, cache: Path) -> StoredData:
@@ -148,7 +149,7 @@ def _load_builtin(request: DataRequest) -> StoredData:
     return _stored(table, parts, splits, test, manifest, units=hash_N)
 
 
-def _load_table(request: DataRequest, path: Path) -> StoredData:
+def _load_table(request: DataRequest, path: TableSource) -> StoredData:
     from insects.tables.labelled import ColumnChoice, read_labelled, read_rows_like
     from insects.tables.prepare import prepare_table
 

@@ -1,9 +1,13 @@
-"""Ctrl-C and SIGTERM: the first asks the search to stop at its next safe point, the second ends it at once."""
+"""Ctrl-C and SIGTERM: the first asks the search to stop at its next safe point, the second ends it at once.
+
+In a program of somebody else, which calls the search as a function, the second Ctrl-C raises `KeyboardInterrupt`.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -59,12 +63,14 @@ class StopFlag:
 
 
 @contextmanager
-def handled_signals(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[None]:
+def handled_signals(flag: StopFlag, on_second: Callable[[], None], *, owns_process: bool = True) -> Iterator[None]:
     """Let SIGINT and SIGTERM set `flag`; the second signal calls `on_second` and ends the process.
 
     Args:
         flag: The flag that is set.
         on_second: Runs in a signal handler, at any instant of the process, so it must take no lock.
+        owns_process: False: the process is the caller's. SIGTERM is left to it, and the second SIGINT raises
+            `KeyboardInterrupt`. Outside the main thread, which alone hears of signals, both are left to it.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -73,12 +79,17 @@ def handled_signals(flag: StopFlag, on_second: Callable[[], None]) -> Iterator[N
                 signal.signal(each, signal.SIG_IGN)
             on_second()
             restore_cursor()
+            if not owns_process:
+                raise KeyboardInterrupt
             os._exit(128 + number)
         flag.set(signal.Signals(number))
         if not flag.polled:
             flag.check()
 
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = [signal.SIGINT, signal.SIGTERM] if owns_process else [signal.SIGINT]
+    if not owns_process and threading.current_thread() is not threading.main_thread():
+        handled = []
+    previous = {number: signal.getsignal(number) for number in handled}
     try:
         for number in previous:
             signal.signal(number, handle)

@@ -67,6 +67,31 @@ def set_environment() -> None:
     os.environ.pop("MLFLOW_ACTIVE_MODEL_ID", None)  # MLflow would link the metrics of all runs to that model
 
 
+@contextmanager
+def configured_mlflow(store: Store) -> Iterator[MlflowClient]:
+    """Set up MLflow for a store, as `configure_mlflow` does, and set it back after the block.
+
+    For a process that is the caller's, who may use MLflow too.
+
+    Raises:
+        StoreError: See `configure_mlflow` and `mlflow_client`.
+    """
+    environment = dict(os.environ)
+    set_environment()
+    with mlflow_errors(store.tracking_uri):
+        import mlflow
+
+        uris = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    try:
+        configure_mlflow(store)
+        yield mlflow_client(store)
+    finally:
+        mlflow.set_tracking_uri(uris[0])
+        mlflow.set_registry_uri(uris[1])
+        os.environ.clear()
+        os.environ.update(environment)
+
+
 def mlflow_client(store: Store) -> MlflowClient:
     """Return a client of a store's MLflow, for which `configure_mlflow` was called.
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -109,3 +110,29 @@ def alive(pid: int) -> bool:
         return False
     state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return state.strip() not in ("", "Z")  # an orphan may stay a zombie
+
+
+def test_signals_of_a_process_that_is_the_callers_are_left_to_it() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    flag, cleaned = StopFlag(), []
+    flag.polled = True
+    with handled_signals(flag, lambda: cleaned.append(1), owns_process=False):
+        assert signal.getsignal(signal.SIGTERM) is before
+        signal.raise_signal(signal.SIGINT)
+        assert cleaned == []
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert cleaned == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_no_handler_is_set_outside_the_main_thread() -> None:
+    def run() -> None:
+        with handled_signals(StopFlag(), lambda: None, owns_process=False):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    seen: list[object] = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
