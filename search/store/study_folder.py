@@ -11,6 +11,8 @@
     STUDY/folds.npy       the fold of each row in data.npz, first of the training rows
     STUDY/baselines.json  how well simple models do on these folds
     STUDY/uploaded.json   the last upload of the whole study
+    STUDY/evaluation.json the last evaluation of its model
+    STUDY/report.html     all of this as a page, which can be made again
 
 Every file is complete or absent, and none holds a pickle.
 """
@@ -37,6 +39,7 @@ from insects.mlp import Floats
 from insects.params import ClassWeight, Metric
 from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
+from search.store.evaluation_record import EVALUATION, EvaluationRecord
 from search.store.image_manifest import ImageManifest
 from search.store.schema import Schema, check_schema
 from search.store.serialization import (
@@ -331,6 +334,25 @@ class StudyFolder:
         if not files.exists(self.path / "final.json"):
             return None
         return FinalRecord(**self._read_json("final.json", _FINAL))
+
+    def save_evaluation(self, record: EvaluationRecord) -> None:
+        """Write the last evaluation of the study's model."""
+        files.write(self.path / "evaluation.json", json.dumps(asdict(record), indent=1).encode())
+
+    def evaluation(self) -> EvaluationRecord | None:
+        """Read the last evaluation of the study's model; None if there was none yet."""
+        if not files.exists(self.path / "evaluation.json"):
+            return None
+        return EvaluationRecord(**self._read_json("evaluation.json", EVALUATION))
+
+    def save_report(self, page: str) -> None:
+        """Write the page about the study."""
+        files.write(self.report, page.encode("utf-8", "replace"))
+
+    @property
+    def report(self) -> Path:
+        """The path of the page about the study."""
+        return self.path / "report.html"
 
     def results_without_weights(self) -> list[TrialResult]:
         """Read every finished trial, by number, without its weights: a study's memory must not grow with them."""
