@@ -45,6 +45,7 @@ def search_json(outcome: SearchOutcome) -> dict[str, Any]:
         "model": None if model is None else asdict(model),
         "seconds": {name: round(seconds, 4) for name, seconds in outcome.seconds.items()},
         "upload_error": outcome.upload_error or None,
+        "report": None if outcome.report is None else str(outcome.report),
     }
 
 
@@ -73,6 +74,7 @@ def search_text(outcome: SearchOutcome, store: Store, store_options: str) -> str
         lines += ["", f"Out of time after {len(outcome.results)} of {outcome.wanted} trials: the same command goes on."]
     elif outcome.new == 0:
         lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]
+    lines += ["", f"Report: {outcome.report}"] if outcome.report is not None else []
     lines += ["", "Next:"]
     if outcome.model:
         lines.append(f"  insects-evaluate --best{store_options}")

@@ -13,6 +13,7 @@ from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
 from search.commands.evaluation_baselines import Baselines, score_baselines
 from search.commands.evaluation_data import EvaluationData, EvaluationRequest, count_seen, read_evaluation_data
+from search.commands.evaluation_report import report_evaluation
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
 from search.system.files import temporary_folder
@@ -91,7 +92,9 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         _draw(folder, model, data, logits_NC, evaluation)  # before the run is created, so that an error leaves no run
         with mlflow_errors(store.tracking_uri):
             looks = _log(client, model, data, evaluation, str(folder))
-    return replace(evaluation, test_looks=looks)
+    evaluation = replace(evaluation, test_looks=looks)
+    report_evaluation(store, client, model, evaluation)
+    return evaluation
 
 
 def _log(

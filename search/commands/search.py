@@ -145,6 +145,7 @@ class SearchOutcome:
         model: The version of the registered model.
         upload_error: What kept MLflow from being up to date; empty if nothing did.
         seconds: Where the time went.
+        report: The page about the study; None if there is none.
     """
 
     study: str
@@ -160,6 +161,7 @@ class SearchOutcome:
     model: RegisteredModel | None
     upload_error: str
     seconds: dict[str, float]
+    report: Path | None
 
 
 def run_search(request: SearchRequest, store: Store, started: float) -> SearchOutcome:
@@ -275,7 +277,7 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     record = folder.upload_record()
     if record is None or folder.numbers() != list(range(trials)):
         return False
-    made_again = [store.journal] if store.database is None else [store.journal, store.database]
+    made_again = [store.journal, folder.report, *([store.database] if store.database is not None else [])]
     if not all(exists(path) for path in made_again):
         return False
     if request.final.finalists and not is_held(folder):
@@ -326,6 +328,7 @@ def _outcome(
         model=model,
         upload_error=upload_error,
         seconds=seconds,
+        report=folder.report if exists(folder.report) else None,
     )
 
 

@@ -23,7 +23,7 @@ def write_report(
     """Write the report of a study into its folder. The same study gives the same bytes.
 
     Args:
-        folder: The study, with at least one finished trial.
+        folder: The study. Nothing is written before a trial has finished.
         tracking_uri: MLflow's URI, without its password.
         version: The version of the registered model; None if there is none.
         figures: What drew the figures of the trials, to be used again; None: it is made.
@@ -32,6 +32,8 @@ def write_report(
         StoreError: A file of the study cannot be read, or the report cannot be written.
     """
     contents = read_contents(folder, tracking_uri, version)
+    if not contents.results:
+        return
     sections = [Section("expected", "Accuracy to expect", expected_section(contents))]
     if contents.evaluation is not None:
         sections.append(Section("test", "Test evaluation", evaluation_section(contents, contents.evaluation)))

@@ -19,6 +19,7 @@ Every file is complete or absent, and none holds a pickle.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -348,6 +349,15 @@ class StudyFolder:
     def save_report(self, page: str) -> None:
         """Write the page about the study."""
         files.write(self.report, page.encode("utf-8", "replace"))
+
+    def report_digest(self) -> str | None:
+        """Return the hex SHA-256 of the page about the study; None if there is none."""
+        if not files.exists(self.report):
+            return None
+        try:
+            return hashlib.sha256(self.report.read_bytes()).hexdigest()
+        except OSError as error:
+            raise _cannot_read(self.report, error) from error
 
     @property
     def report(self) -> Path:

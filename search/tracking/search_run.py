@@ -25,6 +25,7 @@ from search.tracking.tags import (
     IMAGE_FOLDER_TAG,
     IMAGE_SOURCE_TAG,
     NOTE_TAG,
+    REPORT_TAG,
     ROLE_TAG,
     SEARCH_ID_TAG,
     STORE_TAG,
@@ -116,6 +117,23 @@ def compare_trials(
             client.set_tag(run_id, COMPARED_TRIALS_TAG, digest)
     seconds["figures"] += drawn - started
     seconds["tracking"] += time.perf_counter() - drawn
+
+
+def log_report(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
+    """Bring the report of a study to the search's run, unless it is there, or there is none.
+
+    Args:
+        client: MLflow's client.
+        run_id: The search's run.
+        folder: The study.
+    """
+    digest = folder.report_digest()
+    with mlflow_errors(client.tracking_uri):
+        run = client.get_run(run_id)
+        if digest is None or run.data.tags.get(REPORT_TAG) == digest or run.info.lifecycle_stage == "deleted":
+            return
+        client.log_artifact(run_id, str(folder.report))
+        client.set_tag(run_id, REPORT_TAG, digest)
 
 
 def find_runs(client: MlflowClient, experiment_id: str, wanted: str) -> Iterator[Run]:

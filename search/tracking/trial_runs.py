@@ -21,7 +21,7 @@ from search.tracking.client import mlflow_client, mlflow_errors
 from search.tracking.experiment import study_experiment
 from search.tracking.mlflow_internals import artifact_repository
 from search.tracking.run_content import FINAL, TRIAL, RunContent, final_content, trial_content
-from search.tracking.search_run import compare_trials, find_runs, open_search_run
+from search.tracking.search_run import compare_trials, find_runs, log_report, open_search_run
 from search.tracking.tags import PARENT_TAG, ROLE_TAG, STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
@@ -133,6 +133,10 @@ class TrialRunLogger:
     def compare(self) -> None:
         """Bring the comparison of all trials to the search's run."""
         compare_trials(self._client, self._search_run_id, self._folder, self._figures, self._seconds)
+
+    def log_report(self) -> None:
+        """Bring the report to the search's run."""
+        log_report(self._client, self._search_run_id, self._folder)
 
     def finish(self, status: str) -> None:
         """Terminate the search's run with a status of MLflow."""

@@ -162,7 +162,7 @@ class Uploader:
     def _finish(
         self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool
     ) -> RegisteredModel | None:
-        runs_worker, registered = self._workers.runs, None
+        runs_worker, registered, reported = self._workers.runs, None, False
         with self._noting_error():
             _wait(self._opened, check)
             # The winner first: while one worker exports its model, the other uploads and compares the rest.
@@ -180,7 +180,14 @@ class Uploader:
                 self.seconds = _result(future, check)
             if self._baselines is not None:
                 _result(self._baselines, check)
+            version = None if registered is None else registered.version
+            _result(runs_worker.submit(RunsWorker.write_report, version), check)
+            reported = True
+            _result(runs_worker.submit(RunsWorker.log_report), check)
             _result(runs_worker.submit(RunsWorker.finish, "FINISHED"), check)
+        if not reported:
+            with self._noting_error():
+                _result(runs_worker.submit(RunsWorker.write_report, None), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
