@@ -158,7 +158,7 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
             return run, len(known)
     tags = {ROLE_TAG: "evaluation", TEST_DIGEST_TAG: digest, SEARCH_RUN_TAG: model.search_run}
     if model.search_run:
-        tags[PARENT_TAG] = model.search_run
+        tags[PARENT_TAG] = model.run  # under the model that it is about: the search's own runs stay its trials
     return client.create_run(experiment.experiment_id, tags=tags, run_name=name), len(known) + 1
 
 

@@ -10,6 +10,7 @@ from search.store.evaluation_record import EvaluationRecord
 from search.store.store import Store
 from search.system.terminal import say
 from search.tracking.client import mlflow_errors
+from search.tracking.notes import describe_study
 from search.tracking.search_run import log_report
 from search.tracking.tags import SEARCH_ID_TAG
 
@@ -56,5 +57,6 @@ def report_evaluation(store: Store, client: MlflowClient, model: LoadedModel, ev
                 version = uploaded.version if uploaded is not None else None
                 write_report(folder, store.shown_uri, version or model.version)
                 log_report(client, model.search_run, folder)
+                describe_study(client, model.search_run, folder)
     except StoreError as error:
         say(f"The study's report could not be written again: {error}")

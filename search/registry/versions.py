@@ -11,9 +11,9 @@ from search.registry.logged_models import find_logged_model, log_model
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.winner import TrainedModel, load_model, model_title
-from search.tracking import run_values
 from search.tracking.client import mlflow_client, mlflow_errors
 from search.tracking.experiment import deleted_in_mlflow
+from search.tracking.notes import model_note, version_note
 from search.tracking.tags import (
     ALIAS_DECIDED_TAG,
     DATA_TAG,
@@ -120,7 +120,7 @@ def _create_version(
     model_uri = model_uri or log_model(client, folder, model, runs)
     with mlflow_errors(client.tracking_uri):
         try:
-            client.create_registered_model(name)
+            client.create_registered_model(name, description=model_note(folder, name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -129,7 +129,7 @@ def _create_version(
             model_uri,
             run_id=runs.model,
             tags=tags,
-            description=f"Study {folder.name} on {folder.source}: {run_values.model_summary(model)}",
+            description=version_note(folder, model),
             model_id=model_uri.rpartition("/")[2],
             await_creation_for=0,
         )
