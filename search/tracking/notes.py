@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from insects.objective import metric_column, metric_name, needs_logits
+from insects.objective import figures_text, metric_column, metric_name, needs_logits
 from insects.text import counted, shortened
 from insects.trial import best_of
 from search.store.study_folder import StudyFolder
@@ -68,23 +68,24 @@ def study_note(folder: StudyFolder) -> str:
             cells.append(f"{evaluation.report['accuracy']:.4f}" if result.number == chosen else "")
         lines.append(" | ".join(cells))
     table = "\n".join(f"| {line} |" for line in lines)
-    about = f"by validation {metric_name(metric)}, best first, on {markdown(folder.source)}"
-    model = []
+    first = [f"{OWN} {counted(len(results), 'trial')} on {markdown(folder.source)}"]
+    if best is not None:
+        first[0] += f": {run_values.trial_title(best.number, best.params)}; {figures_text(best.best_figures)}"
     if final is not None and final.accuracy is not None:
         low, high = final.interval
-        model.append(
-            f"The model is the mean of {final.folds} networks of trial {final.chosen}; expected accuracy "
-            f"**{final.accuracy:.4f}** (95 % interval {low:.4f}–{high:.4f})."
+        first.append(
+            f"The model, the mean of {final.folds} networks of trial {final.chosen}, has an expected accuracy of "
+            f"**{final.accuracy:.4f}** (95 % interval {low:.4f}–{high:.4f})"
         )
     if evaluation is not None:
-        report = evaluation.report
-        low, high = report["interval"]
-        model.append(
-            f"Test accuracy of version {markdown(evaluation.version)}: **{report['accuracy']:.4f}** (95 % interval "
-            f"{low:.4f}–{high:.4f}, {counted(report['total'], evaluation.unit)})."
+        low, high = evaluation.report["interval"]
+        first.append(
+            f"Test accuracy of version {markdown(evaluation.version)}: **{evaluation.report['accuracy']:.4f}** (95 % "
+            f"interval {low:.4f}–{high:.4f})"
         )
-    model.append("All of it on one page: `report.html` among the artifacts of the search's run.")
-    return f"{OWN} {counted(len(results), 'trial')} {about}:\n\n{table}\n\n{' '.join(model)}"
+    listed = f"By validation {metric_name(metric)}, best first:"
+    last = "All of it on one page: `report.html` among the artifacts of the search's run."
+    return "\n\n".join([". ".join(first) + ".", listed, table, last])
 
 
 def model_note(folder: StudyFolder, name: str) -> str:
