@@ -78,16 +78,17 @@ def register(
 
 
 def _version_tags(folder: StudyFolder, model: TrainedModel, search_run: str) -> dict[str, str]:
+    # MLflow's pages show them in this order: what people read first, ids and digests last.
     return {
         STUDY_TAG: folder.name,
-        SEARCH_ID_TAG: folder.id,
         TRIAL_TAG: str(model.number),
         FOLDS_TAG: str(model.folds),
-        DATA_TAG: folder.fingerprint["data"]["rows"],
         METRIC_TAG: _chosen_by(folder, model),
-        OBJECTIVE_TAG: repr(model.objective),
         JUDGED_BY_TAG: model.judged_by,
+        OBJECTIVE_TAG: repr(model.objective),
         SEARCH_RUN_TAG: search_run,
+        SEARCH_ID_TAG: folder.id,
+        DATA_TAG: folder.fingerprint["data"]["rows"],
     }
 
 

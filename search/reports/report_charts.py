@@ -16,7 +16,7 @@ from search.reports.report_page import escape
 WIDTH, HEIGHT = 480, 280
 """Units of a drawing; its text has 13 of them, still legible on a phone of 390 pixels."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 10, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 10, 12, 46
 _ROW, _VALUES = 30, 56  # of a chart with a line for each value: height of a line, room for the number
 _OWN_SPANS = 6  # an axis of accuracies is at most so many times as long as the way from 1 to the model's own lowest
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from insects.evaluation import MATRIX_CLASSES
 from insects.objective import metric_name
-from insects.plots.ticks import FLOOR
+from insects.plots.ticks import FLOOR, floor_note
 from insects.text import counted
 from search.reports.report_charts import Chart, Interval, intervals, logarithmic, whole
 from search.reports.report_contents import Contents, params_text, percent
@@ -41,7 +41,7 @@ def expected_section(contents: Contents) -> str:
     if evaluation is not None:
         report = evaluation.report
         lines.append(Interval("test", report["accuracy"], *report["interval"], is_own=True))
-        note.append(f"<b>test</b>: {name(evaluation.source)}.")
+        note.append(f"<b>test</b>: {name(evaluation.source, 80)}.")
     of_test = [] if evaluation is None else evaluation.baselines
     scores = {score.name: score.accuracy for score in contents.baselines}
     scores = scores or {score["name"]: score["accuracy"] for score in of_test}
@@ -65,8 +65,8 @@ def evaluation_section(contents: Contents, evaluation: EvaluationRecord) -> str:
     low, high = report["interval"]
     groups = "" if report["groups"] is None else f", each of {counted(report['groups'], 'group')} counted once"
     text = (
-        f"Version {name(evaluation.version)} on {name(evaluation.source)}: {report['correct']:,} of "
-        f"{counted(report['total'], evaluation.unit)} right, accuracy {percent(report['accuracy'])} (95 % interval "
+        f"Version {name(evaluation.version)} on {name(evaluation.source, 80)}: {report['correct']:,} of "
+        f"{counted(report['total'], evaluation.unit)} right, accuracy {percent(report['accuracy'])} (95\u00a0% interval "
         f"{percent(low)} to {percent(high)}{groups})."
     )
     if contents.version is not None and evaluation.version != contents.version:
@@ -236,6 +236,8 @@ def _fold_curves(contents: Contents) -> str:
         best = f"fold {fold.fold}: {fold.trial.valid_loss:.4f} in epoch {fold.trial.best_epoch}"
         chart.line((at + 1).tolist(), curve[at].tolist(), "thin", best)
     caption = f"<b>Validation loss</b> of each fold's network of trial {chosen.number} ({params_text(chosen.params)})"
+    note = floor_note(np.concatenate([fold.trial.valid_losses for fold in chosen.folds]))
+    caption += f"; {note}" if note else ""
     return figure(chart.svg(), caption)
 
 

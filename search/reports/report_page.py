@@ -152,7 +152,7 @@ svg text{fill:var(--muted);font-variant-numeric:tabular-nums}
 svg .ink{fill:var(--ink)}
 .axis{stroke:var(--muted);stroke-width:1}
 .rule{stroke:var(--line);stroke-width:1}
-.dot{fill:var(--dot);fill-opacity:.6}
+.dot{fill:var(--dot);fill-opacity:.7}
 .ring{fill:var(--ground);stroke:var(--dot);stroke-width:1.5}
 .lost{stroke:var(--dot);stroke-width:1.8;fill:none}
 .best{fill:var(--accent);stroke:var(--ground);stroke-width:1}
@@ -172,7 +172,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 th,td{padding:.3rem .65rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{padding-left:.3rem}
 td.w{white-space:normal;min-width:15rem;overflow-wrap:anywhere}
-th{font-weight:600;border-bottom-color:var(--muted);vertical-align:bottom}
+th{font-weight:600;vertical-align:bottom}thead th{border-bottom-color:var(--muted)}
 th.n,td.n{text-align:right}
 tr.marked td{background:var(--soft);font-weight:600}
 table.matrix td.n{-webkit-print-color-adjust:exact;print-color-adjust:exact}

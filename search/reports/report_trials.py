@@ -15,7 +15,7 @@ from insects.objective import METRICS, figures_text, metric_column, metric_name,
 from insects.plots.comparison import RELIABLE
 from insects.plots.plane import Projection
 from insects.plots.style import png
-from insects.plots.ticks import FLOOR, floor_note
+from insects.plots.ticks import FLOOR, floor_note, label
 from insects.plots.trial import THUMBNAIL, TrialFigures
 from insects.plots.trial_axes import LABELS, short_name, spread_note, varying_axes
 from insects.trial import TrialResult
@@ -256,7 +256,7 @@ def _number(value: float) -> str:
     """A loss with four decimals, or three digits where it is smaller."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "–"
-    return f"{value:.4f}" if value >= 0.001 or value == 0 else f"{value:.2g}"
+    return f"{value:.4f}" if value >= 0.001 else label(float(f"{value:.2g}"))
 
 
 def _image(content: bytes, about: str, width: int, height: int) -> str:
