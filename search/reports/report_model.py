@@ -66,8 +66,8 @@ def evaluation_section(contents: Contents, evaluation: EvaluationRecord) -> str:
     groups = "" if report["groups"] is None else f", each of {counted(report['groups'], 'group')} counted once"
     text = (
         f"Version {name(evaluation.version)} on {name(evaluation.source, 80)}: {report['correct']:,} of "
-        f"{counted(report['total'], evaluation.unit)} right, accuracy {percent(report['accuracy'])} (95\u00a0% interval "
-        f"{percent(low)} to {percent(high)}{groups})."
+        f"{counted(report['total'], evaluation.unit)} right, accuracy {percent(report['accuracy'])} (95\u00a0% "
+        f"interval {percent(low)} to {percent(high)}{groups})."
     )
     if contents.version is not None and evaluation.version != contents.version:
         text += f" That is not version {name(contents.version)}, which the other figures are about."
