@@ -66,13 +66,16 @@ class TrialRunLogger:
         store: The store that the study is in.
         folder: The study.
         seconds: `figures` and `tracking` grow by the seconds spent.
+
+    Attributes:
+        figures: What has drawn the figures of the trials; None: none was drawn yet.
     """
 
     def __init__(self, store: Store, folder: StudyFolder, seconds: dict[str, float]) -> None:
         self._store, self._folder, self._seconds = store, folder, seconds
         self._data = folder.data()
         self._client = mlflow_client(store)
-        self._figures: TrialFigures | None = None
+        self.figures: TrialFigures | None = None
         with mlflow_errors(store.tracking_uri):
             self._experiment_id = study_experiment(self._client, store, folder)
         self._search_run_id = open_search_run(self._client, store, folder, self._experiment_id)
@@ -132,7 +135,7 @@ class TrialRunLogger:
 
     def compare(self) -> None:
         """Bring the comparison of all trials to the search's run."""
-        compare_trials(self._client, self._search_run_id, self._folder, self._figures, self._seconds)
+        compare_trials(self._client, self._search_run_id, self._folder, self.figures, self._seconds)
 
     def log_report(self) -> None:
         """Bring the report to the search's run."""
@@ -144,11 +147,11 @@ class TrialRunLogger:
             self._client.set_terminated(self._search_run_id, status)
 
     def _trial_figures(self) -> TrialFigures:
-        if self._figures is None:
+        if self.figures is None:
             from search.reports.comparison import trial_figures
 
-            self._figures = trial_figures(self._folder, self._data)
-        return self._figures
+            self.figures = trial_figures(self._folder, self._data)
+        return self.figures
 
     def _log(self, role: str, number: int, load: Callable[[], RunContent | None], title: str) -> None:
         run = self._runs[role].get(number)

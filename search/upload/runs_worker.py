@@ -96,7 +96,8 @@ class RunsWorker:
         """
         from search.reports.report import write_report
 
-        write_report(self._store.study(self._study), self._store.shown_uri, version)
+        figures = None if self._logger is None else self._logger.figures
+        write_report(self._store.study(self._study), self._store.shown_uri, version, figures)
 
     def log_report(self) -> None:
         """Bring the report to the search's run."""
