@@ -92,7 +92,7 @@ def best_trial_section(contents: Contents) -> str:
         if what == "loss":
             y = logarithmic(unit, max(float(finite.min()), FLOOR), max(float(finite.max()), 10 * FLOOR))
         else:
-            y = linear(unit, float(finite.min()), 1.0)
+            y = linear(unit, min(float(finite.min()), 0.98), 1.0)
         chart = Chart(f"{what} of trial {best.number} by epoch", whole("epoch", 1, max(2, best.epochs)), y)
         chart.mark(best.best_epoch)
         chart.line(shown.tolist(), train.tolist(), "plain")

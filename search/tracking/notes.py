@@ -27,7 +27,7 @@ OWN = "Best of"
 BEGUN = "A search on"
 """How it begins before any trial is compared."""
 
-_SOURCE_LENGTH = 200
+_SOURCE_LENGTH, _NAME_LENGTH = 200, 40
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~!])")
 
 
@@ -120,7 +120,7 @@ def version_note(folder: StudyFolder, model: TrainedModel) -> str:
 def _purpose(folder: StudyFolder) -> str:
     """One sentence: the target, its classes, and the input."""
     classes, table, images = folder.data().sample.classes, folder.table(), folder.images()
-    names = ", ".join(markdown(name) for name in classes[:LISTED])
+    names = ", ".join(markdown(name, _NAME_LENGTH) for name in classes[:LISTED])
     more = f" and {len(classes) - LISTED:,} more" if len(classes) > LISTED else ""
     if table is not None:
         target, source = table.target, f"{counted(len(table.columns), 'column')} of {markdown(folder.source)}"
@@ -130,6 +130,6 @@ def _purpose(folder: StudyFolder) -> str:
     return f"Tells {markdown(target)} ({names}{more}) from {source}."
 
 
-def markdown(text: str) -> str:
-    """Return a user's text on one line, so that Markdown shows it as it is."""
-    return _SPECIAL.sub(r"\\\1", shortened(text, _SOURCE_LENGTH))
+def markdown(text: str, length: int = _SOURCE_LENGTH) -> str:
+    """Return a user's text on one line, cut to a length, so that Markdown shows it as it is."""
+    return _SPECIAL.sub(r"\\\1", shortened(text, length))

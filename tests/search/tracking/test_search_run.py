@@ -143,10 +143,15 @@ def test_description_follows_the_best_trial_until_a_person_edits_it(
     assert note().startswith("Best of 2 trials on built-in insects\\_train.csv: trial 1: ")
     first = next(line for line in note().splitlines() if line.startswith(("| 1 |", "| 0 |")))
     assert first.startswith("| 1 |")
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    assert experiment.tags["mlflow.note.content"] == note()
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "spirals")
     client.set_tag(run_id, "mlflow.note.content", "the one for the paper")
     add_trial(study, 2, 0.25)
     compare(client, run_id, study)
     assert note() == "the one for the paper"
+    assert client.get_experiment(experiment.experiment_id).tags["mlflow.note.content"] == "spirals"
 
 
 def test_study_without_a_trial_is_not_compared(store: Path, study: StudyFolder, client: MlflowClient) -> None:
