@@ -37,9 +37,9 @@ def report_evaluation(store: Store, client: MlflowClient, model: LoadedModel, ev
     named = [folder for folder in store.studies() if folder.name == model.study]
     if not named or not model.search_run:
         return
-    with mlflow_errors(store.tracking_uri):
-        search_id = client.get_run(model.search_run).data.tags.get(SEARCH_ID_TAG)
     try:
+        with mlflow_errors(store.tracking_uri):
+            search_id = client.get_run(model.search_run).data.tags.get(SEARCH_ID_TAG)
         for folder in named:
             if folder.id == search_id:
                 folder.save_evaluation(

@@ -103,7 +103,10 @@ def _facts(contents: Contents) -> str:
     if contents.evaluation is not None:
         report = contents.evaluation.report
         low, high = (f"{100 * limit:.1f}" for limit in report["interval"])
-        facts.append((percent(report["accuracy"]), f"test accuracy, 95 % interval {low}–{high} %"))
+        about = f"test accuracy, 95 % interval {low}–{high} %"
+        if contents.evaluation.seen:
+            about += f", on {contents.unit}s of which {contents.evaluation.seen:,} were trained on"
+        facts.append((percent(report["accuracy"]), about))
     else:
         facts.append(("–", "test accuracy: not evaluated yet"))
     if contents.baselines:

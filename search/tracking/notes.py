@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from insects.objective import figures_text, metric_column, metric_name, needs_logits
 from insects.text import counted, shortened
-from insects.trial import best_of
+from insects.trial import TrialResult, best_of
+from search.store.evaluation_record import EvaluationRecord
 from search.store.study_folder import StudyFolder
+from search.study.config import study_digest
+from search.study.final import finalists_in
 from search.tracking import run_values
 from search.tracking.client import mlflow_errors
 from search.tracking.tags import NOTE_TAG
@@ -52,11 +56,14 @@ def describe_study(client: MlflowClient, run_id: str, folder: StudyFolder) -> No
 def study_note(folder: StudyFolder) -> str:
     """Return the best trials of a study as a table, best first, and a line about its model."""
     results, final, evaluation = folder.results_without_weights(), folder.final(), folder.evaluation()
+    if evaluation is not None and evaluation.seen:  # that says nothing about new rows
+        evaluation = None
     metric, best = folder.metric, best_of(results)
     chosen = final.chosen if final is not None and final.chosen is not None else best.number if best else None
     extra = [metric_name(metric)] if needs_logits(metric) else []
     head = ["trial", "depth", "width", "lr", "batch size", "loss", "accuracy", *extra]
-    head += ["test accuracy"] if evaluation is not None else []
+    is_tested = evaluation is not None and _is_of_latest(evaluation, folder, results)
+    head += ["test accuracy"] if is_tested else []
     lines = [" | ".join(head), " | ".join(["---:"] * len(head))]
     ranked = sorted((result for result in results if result.best_epoch), key=lambda result: result.rank)
     for result in ranked[:LISTED]:
@@ -64,7 +71,7 @@ def study_note(folder: StudyFolder) -> str:
         cells = [str(result.number), str(params.depth), str(params.width), f"{params.lr:.2g}", str(params.batch_size)]
         cells += [f"{result.valid_loss:.4f}", f"{result.valid_accuracy:.4f}"]
         cells += [f"{result.best_figures[metric_column(metric)]:.4f}"] if extra else []
-        if evaluation is not None:
+        if is_tested and evaluation is not None:
             cells.append(f"{evaluation.report['accuracy']:.4f}" if result.number == chosen else "")
         lines.append(" | ".join(cells))
     table = "\n".join(f"| {line} |" for line in lines)
@@ -86,6 +93,14 @@ def study_note(folder: StudyFolder) -> str:
     listed = f"By validation {metric_name(metric)}, best first:"
     last = "All of it on one page: `report.html` among the artifacts of the search's run."
     return "\n\n".join([". ".join(first) + ".", listed, table, last])
+
+
+def _is_of_latest(evaluation: EvaluationRecord, folder: StudyFolder, results: Sequence[TrialResult]) -> bool:
+    """Tell whether an evaluation is of the model of all these trials."""
+    uploaded = folder.upload_record()
+    if uploaded is None or uploaded.version != evaluation.version:
+        return False
+    return uploaded.trials == study_digest(results, finalists_in(folder))
 
 
 def model_note(folder: StudyFolder, name: str) -> str:
