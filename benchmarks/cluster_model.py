@@ -169,11 +169,11 @@ def predict(
 
 
 def measured_costs(sampler: SamplerName) -> Costs:
-    """Measure this machine: what a trial costs the coordinator and MLflow. Sending takes a round trip of Dask's."""
-    _, clock = throughput.measure(sampler, 200, mlflow=False, storage=None)
-    seconds, _ = throughput.measure(sampler, 50, mlflow=True, storage=None)
-    sampling = clock.parts["sampling"] / 200
-    return Costs(sampling, clock.ended[-1] / 200 - sampling, seconds / 50, SENDING)
+    """Measure this machine: what a trial costs the coordinator and MLflow."""
+    alone, _, clock = throughput.measure(sampler, CHEAP_TRIALS, mlflow=False, storage=None)
+    tracked = throughput.measure(sampler, TRACKED_TRIALS, mlflow=True, storage=None)[0]
+    sampling = clock.parts["sampling"] / CHEAP_TRIALS
+    return Costs(sampling, alone / CHEAP_TRIALS - sampling, tracked / TRACKED_TRIALS, SENDING)
 
 
 @click.command()
@@ -198,12 +198,11 @@ def main(
     check: bool,
 ) -> None:
     """Predict the time of a search for several numbers of workers."""
-    costs = measured_costs(sampler)
-    shown = {name: f"{1e3 * value:.1f} ms" for name, value in asdict(costs).items()}
-    print("costs of a trial: " + ", ".join(f"{name} {value}" for name, value in shown.items()))
     if check:
-        compare_with_searches(costs)
+        compare_with_searches()
         return
+    costs = measured_costs(sampler)
+    print("costs of a trial: " + ", ".join(f"{name} {1e3 * value:.1f} ms" for name, value in asdict(costs).items()))
     durations = np.random.default_rng(0).lognormal(np.log(seconds), spread, trials).tolist()
     independent = trials if sampler in INDEPENDENT else STARTUP_TRIALS
     print(f"{'workers':>8} {'window':>8} {'trained':>12} {'in MLflow':>12} {'busy':>6} {'coordinator':>12}")
@@ -214,3 +213,7 @@ def main(
                 f"{count:>8} {in_flight:>8} {found.trained:>10.0f} s {found.delivered:>10.0f} s {found.busy:>6.0%} "
                 f"{found.coordinator:>12.0%}"
             )
+
+
+if __name__ == "__main__":
+    main()

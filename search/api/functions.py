@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import click
     import pandas as pd
 
-_OF_THE_COMMAND = ("train", "sync", "as_json", "version")
+_OF_THE_COMMAND = ("train", "table", "label", "sync", "check", "config", "quiet", "verbose", "as_json", "version")
 """Options of `insects-search` that the function does not have as keywords."""
+
+_INTERRUPTED = "finished trials are kept: the same call goes on from there"
 
 
 def run_search(train: str | os.PathLike[str] | pd.DataFrame | None = None, **options: Any) -> SearchResult:
@@ -25,7 +27,7 @@ def run_search(train: str | os.PathLike[str] | pd.DataFrame | None = None, **opt
 
     It is `insects-search` as a function: the same study, store, defaults and checks, so that a search that was begun
     by one goes on with the other. Progress is a table in a notebook, else lines on stderr. Ctrl-C, and a notebook's
-    stop button, end the search; what is finished is kept, and the same call goes on.
+    stop button, end the training; what is finished is kept, the best of it registered, and the same call goes on.
 
     Args:
         train: The training table, a file or a data frame; None: the built-in insects table.
@@ -76,12 +78,14 @@ def _search(train: Any, options: dict[str, Any], command: click.Command, started
     tables = {"train": _source(train), "test": _source(options.get("test"))}
     frames = [name for name, source in tables.items() if not isinstance(source, (str, os.PathLike))]
     request, values = request_of(command, {**options, **tables}, search_request, frames)
-    store = Store.at(values["store"], values["tracking_uri"])
+    store = Store.at(values["store"], values["tracking_uri"], values["storage"])
     with notebook_progress(request.trials, request.recipe.metric) as listeners:
         try:
             outcome = searching.run_search(request, store, started, listeners=listeners, owns_process=False)
         except Interrupted:
-            raise KeyboardInterrupt("finished trials are kept: the same call goes on from there") from None
+            raise KeyboardInterrupt(_INTERRUPTED) from None
+    if outcome.interrupted:
+        raise KeyboardInterrupt(_INTERRUPTED)
     return SearchResult(outcome, store)
 
 

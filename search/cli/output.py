@@ -57,6 +57,7 @@ def search_json(outcome: SearchOutcome) -> dict[str, Any]:
         "upload_error": outcome.upload_error or None,
         "storage_error": outcome.storage_error or None,
         "interrupted": outcome.interrupted,
+        "report": None if outcome.report is None else str(outcome.report),
     }
 
 
@@ -101,6 +102,7 @@ def search_text(
     elif outcome.new == 0:
         lines += ["", f"All {len(outcome.results)} trials were done already; go on with a larger --trials."]
     lines += ["", "Where to look next:"]
+    lines += [f"  {outcome.report}"] if outcome.report is not None else []
     if outcome.model:
         lines.append(f"  insects-evaluate --best{store_options}")
     lines.append(f"  open {store.shown_uri}" if store.is_server else f"  insects-ui{store_options}")

@@ -22,6 +22,7 @@ from search.commands.evaluation_data import (
     read_evaluation_data,
 )
 from search.commands.evaluation_figures import draw_figures
+from search.commands.evaluation_report import report_evaluation
 from search.commands.evaluation_worker import EvaluationWorker, evaluation_worker
 from search.registry.load import LoadedModel, load_model
 from search.store.store import Store
@@ -109,7 +110,9 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         (artifacts / "report.txt").write_text(f"{evaluation.text}\n", encoding="utf-8")
         with mlflow_errors(store.tracking_uri):  # the run is created last, so that an error before leaves none
             looks = _log(client, model, data, evaluation, str(artifacts))
-    return replace(evaluation, test_looks=looks)
+        evaluation = replace(evaluation, test_looks=looks)
+        report_evaluation(store, client, model, evaluation)
+    return evaluation
 
 
 def _start_figures(
@@ -195,7 +198,7 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
             return run, len(known)
     tags = {ROLE_TAG: "evaluation", TEST_DIGEST_TAG: digest, SEARCH_RUN_TAG: model.search_run}
     if model.search_run:
-        tags[PARENT_TAG] = model.search_run
+        tags[PARENT_TAG] = model.run  # under the model that it is about: the search's own runs stay its trials
     return client.create_run(experiment.experiment_id, tags=tags, run_name=name), len(known) + 1
 
 

@@ -74,6 +74,7 @@ class SearchOutcome:
         upload_error: What kept MLflow from being up to date; empty if nothing did.
         storage_error: What kept the database of --storage from being up to date.
         seconds: Where the time went.
+        report: The page about the study; None if there is none.
     """
 
     study: str
@@ -91,6 +92,7 @@ class SearchOutcome:
     upload_error: str
     storage_error: str
     seconds: dict[str, float]
+    report: Path | None
 
 
 def run_search(
@@ -254,7 +256,7 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     record = folder.upload_record()
     if record is None or folder.numbers() != list(range(trials)):
         return False
-    made_again = [store.journal] if store.database is None else [store.journal, store.database]
+    made_again = [store.journal, folder.report, *([store.database] if store.database is not None else [])]
     if not all(exists(path) for path in made_again):
         return False
     if request.final.finalists and not is_held(folder):
@@ -311,6 +313,7 @@ def _outcome(
         upload_error=upload_error,
         storage_error=storage_error,
         seconds=seconds,
+        report=folder.report if exists(folder.report) else None,
     )
 
 

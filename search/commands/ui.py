@@ -37,7 +37,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, show_link: Calla
         store: The store to show.
         study: The study to link to; None: the study that was begun last.
         port: The port; None: a free one.
-        show_link: Called with the link to the comparison of the study's trials.
+        show_link: Called with the link to the list of the study's trials.
 
     Raises:
         StudyError: There is no such study.

@@ -11,9 +11,9 @@ from search.registry.logged_models import find_logged_model, log_model
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.winner import TrainedModel, load_model, model_title
-from search.tracking import run_values
 from search.tracking.client import mlflow_client, mlflow_errors
 from search.tracking.experiment import deleted_in_mlflow
+from search.tracking.notes import model_note, version_note
 from search.tracking.tags import (
     ALIAS_DECIDED_TAG,
     DATA_TAG,
@@ -78,16 +78,17 @@ def register(
 
 
 def _version_tags(folder: StudyFolder, model: TrainedModel, search_run: str) -> dict[str, str]:
+    # MLflow's pages show them in this order: what people read first, ids and digests last.
     return {
         STUDY_TAG: folder.name,
-        SEARCH_ID_TAG: folder.id,
         TRIAL_TAG: str(model.number),
         FOLDS_TAG: str(model.folds),
-        DATA_TAG: folder.fingerprint["data"]["rows"],
         METRIC_TAG: _chosen_by(folder, model),
-        OBJECTIVE_TAG: repr(model.objective),
         JUDGED_BY_TAG: model.judged_by,
+        OBJECTIVE_TAG: repr(model.objective),
         SEARCH_RUN_TAG: search_run,
+        SEARCH_ID_TAG: folder.id,
+        DATA_TAG: folder.fingerprint["data"]["rows"],
     }
 
 
@@ -120,7 +121,7 @@ def _create_version(
     model_uri = model_uri or log_model(client, folder, model, runs)
     with mlflow_errors(client.tracking_uri):
         try:
-            client.create_registered_model(name)
+            client.create_registered_model(name, description=model_note(folder, name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -129,7 +130,7 @@ def _create_version(
             model_uri,
             run_id=runs.model,
             tags=tags,
-            description=f"Study {folder.name} on {folder.source}: {run_values.model_summary(model)}",
+            description=version_note(folder, model),
             model_id=model_uri.rpartition("/")[2],
             await_creation_for=0,
         )

@@ -33,8 +33,10 @@ TABLE, IMAGES = "table", "images"
 FINAL_CSV = "final.csv"
 """The finalists, beside `trials.csv`."""
 
+FEWEST_RANKED = 10
+"""Complete trials that importances take: among fewer, none is in the best tenth."""
+
 _MOST_TELLING = ("lr", "width", "depth", "batch_size")  # the order where there are too few trials to tell
-_FEWEST_RANKED = 10  # trials: among fewer, none is in the best tenth
 _DESCRIBED = 4_000_000  # most numbers that are described, which takes some seconds
 
 
@@ -55,11 +57,8 @@ def write_comparison(
 
     _write_csv(folder / "trials.csv", [_row(result) for result in results])
     data, images = study.data(), study.images()
-    complete = [r for r in results if r.state == "complete" and np.isfinite(r.objective)]
-    space = SearchSpace(**{name: tuple(bounds) for name, bounds in study.fingerprint["space"].items()})
-    space = space.widened(result.params for result in results)
-    ranked = complete if len(complete) >= _FEWEST_RANKED else []
-    shares = importances(space, [r.params for r in ranked], [r.objective for r in ranked]) if ranked else {}
+    space = searched_space(study, results)
+    ranked, shares = importance_shares(study, results)
     history = optimization_history(
         [result.number for result in results],
         [result.objective for result in results],
@@ -91,6 +90,31 @@ def write_description(folder: Path, study: StudyFolder) -> None:
         write_texts(folder / IMAGES, **images.description)
     else:
         write_table(folder / TABLE, sample_table(study, study.data()))
+
+
+def searched_space(study: StudyFolder, results: Sequence[TrialResult]) -> SearchSpace:
+    """Return the study's space, widened to hold configurations that were given.
+
+    Args:
+        study: The study.
+        results: Its trials.
+    """
+    space = SearchSpace(**{name: tuple(bounds) for name, bounds in study.fingerprint["space"].items()})
+    return space.widened(result.params for result in results)
+
+
+def importance_shares(study: StudyFolder, results: Sequence[TrialResult]) -> tuple[list[TrialResult], dict[str, float]]:
+    """Return the trials that are compared, and the importance of each parameter; see `importances`.
+
+    Args:
+        study: The study.
+        results: Its trials.
+    """
+    ranked = [r for r in results if r.state == "complete" and np.isfinite(r.objective)]
+    if len(ranked) < FEWEST_RANKED:
+        return [], {}
+    space = searched_space(study, results)
+    return ranked, importances(space, [r.params for r in ranked], [r.objective for r in ranked])
 
 
 def trial_figures(study: StudyFolder, data: StudyData) -> TrialFigures:

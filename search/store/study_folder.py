@@ -13,12 +13,15 @@
     STUDY/uploaded.json   the last upload of the whole study
     STUDY/canary          the digest of the trial that its workers on other machines must give
     STUDY/rows/           the rows, while processes of an executor train
+    STUDY/evaluation.json the last evaluation of its model
+    STUDY/report.html     all of this as a page, which can be made again
 
 Every file is complete or absent, and none holds a pickle.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -39,6 +42,7 @@ from insects.mlp import Floats
 from insects.params import ClassWeight, Metric
 from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
+from search.store.evaluation_record import EVALUATION, EvaluationRecord
 from search.store.image_manifest import ImageManifest
 from search.store.schema import Schema, check_schema
 from search.store.serialization import (
@@ -333,6 +337,34 @@ class StudyFolder:
         if not files.exists(self.path / "final.json"):
             return None
         return FinalRecord(**self._read_json("final.json", _FINAL))
+
+    def save_evaluation(self, record: EvaluationRecord) -> None:
+        """Write the last evaluation of the study's model."""
+        files.write(self.path / "evaluation.json", json.dumps(asdict(record), indent=1).encode())
+
+    def evaluation(self) -> EvaluationRecord | None:
+        """Read the last evaluation of the study's model; None if there was none yet."""
+        if not files.exists(self.path / "evaluation.json"):
+            return None
+        return EvaluationRecord(**self._read_json("evaluation.json", EVALUATION))
+
+    def save_report(self, page: str) -> None:
+        """Write the page about the study."""
+        files.write(self.report, page.encode("utf-8", "replace"))
+
+    def report_digest(self) -> str | None:
+        """Return the hex SHA-256 of the page about the study; None if there is none."""
+        if not files.exists(self.report):
+            return None
+        try:
+            return hashlib.sha256(self.report.read_bytes()).hexdigest()
+        except OSError as error:
+            raise _cannot_read(self.report, error) from error
+
+    @property
+    def report(self) -> Path:
+        """The path of the page about the study."""
+        return self.path / "report.html"
 
     def results_without_weights(self) -> list[TrialResult]:
         """Read every finished trial, by number, without its weights: a study's memory must not grow with them."""

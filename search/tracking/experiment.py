@@ -9,6 +9,7 @@ from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.config import fingerprint_digest
 from search.tracking.mlflow_views import VIEW_TAG, study_view
+from search.tracking.notes import BEGUN, markdown
 from search.tracking.tags import FINGERPRINT_TAG, NOTE_TAG, STUDY_TAG
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def study_experiment(client: MlflowClient, store: Store, folder: StudyFolder) ->
                 "rename it (or remove it with `mlflow gc` if it was deleted), or search with another --study"
             )
         about = {
-            NOTE_TAG: f"A search on {folder.source}",
+            NOTE_TAG: f"{BEGUN} {markdown(folder.source)}",
             VIEW_TAG: study_view(folder.metric),
             "mlflow.experimentKind": _KIND,
         }

@@ -28,7 +28,7 @@ def study_view(metric: Metric) -> str:
         metric: What the study is about: the trials are sorted by it.
     """
     best, column = best_metric_names(metric), metric_column(metric)
-    columns = [f"params.`{name}`" for name in _PARAMETERS] + [f"metrics.`{name}`" for name in best]
+    columns = [f"params.`{name}`" for name in _PARAMETERS] + [f"metrics.`{name}`" for name in best[:-1]]
     curves = sorted(history_columns(metric), key=lambda name: (name != column, not name.startswith("valid")))
     view = {
         "searchFilter": f"tags.`{ROLE_TAG}` = 'trial'",
@@ -50,13 +50,15 @@ def study_view(metric: Metric) -> str:
 
 
 def comparison_link(address: str, experiment_id: str) -> str:
-    """Return the link to the view, among the pages for training runs.
+    """Return the link to the view as a table, among the pages for training runs.
+
+    MLflow takes columns from a shared view only, and says above it that it shows one.
 
     Args:
         address: The URL of MLflow's pages.
         experiment_id: The study's experiment.
     """
-    mode = f"workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={_KEY}"
+    mode = f"workflowType=machine_learning&viewStateShareKey={_KEY}"
     return f"{address}/#/experiments/{experiment_id}/runs?{mode}"
 
 

@@ -80,8 +80,7 @@ def trial_content(
         status=_STATUS[result.state],
         tags={"state": result.state, **run_values.notes(result)},
         params=run_values.trial_params(result.params, folder.fingerprint, shape),
-        metrics=run_values.epoch_metrics(result)
-        + run_values.best_metrics(result, run_values.ended(result), result.best_epoch),
+        metrics=run_values.epoch_metrics(result) + run_values.best_so_far_metrics(result),
         draw=draw,
     )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from insects import mlp
 from insects.final import Finalist
@@ -22,18 +25,13 @@ if TYPE_CHECKING:
 OUT_OF_FOLD = "out_of_fold_"
 """What the names of a finalist's metrics begin with."""
 
+_MOST_EARLIER = 20  # epochs that were the best so far
 _TAG_LENGTH, _PARAM_LENGTH = 5000, 6000  # MLflow's limits
 
 
 def trial_title(number: int, params: TrialParams) -> str:
     """Return one line that names a trial in a figure."""
     return f"trial {number}: depth {params.depth}, width {params.width}, lr {params.lr:.2g}, batch {params.batch_size}"
-
-
-def trial_summary(result: TrialResult) -> str:
-    """Return one line with the parameters and the result of a trial."""
-    title = trial_title(result.number, result.params)
-    return f"{title}; {figures_text(result.best_figures, '.4g')} in epoch {result.best_epoch}"
 
 
 def final_title(finalist: Finalist) -> str:
@@ -132,6 +130,24 @@ def best_metrics(result: TrialResult, time: int, step: int) -> list[Metric]:
 
     values = [*result.best_figures.values(), float(result.best_epoch)]
     return [Metric(key, value, time, step) for key, value in zip(best_metric_names(result.metric), values, strict=True)]
+
+
+def best_so_far_metrics(result: TrialResult) -> list[Metric]:
+    """Return the metrics of the best epoch, and of epochs before it that were the best so far, with their steps.
+
+    MLflow would show single values as charts of one dot, before the learning curves.
+    """
+    objective_E = result.objectives[: result.best_epoch]
+    lowest_E = np.minimum.accumulate(objective_E)
+    earlier = [
+        epoch for epoch in range(1, result.best_epoch) if epoch == 1 or lowest_E[epoch - 1] < lowest_E[epoch - 2]
+    ]
+    earlier = earlier[:: math.ceil(len(earlier) / _MOST_EARLIER) or 1]
+    metrics: list[Metric] = []
+    for epoch in earlier:
+        time = result.started + result.seconds * epoch / result.epochs
+        metrics += best_metrics(replace(result, best_epoch=epoch), int(time * 1000), epoch)
+    return metrics + best_metrics(result, ended(result), result.best_epoch)
 
 
 def expected_metrics(record: FinalRecord | None, time: int, step: int) -> list[Metric]:

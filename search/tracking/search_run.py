@@ -19,11 +19,12 @@ from search.tracking import run_values
 from search.tracking.client import mlflow_errors
 from search.tracking.experiment import deleted_in_mlflow
 from search.tracking.held_out import TEST_IMAGES, TEST_ROWS, TRAINED_ON, save_images, save_keys, save_table
+from search.tracking.notes import describe_study
 from search.tracking.tags import (
     COMPARED_TRIALS_TAG,
     IMAGE_FOLDER_TAG,
     IMAGE_SOURCE_TAG,
-    NOTE_TAG,
+    REPORT_TAG,
     ROLE_TAG,
     SEARCH_ID_TAG,
     STORE_TAG,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _DIGEST_LENGTH = 36  # MLflow's limit
 _PAGE = 1000
-_NOTE = "Best of"
 
 
 def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, experiment_id: str) -> str:
@@ -108,13 +108,30 @@ def compare_trials(
                 values = run_values.best_metrics(best, run_values.ended(best), len(results))
                 values += run_values.expected_metrics(folder.final(), run_values.ended(best), len(results))
                 client.log_batch(run_id, metrics=values)
-                if tags.get(NOTE_TAG, _NOTE).startswith(_NOTE):  # else a person has written another description
-                    note = f"{_NOTE} {len(results)} trials on {folder.source}: {run_values.trial_summary(best)}"
-                    client.set_tag(run_id, NOTE_TAG, note)
             client.log_artifacts(run_id, str(local))
+        if best is not None:
+            describe_study(client, run_id, folder)
+        with mlflow_errors(client.tracking_uri):
             client.set_tag(run_id, COMPARED_TRIALS_TAG, digest)
     seconds["figures"] += drawn - started
     seconds["tracking"] += time.perf_counter() - drawn
+
+
+def log_report(client: MlflowClient, run_id: str, folder: StudyFolder) -> None:
+    """Bring the report of a study to the search's run, unless it is there, or there is none.
+
+    Args:
+        client: MLflow's client.
+        run_id: The search's run.
+        folder: The study.
+    """
+    digest = folder.report_digest()
+    with mlflow_errors(client.tracking_uri):
+        run = client.get_run(run_id)
+        if digest is None or run.data.tags.get(REPORT_TAG) == digest or run.info.lifecycle_stage == "deleted":
+            return
+        client.log_artifact(run_id, str(folder.report))
+        client.set_tag(run_id, REPORT_TAG, digest)
 
 
 def find_runs(client: MlflowClient, experiment_id: str, wanted: str) -> Iterator[Run]:

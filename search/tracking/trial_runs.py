@@ -21,7 +21,7 @@ from search.tracking.client import mlflow_client, mlflow_errors
 from search.tracking.experiment import study_experiment
 from search.tracking.mlflow_internals import artifact_repository
 from search.tracking.run_content import FINAL, TRIAL, RunContent, final_content, trial_content
-from search.tracking.search_run import compare_trials, find_runs, open_search_run
+from search.tracking.search_run import compare_trials, find_runs, log_report, open_search_run
 from search.tracking.tags import PARENT_TAG, ROLE_TAG, STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
@@ -66,13 +66,16 @@ class TrialRunLogger:
         store: The store that the study is in.
         folder: The study.
         seconds: `figures` and `tracking` grow by the seconds spent.
+
+    Attributes:
+        figures: What has drawn the figures of the trials; None: none was drawn yet.
     """
 
     def __init__(self, store: Store, folder: StudyFolder, seconds: dict[str, float]) -> None:
         self._store, self._folder, self._seconds = store, folder, seconds
         self._data = folder.data()
         self._client = mlflow_client(store)
-        self._figures: TrialFigures | None = None
+        self.figures: TrialFigures | None = None
         with mlflow_errors(store.tracking_uri):
             self._experiment_id = study_experiment(self._client, store, folder)
         self._search_run_id = open_search_run(self._client, store, folder, self._experiment_id)
@@ -132,7 +135,11 @@ class TrialRunLogger:
 
     def compare(self) -> None:
         """Bring the comparison of all trials to the search's run."""
-        compare_trials(self._client, self._search_run_id, self._folder, self._figures, self._seconds)
+        compare_trials(self._client, self._search_run_id, self._folder, self.figures, self._seconds)
+
+    def log_report(self) -> None:
+        """Bring the report to the search's run."""
+        log_report(self._client, self._search_run_id, self._folder)
 
     def finish(self, status: str) -> None:
         """Terminate the search's run with a status of MLflow."""
@@ -140,11 +147,11 @@ class TrialRunLogger:
             self._client.set_terminated(self._search_run_id, status)
 
     def _trial_figures(self) -> TrialFigures:
-        if self._figures is None:
+        if self.figures is None:
             from search.reports.comparison import trial_figures
 
-            self._figures = trial_figures(self._folder, self._data)
-        return self._figures
+            self.figures = trial_figures(self._folder, self._data)
+        return self.figures
 
     def _log(self, role: str, number: int, load: Callable[[], RunContent | None], title: str) -> None:
         run = self._runs[role].get(number)

@@ -88,6 +88,21 @@ class RunsWorker:
         self._insist(lambda logger: logger.compare())
         return self._seconds
 
+    def write_report(self, version: str | None) -> None:
+        """Write the report of the study, for which MLflow need not answer.
+
+        Args:
+            version: The version of the registered model; None if there is none.
+        """
+        from search.reports.report import write_report
+
+        figures = None if self._logger is None else self._logger.figures
+        write_report(self._store.study(self._study), self._store.shown_uri, version, figures)
+
+    def log_report(self) -> None:
+        """Bring the report to the search's run."""
+        self._insist(lambda logger: logger.log_report())
+
     def finish(self, status: str) -> None:
         """Terminate the search's run with a status of MLflow."""
         self._insist(lambda logger: logger.finish(status))

@@ -187,7 +187,7 @@ class Uploader:
     def _finish(
         self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool, interrupted: bool
     ) -> RegisteredModel | None:
-        runs_worker, registered = self._workers.runs, None
+        runs_worker, registered, reported = self._workers.runs, None, False
         with self._noting_error():
             wait_for(self._opened, check)
             # The winner first: while one worker exports its model, the other uploads and compares the rest.
@@ -210,7 +210,14 @@ class Uploader:
                 self.seconds = result_of(future, check)
             if self._baselines is not None and not interrupted:
                 result_of(self._baselines, check)
+            version = None if registered is None else registered.version
+            result_of(runs_worker.submit(RunsWorker.write_report, version), check)
+            reported = True
+            result_of(runs_worker.submit(RunsWorker.log_report), check)
             result_of(runs_worker.submit(RunsWorker.finish, "KILLED" if interrupted else "FINISHED"), check)
+        if not reported:
+            with self._noting_error():
+                result_of(runs_worker.submit(RunsWorker.write_report, None), check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:

@@ -122,11 +122,11 @@ def browser_page() -> Iterator[Page]:
         browser.close()
 
 
-def test_link_shows_all_trials_best_first_with_parallel_coordinates(pages: Pages, browser_page: Page) -> None:
-    browser_page.goto(pages.link)
+def test_charts_show_all_trials_in_parallel_coordinates_and_the_curves_of_the_best(
+    pages: Pages, browser_page: Page
+) -> None:
+    browser_page.goto(f"{pages.link}&compareRunsMode=CHART")
     browser_page.get_by_text("50 matching runs").wait_for()
-    best = f"trial-{pages.answer['best']['number']:04d}"
-    assert browser_page.get_by_role("link", name="trial-").first.inner_text() == best
     axes = browser_page.locator(".parcoords .dimension .label")
     axes.first.wait_for()
     assert axes.all_text_contents() == [*PARAMETERS, "best_valid_loss"]
@@ -136,12 +136,16 @@ def test_link_shows_all_trials_best_first_with_parallel_coordinates(pages: Pages
     browser_page.locator(".js-plotly-plot .scatterlayer").first.wait_for()
 
 
-def test_table_of_runs_has_the_parameters_and_the_figures_as_columns(pages: Pages, browser_page: Page) -> None:
-    browser_page.goto(pages.link.replace("compareRunsMode=CHART&", ""))
+def test_link_lists_all_trials_best_first_with_the_parameters_and_the_figures_as_columns(
+    pages: Pages, browser_page: Page
+) -> None:
+    browser_page.goto(pages.link)
     browser_page.get_by_text("50 matching runs").wait_for()
+    best = f"trial-{pages.answer['best']['number']:04d}"
+    assert browser_page.get_by_role("link", name="trial-").first.inner_text() == best
     browser_page.get_by_role("columnheader", name="best_valid_loss").first.wait_for()
     heads = browser_page.get_by_role("columnheader").all_inner_texts()
-    assert {"best_valid_loss", "best_valid_accuracy", "best_epoch"} <= {head.strip() for head in heads}
+    assert {"best_valid_loss", "best_valid_accuracy"} <= {head.strip() for head in heads}
 
 
 def test_fifty_runs_are_compared_in_parallel_coordinates(pages: Pages, browser_page: Page) -> None:
@@ -180,6 +184,16 @@ def test_page_of_the_search_shows_its_comparison(pages: Pages, browser_page: Pag
         image = browser_page.locator("img[src^='blob:']").first
         image.wait_for()
         assert image.evaluate("image => image.naturalWidth") >= 700
+
+
+def test_report_is_shown_among_the_artifacts_of_the_search(pages: Pages, browser_page: Page) -> None:
+    browser_page.goto(pages.at(f"/experiments/{pages.experiment}/runs"))
+    browser_page.get_by_role("link", name="search pages").first.click()
+    browser_page.get_by_role("tab", name="Artifacts").click()
+    browser_page.get_by_text("report.html", exact=True).first.click()
+    report = browser_page.frame_locator("iframe").first
+    report.get_by_role("heading", name="Accuracy to expect").wait_for()
+    assert report.locator("circle").count() > 50
 
 
 def test_registered_model_shows_its_alias(pages: Pages, browser_page: Page) -> None:

@@ -142,7 +142,7 @@ def test_figures_and_metrics_are_beside_the_model(finished: Finished, evaluated:
         [experiment.experiment_id], "tags.insects.role = 'evaluation'", order_by=["attributes.start_time ASC"]
     )
     assert run.info.status == "FINISHED"
-    assert run.data.tags["mlflow.parentRunId"] == version.tags["insects.search_run"]
+    assert run.data.tags["mlflow.parentRunId"] == version.run_id
     assert run.data.metrics["test_accuracy"] == evaluated["accuracy"]
     assert run.data.metrics["test_loss"] == pytest.approx(evaluated["loss"])
     for key in ("balanced_accuracy", "roc_auc", "calibration_error"):

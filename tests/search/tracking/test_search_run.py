@@ -124,6 +124,9 @@ def test_comparing_again_does_nothing(store: Path, study: StudyFolder, client: M
     assert contents(store, "s") == once
 
 
+FIRST = "Best of 1 trial on built-in insects\\_train.csv: trial 0: "
+
+
 def test_description_follows_the_best_trial_until_a_person_edits_it(
     store: Path, study: StudyFolder, client: MlflowClient, drawn: list[str]
 ) -> None:
@@ -133,14 +136,22 @@ def test_description_follows_the_best_trial_until_a_person_edits_it(
     logger_of(own(store), "s").log_missing()
     run_id = search_run_id(client)
     compare(client, run_id, study)
-    assert note().startswith("Best of 1 trials on built-in insects_train.csv: trial 0: ")
+    assert note().startswith(FIRST)
+    assert "| 0 | 1 | 8 | 0.01 | 32 |" in note()
     add_trial(study, 1, 0.5)
     compare(client, run_id, study)
-    assert note().startswith("Best of 2 trials on built-in insects_train.csv: trial 1: ")
+    assert note().startswith("Best of 2 trials on built-in insects\\_train.csv: trial 1: ")
+    first = next(line for line in note().splitlines() if line.startswith(("| 1 |", "| 0 |")))
+    assert first.startswith("| 1 |")
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None
+    assert experiment.tags["mlflow.note.content"] == note()
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "spirals")
     client.set_tag(run_id, "mlflow.note.content", "the one for the paper")
     add_trial(study, 2, 0.25)
     compare(client, run_id, study)
     assert note() == "the one for the paper"
+    assert client.get_experiment(experiment.experiment_id).tags["mlflow.note.content"] == "spirals"
 
 
 def test_study_without_a_trial_is_not_compared(store: Path, study: StudyFolder, client: MlflowClient) -> None:
@@ -174,7 +185,7 @@ def test_interrupted_comparison_is_completed(
     assert history(client, run_id, "best_valid_loss") == [(1, 0.5)]
     run = client.get_run(run_id)
     assert run.data.tags[COMPARED_TRIALS_TAG] == study_digest(study.results_without_weights())
-    assert run.data.tags["mlflow.note.content"].startswith("Best of 1 trials on built-in insects_train.csv: trial 0: ")
+    assert run.data.tags["mlflow.note.content"].startswith(FIRST)
     files = {file.path for file in client.list_artifacts(run_id)}
     assert files == {"test_rows.npz", "trained_on.npy", "comparison.png", "description.png"}
     assert drawn == ["comparison", "description"] * 2

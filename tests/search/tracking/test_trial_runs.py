@@ -110,11 +110,14 @@ def test_metrics_of_every_epoch_are_logged_once(tracked: dict[str, Any], finishe
             assert np.array(values)[finite].tolist() == [repr(value) for value in expected[finite].tolist()]
             assert list(times) == sorted(times)
             assert result.started * 1000 - 1 <= times[0] <= times[-1] <= (result.started + result.seconds) * 1000
-        ((step, best_epoch, _),) = run["metrics"]["best_epoch"]
+        *earlier, (step, best_epoch, _) = sorted(run["metrics"]["best_epoch"])
         assert (step, float(best_epoch)) == (result.best_epoch, result.best_epoch)
+        assert [float(value) for _, value, _ in earlier] == [step for step, _, _ in earlier]
         if result.best_epoch:
-            assert run["metrics"]["best_valid_loss"][0][1] == repr(result.valid_loss)
-            assert run["metrics"]["best_valid_accuracy"][0][1] == repr(result.valid_accuracy)
+            *before, last = [float(value) for _, value, _ in sorted(run["metrics"]["best_valid_loss"])]
+            assert last == result.valid_loss
+            assert before == sorted(before, reverse=True)
+            assert max(run["metrics"]["best_valid_accuracy"])[1] == repr(result.valid_accuracy)
 
 
 def test_values_that_are_not_finite_are_tags_too(tracked: dict[str, Any]) -> None:
@@ -223,7 +226,8 @@ def test_histories_longer_than_a_batch_are_written_in_full(store: Path) -> None:
     for column, key in enumerate(METRICS):
         expected = result.history[:, column].tolist()
         assert [value for _, value, _ in sorted(metrics[key])] == [repr(value) for value in expected]
-    assert metrics["best_valid_loss"][0][:2] == (600, "1.0")
+    assert max(metrics["best_valid_loss"])[:2] == (600, "1.0")
+    assert len(metrics["best_valid_loss"]) == 21
 
 
 def test_damaged_result_is_one_line_and_leaves_no_run(store: Path) -> None:
