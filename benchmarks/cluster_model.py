@@ -9,21 +9,33 @@ n - window have been told, except trials that depend on no other, of which a few
 take trials in the order of their numbers. A worker that is lost costs the trial that it trains, which the next free
 worker trains again, and comes back after a while. MLflow is fed by one process beside it.
 
-The costs of the coordinator are medians of `benchmarks.throughput`. `--check` runs a search on a local cluster of two
-worker processes and compares it with what the model says for the same durations.
+The costs of coordinator and tracking are measured by `benchmarks.throughput`. `--check` runs searches on a cluster of two
+worker processes here: one tells what sending costs, the others are compared with what the model says of their trials.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 import numpy as np
 
+from benchmarks import throughput
+from search.study.loop import QUEUED
+from search.study.sampler import SamplerName
+
 WORKERS = "10,30,100,300,1000,3000,10000"
-AHEAD = 4
-"""Independent trials in flight for each worker, as in `search.study.loop`."""
+CHEAP_TRIALS, TRACKED_TRIALS = 200, 50
+CHECKED_TRIALS, CHECKED_WORKERS = 60, 2
 
 
 @dataclass(frozen=True)
@@ -158,7 +170,7 @@ def predict(
         if number >= independent:
             tell_to(number - window)
         else:
-            while len(arriving) >= AHEAD * cluster.workers:
+            while len(arriving) >= max(window, QUEUED * cluster.workers):
                 store_next()
         work(costs.sampling / 2)
         heapq.heappush(arriving, (workers.train(now, training), number))
@@ -168,12 +180,90 @@ def predict(
     return Prediction(now, max(now, tracked), sum(seconds) / (cluster.workers * now), worked / now)
 
 
-def measured_costs(sampler: SamplerName) -> Costs:
-    """Measure this machine: what a trial costs the coordinator and MLflow."""
-    alone, _, clock = throughput.measure(sampler, CHEAP_TRIALS, mlflow=False, storage=None)
-    tracked = throughput.measure(sampler, TRACKED_TRIALS, mlflow=True, storage=None)[0]
+def measured_costs(sampler: SamplerName, sending: float) -> Costs:
+    """Measure what a trial costs the coordinator and MLflow on this machine."""
+    alone, clock = throughput.measure(sampler, CHEAP_TRIALS, mlflow=False, storage=None)
+    tracked, _ = throughput.measure(sampler, TRACKED_TRIALS, mlflow=True, storage=None)
     sampling = clock.parts["sampling"] / CHEAP_TRIALS
-    return Costs(sampling, alone / CHEAP_TRIALS - sampling, tracked / TRACKED_TRIALS, SENDING)
+    return Costs(sampling, alone / CHEAP_TRIALS - sampling, tracked / TRACKED_TRIALS, sending)
+
+
+def independent_trials(sampler: SamplerName, window: int, trials: int) -> int:
+    """Number of trials at the beginning of a study that depend on no other."""
+    config = replace(throughput.a_config(sampler), window=window)
+    return next((number for number in range(trials) if not config.is_independent(number)), trials)
+
+
+def compare_with_searches() -> None:
+    """Search on a local cluster, and print what the model says of the same trials."""
+    with local_cluster() as scheduler:
+        answer = search(scheduler, "random", 4)
+        sending = fitted_sending(answer)
+        print(f"sending {1e3 * sending:.1f} ms, from a random search of {CHECKED_TRIALS} trials")
+        for sampler, window in (("tpe", 1), ("tpe", 2), ("tpe", 4), ("qmc", 4)):
+            answer = search(scheduler, sampler, window)
+            found, measured = modelled(answer, sampler, window, sending), loop_seconds(answer)
+            print(
+                f"{sampler} window {window}: {measured:.2f} s measured, {found.trained:.2f} s by the model "
+                f"({found.trained / measured - 1:+.1%}), workers {found.busy:.0%} busy",
+                flush=True,
+            )
+
+
+@contextmanager
+def local_cluster() -> Iterator[Path]:
+    """Start a Dask scheduler and workers of one thread each; yields the scheduler file."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place, "scheduler.json")
+        worker = ("worker", "--nthreads", "1", "--no-nanny", "--local-directory", place)
+        commands = [("scheduler", "--host", "127.0.0.1", "--port", "0"), *[worker] * CHECKED_WORKERS]
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "dask", *command, "--no-dashboard", "--scheduler-file", str(file)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for command in commands
+        ]
+        try:
+            yield file
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+                process.wait()
+
+
+def search(scheduler: Path, sampler: str, window: int) -> dict[str, Any]:
+    """Search on the cluster, and return what the command prints."""
+    with tempfile.TemporaryDirectory() as store:
+        command = [sys.executable, "-c", "from search.cli import search; search()", "--cluster", str(scheduler)]
+        options = ["--trials", str(CHECKED_TRIALS), "--finalists", "0", "--sampler", sampler, "--window", str(window)]
+        command += [*options, "--store", store, "--json"]
+        answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        return answer
+
+
+def loop_seconds(answer: dict[str, Any]) -> float:
+    """Seconds from the first question to the last answer."""
+    return float(sum(answer["seconds"][part] for part in ("sampling", "storing", "waiting")))
+
+
+def modelled(answer: dict[str, Any], sampler: SamplerName, window: int, sending: float) -> Prediction:
+    """What the model says of the trials of a search."""
+    durations = [trial["seconds"] for trial in answer["trials"]]
+    costs = Costs(*(answer["seconds"][part] / len(durations) for part in ("sampling", "storing")), 0.0, sending)
+    independent = independent_trials(sampler, window, len(durations))
+    return predict(durations, Cluster(CHECKED_WORKERS), window, independent, costs)
+
+
+def fitted_sending(answer: dict[str, Any]) -> float:
+    """Seconds of sending with which the model takes as long as a random search did."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        is_short = modelled(answer, "random", 4, middle).trained < loop_seconds(answer)
+        low, high = (middle, high) if is_short else (low, middle)
+    return low
 
 
 @click.command()
@@ -185,6 +275,7 @@ def measured_costs(sampler: SamplerName) -> Costs:
 @click.option("--sampler", type=click.Choice(get_args(SamplerName)), default="tpe", show_default=True)
 @click.option("--failures", default=0.0, show_default=True, help="Probability that a worker is lost during a trial.")
 @click.option("--away", default=60.0, show_default=True, help="Seconds until it is there again.")
+@click.option("--sending", default=0.01, show_default=True, help="Seconds to a worker and back; see --check.")
 @click.option("--check", is_flag=True, help="Compare the model with searches on a local cluster.")
 def main(
     seconds: float,
@@ -195,19 +286,20 @@ def main(
     sampler: SamplerName,
     failures: float,
     away: float,
+    sending: float,
     check: bool,
 ) -> None:
     """Predict the time of a search for several numbers of workers."""
     if check:
         compare_with_searches()
         return
-    costs = measured_costs(sampler)
+    costs = measured_costs(sampler, sending)
     print("costs of a trial: " + ", ".join(f"{name} {1e3 * value:.1f} ms" for name, value in asdict(costs).items()))
     durations = np.random.default_rng(0).lognormal(np.log(seconds), spread, trials).tolist()
-    independent = trials if sampler in INDEPENDENT else STARTUP_TRIALS
     print(f"{'workers':>8} {'window':>8} {'trained':>12} {'in MLflow':>12} {'busy':>6} {'coordinator':>12}")
     for count in map(int, workers.split(",")):
         for in_flight in [window] if window else sorted({4, count}):
+            independent = independent_trials(sampler, in_flight, trials)
             found = predict(durations, Cluster(count, failures, away), in_flight, independent, costs)
             print(
                 f"{count:>8} {in_flight:>8} {found.trained:>10.0f} s {found.delivered:>10.0f} s {found.busy:>6.0%} "

@@ -16,7 +16,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from insects.devices import Choice
 from insects.mlp import initial_weights
 from insects.params import Recipe
 from insects.splits import Splits
+from insects.tasks import StudyRows
 from insects.trial import TrialResult, TrialTask
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
@@ -42,6 +43,8 @@ from search.system.signals import StopFlag
 from search.upload.database_export import DatabaseExport
 from search.upload.runs_worker import RunsWorker
 from search.upload.uploader import upload_workers
+from search.workers.in_flight import TrainingsInFlight
+from search.workers.protocol import MemoryCheck
 
 EPOCHS = 20
 PARTS = ("sampling", "storing", "journal", "other")
@@ -49,15 +52,29 @@ PARTS = ("sampling", "storing", "journal", "other")
 _Result = TypeVar("_Result")
 
 
-class NoTraining(Executor):
-    """Answers every trial at once with made-up losses and the weights that it begins with."""
+class NoTraining:
+    """Workers that answer every trial at once with made-up losses and the weights that it begins with."""
 
-    def submit(self, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> Future[_Result]:
+    count = 1
+
+    def __init__(self, splits: Splits) -> None:
+        self.watched = TrainingsInFlight()
+        self._splits = splits
+
+    def open(self, rows: StudyRows, check: MemoryCheck, folder: Path) -> None:
+        """Do nothing: nothing is trained."""
+
+    def submit(self, task: Any) -> Future[Any]:
         """Return the result of a trial, done."""
-        task, splits, _ = args
         future: Future[Any] = Future()
-        future.set_result(made_up(task, splits))
+        future.set_result(made_up(task, self._splits))
         return future
+
+    def interrupt(self) -> None:
+        """Do nothing: every trial has ended."""
+
+    def close(self) -> None:
+        """Do nothing: there is no worker."""
 
 
 def made_up(task: TrialTask, splits: Splits) -> TrialResult:
@@ -186,11 +203,10 @@ def run(
     export.add = clock.timed("journal", export.add)
     StudyLoop(
         config=config,
-        splits=splits,
         folder=folder,
+        workers=NoTraining(splits),
         journal=export,
         proposer=proposer,
-        executor=NoTraining(),
         stop=StopFlag(),
         listeners=listeners,
     ).run(trials)
