@@ -9,8 +9,8 @@ n - window have been told, except trials that depend on no other, of which a few
 take trials in the order of their numbers. A worker that is lost costs the trial that it trains, which the next free
 worker trains again, and comes back after a while. MLflow is fed by one process beside it.
 
-The costs of coordinator and tracking are measured by `benchmarks.throughput`. `--check` runs searches on a cluster of two
-worker processes here: one tells what sending costs, the others are compared with what the model says of their trials.
+The costs of coordinator and tracking are measured by `benchmarks.throughput`. `--check` runs searches on a cluster of
+two worker processes here: one tells what sending costs, the others are compared with what the model says of them.
 """
 
 from __future__ import annotations
@@ -200,7 +200,8 @@ def compare_with_searches() -> None:
         answer = search(scheduler, "random", 4)
         sending = fitted_sending(answer)
         print(f"sending {1e3 * sending:.1f} ms, from a random search of {CHECKED_TRIALS} trials")
-        for sampler, window in (("tpe", 1), ("tpe", 2), ("tpe", 4), ("qmc", 4)):
+        checked: list[tuple[SamplerName, int]] = [("tpe", 1), ("tpe", 2), ("tpe", 4), ("qmc", 4)]
+        for sampler, window in checked:
             answer = search(scheduler, sampler, window)
             found, measured = modelled(answer, sampler, window, sending), loop_seconds(answer)
             print(
@@ -233,7 +234,7 @@ def local_cluster() -> Iterator[Path]:
                 process.wait()
 
 
-def search(scheduler: Path, sampler: str, window: int) -> dict[str, Any]:
+def search(scheduler: Path, sampler: SamplerName, window: int) -> dict[str, Any]:
     """Search on the cluster, and return what the command prints."""
     with tempfile.TemporaryDirectory() as store:
         command = [sys.executable, "-c", "from search.cli import search; search()", "--cluster", str(scheduler)]
@@ -251,7 +252,8 @@ def loop_seconds(answer: dict[str, Any]) -> float:
 def modelled(answer: dict[str, Any], sampler: SamplerName, window: int, sending: float) -> Prediction:
     """What the model says of the trials of a search."""
     durations = [trial["seconds"] for trial in answer["trials"]]
-    costs = Costs(*(answer["seconds"][part] / len(durations) for part in ("sampling", "storing")), 0.0, sending)
+    sampling, storing = (answer["seconds"][part] / len(durations) for part in ("sampling", "storing"))
+    costs = Costs(sampling, storing, 0.0, sending)
     independent = independent_trials(sampler, window, len(durations))
     return predict(durations, Cluster(CHECKED_WORKERS), window, independent, costs)
 

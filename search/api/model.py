@@ -42,7 +42,7 @@ class BestModel:
     def __init__(self, loaded: LoadedModel) -> None:
         if loaded.table is None:
             raise DataError(f"{loaded.name} version {loaded.version} takes images: label them with insects-predict")
-        self._module, self._columns = loaded.module, loaded.table.columns
+        self._program, self._columns = loaded.program, loaded.table.columns
         self.name, self.version, self.target = loaded.name, loaded.version, loaded.target
         self.features = self._columns.names
         are_numbers = are_whole_numbers(loaded.classes)
@@ -61,8 +61,8 @@ class BestModel:
             DataError: It takes images.
         """
         store.check_database()
-        with configured_mlflow(store) as client:
-            return cls(load_model(store, client, uri))
+        with configured_mlflow(store):
+            return cls(load_model(store, uri))
 
     def __repr__(self) -> str:
         return f"<{self.name} version {self.version}: {self.target} from {', '.join(self.features)}>"
@@ -101,4 +101,4 @@ class BestModel:
         if not len(frame):
             return np.empty((0, len(self.classes_)), np.float32)
         table = read_frame(source, TableFormat())
-        return program_logits(self._module, self._columns.code(table.cells, table.source))
+        return program_logits(self._program, self._columns.code(table.cells, table.source))

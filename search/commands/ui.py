@@ -56,7 +56,7 @@ def serve_ui(store: Store, study: str | None, port: int | None, show_link: Calla
             [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1", *_UVICORN],
             # In the environment: every user can read a password on the command line.
             env={**_DEFAULTS, **os.environ, **_FORCED, "MLFLOW_BACKEND_STORE_URI": store.tracking_uri},
-            stdin=listener,
+            stdin=listener.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # so that the whole process group can be ended

@@ -207,9 +207,10 @@ def _download_version(store: Store, uri: str, name: str, alias: str, number: str
 @contextmanager
 def _file_errors(uri: str, *passed: type[Exception]) -> Iterator[None]:
     """Raise StoreError for what damaged files of a model raise, but not for errors of the surroundings and `passed`."""
+    kept: tuple[type[Exception], ...] = (InsectsError, OSError, ImportError, MemoryError, *passed)
     try:
         yield
-    except (InsectsError, OSError, ImportError, MemoryError, *passed):
+    except kept:
         raise
     except Exception as error:  # yaml, zipfile and torch raise a dozen types for damaged bytes
         raise _damaged(uri, error) from error

@@ -66,7 +66,8 @@ class UploadWorkers:
 
     @property
     def _processes(self) -> list[WorkerProcess[Any]]:
-        return [self.runs, self.models] + ([] if self.storage is None else [self.storage])
+        processes: list[WorkerProcess[Any]] = [self.runs, self.models]
+        return processes if self.storage is None else [*processes, self.storage]
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def test_rows_from_files_are_the_rows_and_give_the_same_bits(tmp_path: Path) -> 
     files = RowFiles.write(rows, tmp_path)
     assert files.rows.splits.train_x.shape == (0, 2)
     loaded = files.load()
-    np.testing.assert_array_equal(loaded.folds, rows.folds)  # type: ignore[arg-type] # there are folds
+    np.testing.assert_array_equal(loaded.folds, rows.folds)
     np.testing.assert_array_equal(loaded.splits.train_x, rows.splits.train_x)
     assert loaded.splits.encoder == rows.splits.encoder
     assert loaded.splits.train_x.flags.writeable  # else the engine would copy it for every trial

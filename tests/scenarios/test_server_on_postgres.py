@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from search.store.storage_url import storage_url
+from tests.support.environments import clean_environment
 from tests.support import kills
 from tests.support.postgres import Postgres
 from tests.support.servers import PASSWORD, USER, Server
@@ -60,7 +61,7 @@ def test_four_searches_and_a_restart_lose_and_double_nothing(
             kills.command(store, "--tracking-uri", server.uri),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**kills.clean_environment(), **LOGIN},
+            env={**clean_environment(), **LOGIN},
         )
         for store in stores
     ]

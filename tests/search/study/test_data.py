@@ -76,7 +76,7 @@ def test_text_that_is_asked_for_as_numbers_is_numbers(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_not_used_are_kept_with_their_reasons(request_of: DataRequest, tmp_path: Path) -> None:
-    assert request_of.train is not None
+    assert isinstance(request_of.train, Path)
     frame = penguins().assign(place="Palmer", key=[f"p-{row:03}" for row in range(344)], count=range(344))
     frame.to_csv(request_of.train, index=False)
     data = load_data(request_of, tmp_path)
@@ -90,7 +90,7 @@ def test_columns_that_are_not_used_are_kept_with_their_reasons(request_of: DataR
 
 
 def test_each_choice_about_columns_and_rows_makes_another_study(request_of: DataRequest, tmp_path: Path) -> None:
-    assert request_of.train is not None
+    assert isinstance(request_of.train, Path)
     penguins().assign(nest=[f"n{row // 3}" for row in range(344)]).to_csv(request_of.train, index=False)
     choices: list[dict[str, Any]] = [
         {},
