@@ -24,6 +24,9 @@ from insects.trial import TrialResult, TrialTask
 POLL_SECONDS = 0.2
 """How often a training looks whether it is still wanted."""
 
+WANTED = "wanted"
+"""The file beside the rows whose removal ends training."""
+
 _ARRAYS = ("train_x", "train_y", "valid_x", "valid_y")
 
 
@@ -136,14 +139,14 @@ class RowFiles:
             np.save(folder / f"{name}.npy", getattr(rows.splits, name), allow_pickle=False)
         if rows.folds is not None:
             np.save(folder / "folds.npy", rows.folds, allow_pickle=False)
-        (folder / "wanted").touch()
+        (folder / WANTED).touch()
         arrays: dict[str, Any] = {name: getattr(rows.splits, name)[:0] for name in _ARRAYS}
         return cls(folder, StudyRows(replace(rows.splits, **arrays)), rows.folds is not None)
 
     @property
     def wanted(self) -> Path:
         """The file whose removal ends training."""
-        return self.folder / "wanted"
+        return self.folder / WANTED
 
     def load(self) -> StudyRows:
         """Map the files into memory."""

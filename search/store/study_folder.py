@@ -12,7 +12,7 @@
     STUDY/baselines.json  how well simple models do on these folds
     STUDY/uploaded.json   the last upload of the whole study
     STUDY/canary          the digest of the trial that its workers on other machines must give
-    STUDY/rows/           the rows, while processes of an executor train
+    STUDY/rows-1a2b3c4d/  the rows, while processes of an executor train
     STUDY/evaluation.json the last evaluation of its model
     STUDY/report.html     all of this as a page, which can be made again
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -18,7 +19,7 @@ from insects import remote
 from insects.errors import InsectsError, StudyError
 from insects.final import FoldTask
 from insects.machine import DeviceRequest, Machine, report
-from insects.remote import Admission, NotAdmittedError, RowFiles
+from insects.remote import WANTED, Admission, NotAdmittedError, RowFiles
 from insects.tasks import StudyRows
 from insects.trial import TrialTask
 from search.system import files
@@ -32,7 +33,7 @@ from search.workers.trainings import Trainings, line
 REFUSALS = 5
 """Processes in a row that may refuse a task before the search ends."""
 
-_ROWS = "rows"
+_ROWS = "rows-"
 
 _Returned = TypeVar("_Returned")
 
@@ -75,8 +76,9 @@ class ExecutorWorkers:
             canary = self._answer(remote.own_canary, self._request)
         keep_canary(canary, folder)
         self._admission = Admission(self._request, self.machine, canary)
-        self._folder = folder / _ROWS
-        shutil.rmtree(self._folder, ignore_errors=True)  # of a search that was killed, whose trainings this ends
+        for left in folder.glob(f"{_ROWS}*"):  # by a search that was killed, whose trainings this ends
+            shutil.rmtree(left, ignore_errors=True)
+        self._folder = folder / f"{_ROWS}{secrets.token_hex(4)}"
         files.make_folder(self._folder)
         try:
             self._files = RowFiles.write(rows, self._folder.resolve())
@@ -101,7 +103,7 @@ class ExecutorWorkers:
         """Shut the executor down, and remove the rows."""
         if self._folder is not None:
             with suppress(OSError):
-                self._files.wanted.unlink(missing_ok=True)
+                (self._folder / WANTED).unlink(missing_ok=True)
         self._executor.shutdown(wait=not self._interrupted)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

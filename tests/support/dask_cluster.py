@@ -1,5 +1,8 @@
 """A real Dask scheduler and workers, as processes that can be killed and started again."""
 
+# mypy: allow-untyped-calls
+# (Dask is typed in part only)
+
 from __future__ import annotations
 
 import os
@@ -62,7 +65,14 @@ class DaskCluster:
 
     def start_worker(self, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
-        arguments = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self._folder))
+        arguments: tuple[str, ...] = (
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+            "--local-directory",
+            str(self._folder),
+        )
         arguments += ("--death-timeout", str(START_SECONDS))  # also where a test was killed
         self.workers.append(self._start("worker", self.address, *arguments, *options, **environment))
         return self.workers[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import mlflow
 import numpy as np
@@ -81,7 +82,7 @@ def test_model_of_images_is_refused() -> None:
         classes=("a", "b"),
         table=None,
         images={"target": "species", "size": 32, "backbone": None},
-        module=None,
+        program=cast("Any", None),
         name="photos-mlp",
         version="2",
         model_id="",
@@ -89,6 +90,7 @@ def test_model_of_images_is_refused() -> None:
         search_run="",
         study="",
         data_digest="",
+        files=Path("photos"),
     )
     with pytest.raises(DataError, match="photos-mlp version 2 takes images: label them with insects-predict"):
         BestModel(loaded)
