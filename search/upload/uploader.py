@@ -63,7 +63,10 @@ class UploadWorkers:
 
     @property
     def _processes(self) -> list[WorkerProcess[Any]]:
-        return [self.runs, self.models] + ([] if self.storage is None else [self.storage])
+        processes: list[WorkerProcess[Any]] = [self.runs, self.models]
+        if self.storage is not None:
+            processes.append(self.storage)
+        return processes
 
 
 @contextmanager
