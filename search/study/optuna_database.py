@@ -117,9 +117,10 @@ class OptunaDatabase:
         from optuna.exceptions import OptunaError
         from sqlalchemy.exc import SQLAlchemyError
 
+        expected: tuple[type[Exception], ...] = (SQLAlchemyError, OptunaError, *others)
         try:
             yield
-        except (SQLAlchemyError, OptunaError, *others) as error:
+        except expected as error:
             raise StoreError(f"{without_password(self._url)} does not answer as it should: {_reason(error)}") from error
 
 

@@ -34,7 +34,9 @@ def server() -> Iterator[Postgres]:
 
 def without_mlflow(worker: type[Any], *arguments: str) -> Any:
     """Stands in for `WorkerProcess`: the worker that writes to the database is here, MLflow is away."""
-    return (InlineProcess if worker is StorageWorker else RefusingProcess)(worker, *arguments)
+    if worker is StorageWorker:
+        return InlineProcess(worker, *arguments)
+    return RefusingProcess(worker, *arguments)
 
 
 Search = Callable[..., Result]

@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from search.store.storage_url import storage_url
-from tests.support.environments import clean_environment
 from tests.support import kills
+from tests.support.environments import clean_environment
 from tests.support.postgres import Postgres
 from tests.support.servers import PASSWORD, USER, Server
 
