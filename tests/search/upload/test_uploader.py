@@ -128,7 +128,7 @@ def test_backlog_says_what_is_left(study: StudyFolder, store: Path, monkeypatch:
 
 def test_time_of_what_is_left_is_that_of_the_calls_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(uploader.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("search.upload.uploader.time.monotonic", lambda: now[0])
     calls, futures = uploader._Calls(), [Future[None]() for _ in range(4)]
     for future in futures[:3]:
         calls.add(future)
