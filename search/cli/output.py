@@ -145,7 +145,11 @@ def check_text(planned: PlannedSearch) -> str:
     classes += ", …" if len(ranked) > SHOWN_CLASSES else ""
     kinds = ", ".join(f"{counted(len(names), kind)} ({listed(names, 5)})" for kind, names in planned.kinds.items())
     dropped = listed([name for name, _ in planned.dropped], 5)
-    memory = gigabytes(planned.trial_bytes) if planned.trial_bytes >= 1e8 else f"{planned.trial_bytes / 1e6:.1f} MB"
+    memory = (
+        gigabytes(planned.trial_bytes)
+        if planned.trial_bytes >= 1e8
+        else f"{max(0.1, planned.trial_bytes / 1e6):.1f} MB"
+    )
     free = "" if planned.free_bytes is None else f", {gigabytes(planned.free_bytes)} free"
     done = f", {planned.done} of them done" if planned.done else ""
     networks = final.finalists * final.folds
