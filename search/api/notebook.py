@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import io
 import sys
 import time
@@ -55,14 +56,13 @@ class TrialTable:
     """
 
     def __init__(self, trials: int, metric: Metric) -> None:
-        from IPython.display import HTML, display  # type: ignore[import-not-found] # it is no requirement
-
-        self._trials, self._metric, self._html = trials, metric, HTML
+        ipython: Any = importlib.import_module("IPython.display")  # it has no types, and is no requirement
+        self._trials, self._metric, self._html = trials, metric, ipython.HTML
         self._results: list[TrialResult] = []
         self._line, self._is_over = "Starting", False
         self._started = self._shown = time.monotonic()
         self.lines = _Lines(self._write)
-        self._display = display(HTML(self.as_html()), display_id=True)
+        self._display = ipython.display(ipython.HTML(self.as_html()), display_id=True)
 
     def trained(self, result: TrialResult) -> None:
         """Show a trial that was trained."""

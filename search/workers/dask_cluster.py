@@ -120,7 +120,7 @@ class DaskWorkers:
         self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
         self._thread.start()
         try:
-            self.machines = self._call(self._scheduler.machines(request))
+            self.machines: Sequence[Machine] = self._call(self._scheduler.machines(request))
         except BaseException:
             self.close()
             raise

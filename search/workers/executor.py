@@ -8,7 +8,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -64,7 +64,7 @@ class ExecutorWorkers:
         except BaseException:
             self._executor.shutdown(wait=False)
             raise
-        self.machines = [found.machine]
+        self.machines: Sequence[Machine] = [found.machine]
         self.machine: Machine = found.machine
         self._free = found.free
 

@@ -6,7 +6,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,19 +17,25 @@ from insects.training import Progress
 from insects.trial import TrialState, TrialTask
 from search.commands.progress import LiveTable, SearchProgress
 from search.study.config import FinalSettings
-from search.study.workers import InFlight
+from search.workers.in_flight import InFlight, TrainingsInFlight
+from search.workers.protocol import Workers
 from tests.support.trial_cases import a_trial
 
 PARAMS = TrialParams(depth=3, width=201, lr=0.0024, batch_size=32)
 ROWS, EPOCHS = 100, 20
 
 
-class Trainings:
-    """What is being trained, made up."""
+class Trainings(TrainingsInFlight):
+    """What two workers train, made up."""
+
+    count = 2
 
     def __init__(self, *in_flight: InFlight, seconds: float = 10.0) -> None:
-        self.in_flight = list(in_flight)
-        self.began: float | None = time.monotonic() - seconds
+        super().__init__()
+        for training in in_flight:
+            self.add(training, Future())
+        self.began = time.monotonic() - seconds
+        self.watched = self
 
 
 def training(number: int, epochs: float = 0.0, fold: int | None = None, is_running: bool = True) -> InFlight:
@@ -37,15 +44,15 @@ def training(number: int, epochs: float = 0.0, fold: int | None = None, is_runni
     progress = Progress(EPOCHS, ROWS)
     progress.row_count[0] = int(epochs * ROWS)
     progress.history[: int(epochs)] = 0.5, 0.8, 0.25, 0.9
-    return InFlight(task, fold, progress if is_running else None)
+    return InFlight(task, fold, is_followed=True, progress=progress if is_running else None)
 
 
 def a_progress(
     trainings: Trainings, *, metric: Metric = "loss", backlog: Callable[[], str] = str, **changed: Any
 ) -> SearchProgress:
     final = FinalSettings(finalists=2, folds=5)
-    settings: dict[str, Any] = {"total": 4, "done": [], "metric": metric, "final": final, "workers": 2, **changed}
-    return SearchProgress(**settings, trainings=trainings, backlog=backlog)
+    settings: dict[str, Any] = {"total": 4, "done": [], "metric": metric, "final": final, **changed}
+    return SearchProgress(**settings, workers=cast("Workers", trainings), backlog=backlog)
 
 
 def lines_at(progress: SearchProgress, columns: int, height: int = 24) -> list[str]:

@@ -86,7 +86,7 @@ def test_process_with_a_wrong_canary_trains_nothing(tmp_path: Path, capsys: pyte
 def test_process_that_trains_wrongly_once_is_asked_again(
     tmp_path: Path, digest: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    admit, refusals, lock = remote.admit, list[object](), threading.Lock()
+    admit, refusals, lock = remote.admit, list[bool](), threading.Lock()
 
     def some(admission: remote.Admission) -> object:
         with lock:
