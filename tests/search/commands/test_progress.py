@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from concurrent.futures import Future
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +16,7 @@ from insects.training import Progress
 from insects.trial import TrialState, TrialTask
 from search.commands.progress import LiveTable, SearchProgress
 from search.study.config import FinalSettings
-from search.workers.in_flight import InFlight, TrainingsInFlight
+from search.workers.in_flight import InFlight
 from search.workers.protocol import Workers
 from tests.support.trial_cases import a_trial
 
@@ -25,16 +24,14 @@ PARAMS = TrialParams(depth=3, width=201, lr=0.0024, batch_size=32)
 ROWS, EPOCHS = 100, 20
 
 
-class Trainings(TrainingsInFlight):
+class Trainings:
     """What two workers train, made up."""
 
     count = 2
 
     def __init__(self, *in_flight: InFlight, seconds: float = 10.0) -> None:
-        super().__init__()
-        for training in in_flight:
-            self.add(training, Future())
-        self.began = time.monotonic() - seconds
+        self.in_flight = list(in_flight)
+        self.began: float | None = time.monotonic() - seconds
         self.watched = self
 
 
