@@ -15,20 +15,23 @@ from insects.training import tiles
 from insects.training.cache import cached
 from insects.training.kernel import (
     EVALUATED_AT_ONCE,
+    INPUTS_A_TILE,
     LANES,
+    PANEL,
     SOURCES,
     WIDTH,
     Buffers,
     Net,
     Schedule,
-    backward,
     forward,
     gather,
     inlined,
+    input_gradient,
     prefetch_rows,
     softmax_row,
 )
 from insects.training.processor import flush_denormals, restore_denormals
+from insects.training.tiles import TILE_ROWS
 
 _update, _sum_of_squares = tiles.regularized_update(LANES), tiles.sum_of_squares(LANES)
 
@@ -128,15 +131,45 @@ def _squares(net: Net) -> Any:
 
 
 @inlined
-def _adam_update(
-    rows: int, vectors: int, w: Any, m: Any, v: Any, at: int, outputs: int, x: Any, x0: int, x_row: int,
-    dz: Any, dz0: int, dz_row: int, batch: int, constants: Any, is_bias: bool,
+def _backward(
+    net: Net, buffers: Buffers, batch: int, adam: Adam, step_size: Any, epsilon: Any, decay: Any
 ) -> None:  # fmt: skip
-    adam, step_size, epsilon, decay = constants
-    _update(
-        rows, vectors, w, at, m, at, v, at, outputs, x, x0, x_row, dz, dz0, dz_row, batch, step_size, epsilon,
-        adam.beta1, adam.gradient_rate, adam.beta2, np.float32(0) if is_bias else decay,
-    )  # fmt: skip
+    """`kernel._backward` with other constants of Adam and a penalty, which the biases do not have.
+
+    It is written out again: with the update as an argument, numba counts references in the innermost loop, which made
+    small networks of the search slower.
+    """
+    layers, w, m, v = len(net.inputs), net.w, net.m, net.v
+    dz, dz0, dz_row = buffers.x, net.rows[layers], net.stride[layers]
+    for layer in range(layers - 1, -1, -1):
+        inputs, outputs = net.inputs[layer], net.outputs[layer]
+        dx0 = (layer % 2) * (len(buffers.dx) // 2)  # the other half holds `dz`, the gradient from the layer above
+        i = 0
+        while i <= inputs:
+            rows = TILE_ROWS if i + TILE_ROWS <= inputs else 1
+            w0 = net.first[layer] + i * outputs
+            # Before the update: the gradient is that of the old weights. Nothing needs that of the data (layer 0).
+            if layer > 0 and i < inputs and i % TILE_ROWS == 0:
+                # dx[B, four inputs] = dz[B, O] @ w[four inputs, O].T, where the input is positive (ReLU)
+                for j in range(0, TILE_ROWS, INPUTS_A_TILE):
+                    for row in range(0, batch, TILE_ROWS):
+                        at = row * net.stride[layer] + i + j
+                        input_gradient(
+                            buffers.dx, dx0 + at, buffers.x, net.rows[layer] + at, net.stride[layer],
+                            dz, dz0 + row * dz_row, dz_row, w, w0 + j * outputs, outputs, outputs // WIDTH,
+                        )  # fmt: skip
+            # The bias's input is 1.0 for each row of the batch, so it is read with a stride of 0.
+            x0, x_row = (net.rows[layer] + i, net.stride[layer]) if i < inputs else (len(buffers.x) - 1, 0)
+            # w -= Adam's step for x[B, rows].T @ dz[B, O]
+            for column in range(0, outputs, PANEL * WIDTH):
+                vectors, at = min(PANEL, (outputs - column) // WIDTH), w0 + column
+                _update(
+                    rows, vectors, w, at, m, at, v, at, outputs, buffers.x, x0, x_row,
+                    dz, dz0 + column, dz_row, batch, step_size, epsilon,
+                    adam.beta1, adam.gradient_rate, adam.beta2, decay if i < inputs else np.float32(0),
+                )  # fmt: skip
+            i += rows
+        dz, dz0, dz_row = buffers.dx, dx0, net.stride[layer]
 
 
 def _fit(
@@ -176,8 +209,8 @@ def _fit(
                 if adam.penalty > 0:
                     batch_loss += 0.5 * adam.penalty * _squares(net)
                 loss += batch_loss * (batch / weight)
-                constants = (adam, schedule.step_size[step], schedule.epsilon[step], adam.penalty * scale)
-                backward(net, buffers, batch, _adam_update, constants)
+                decay = adam.penalty * scale
+                _backward(net, buffers, batch, adam, schedule.step_size[step], schedule.epsilon[step], decay)
             step += 1
             first += batch
         history[epoch, 0] = objective = loss / rows

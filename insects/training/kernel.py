@@ -31,7 +31,7 @@ EVALUATED_AT_ONCE = 64
 CACHE_LINE = 16  # floats
 
 _affine, _update = tiles.affine(LANES), tiles.update(LANES)
-_input_gradient, softmax_row = tiles.input_gradient(LANES), softmax.softmax_row(LANES)
+input_gradient, softmax_row = tiles.input_gradient(LANES), softmax.softmax_row(LANES)
 
 RUNNING, PRUNED, DIVERGED, INTERRUPTED = range(4)
 
@@ -162,11 +162,8 @@ def _softmax(
 
 
 @inlined
-def backward(net: Net, buffers: Buffers, batch: int, update: Any, constants: Any) -> None:
+def _backward(net: Net, buffers: Buffers, batch: int, step_size: Any, epsilon: Any) -> None:
     """Backpropagate from the logits' gradients, and update every layer by Adam's step on the way.
-
-    `update` is an inlined function; it gets the last arguments as `_update` does, then `constants` and whether the
-    tile is a bias.
 
     The rows of a layer's weights are taken in blocks of four, the last few and the bias one by one. A block first adds
     to the gradient of the layer's inputs and is then updated, while it is in the cache.
@@ -186,7 +183,7 @@ def backward(net: Net, buffers: Buffers, batch: int, update: Any, constants: Any
                 for j in range(0, TILE_ROWS, INPUTS_A_TILE):
                     for row in range(0, batch, TILE_ROWS):
                         at = row * net.stride[layer] + i + j
-                        _input_gradient(
+                        input_gradient(
                             buffers.dx, dx0 + at, buffers.x, net.rows[layer] + at, net.stride[layer],
                             dz, dz0 + row * dz_row, dz_row, w, w0 + j * outputs, outputs, outputs // WIDTH,
                         )  # fmt: skip
@@ -195,23 +192,12 @@ def backward(net: Net, buffers: Buffers, batch: int, update: Any, constants: Any
             # w -= Adam's step for x[B, rows].T @ dz[B, O]
             for column in range(0, outputs, PANEL * WIDTH):
                 vectors, at = min(PANEL, (outputs - column) // WIDTH), w0 + column
-                update(
-                    rows, vectors, w, m, v, at, outputs, buffers.x, x0, x_row,
-                    dz, dz0 + column, dz_row, batch, constants, i == inputs,
+                _update(
+                    rows, vectors, w, at, m, at, v, at, outputs, buffers.x, x0, x_row,
+                    dz, dz0 + column, dz_row, batch, step_size, epsilon,
                 )  # fmt: skip
             i += rows
         dz, dz0, dz_row = buffers.dx, dx0, net.stride[layer]
-
-
-@inlined
-def _adam_update(
-    rows: int, vectors: int, w: Any, m: Any, v: Any, at: int, outputs: int, x: Any, x0: int, x_row: int,
-    dz: Any, dz0: int, dz_row: int, batch: int, constants: Any, is_bias: bool,
-) -> None:  # fmt: skip
-    step_size, epsilon = constants
-    _update(
-        rows, vectors, w, at, m, at, v, at, outputs, x, x0, x_row, dz, dz0, dz_row, batch, step_size, epsilon
-    )  # fmt: skip
 
 
 @_compiled
@@ -263,7 +249,7 @@ def train(
                 loss += batch_loss
                 hits += batch_hits
                 if learn:
-                    backward(net, buffers, batch, _adam_update, (schedule.step_size[step], schedule.epsilon[step]))
+                    _backward(net, buffers, batch, schedule.step_size[step], schedule.epsilon[step])
                     step += 1
                     row_count[0] += batch
             column = 0 if learn else 2
