@@ -214,6 +214,7 @@ def run_search(request: SearchRequest, store: Store, started: float) -> SearchOu
             watch.lap("loop")
             winner = winner_of(folder, results)
             check = _FinishCheck(flag, has_said=is_stopped)
+            check()  # a signal that came after the last training is handled before anything is waited for
             model = uploader.finish(winner, request.registered_name, check, interrupted=is_stopped)
         except Interrupted:
             uploader.interrupt()
