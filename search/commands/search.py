@@ -156,6 +156,7 @@ def run_search(
             results, is_stopped = _trained(training, flag, folder)
             watch.lap("loop")
             check = _FinishCheck(flag, has_said=is_stopped)
+            check()  # a signal that came after the last training is handled before anything is waited for
             if database is not None:
                 database.finish(check)
             winner = winner_of(folder, results)
