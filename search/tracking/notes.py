@@ -125,7 +125,8 @@ def version_note(folder: StudyFolder, model: TrainedModel) -> str:
     if model.folds and final is not None and final.accuracy is not None:
         low, high = final.interval
         parts.append(f"Expected accuracy **{final.accuracy:.4f}** (95 % interval {low:.4f}–{high:.4f}).")
-    parts += [_purpose(folder), f"{run_values.model_summary(model)}.", f"Study {markdown(folder.name)}."]
+    summary = run_values.model_summary(model)
+    parts += [_purpose(folder), f"{summary[:1].upper()}{summary[1:]}.", f"Study {markdown(folder.name)}."]
     return "\n\n".join(parts)
 
 
