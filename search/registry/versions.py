@@ -78,7 +78,7 @@ def register(
 
 
 def _version_tags(folder: StudyFolder, model: TrainedModel, search_run: str) -> dict[str, str]:
-    # MLflow's pages show them in this order: what people read first, ids and digests last.
+    # MLflow's list of versions shows them in this order: what people read first, ids and digests last.
     return {
         STUDY_TAG: folder.name,
         TRIAL_TAG: str(model.number),

@@ -75,24 +75,21 @@ def study_note(folder: StudyFolder) -> str:
             cells.append(f"{evaluation.report['accuracy']:.4f}" if result.number == chosen else "")
         lines.append(" | ".join(cells))
     table = "\n".join(f"| {line} |" for line in lines)
-    first = [f"{OWN} {counted(len(results), 'trial')} on {markdown(folder.source)}"]
-    if best is not None:
-        first[0] += f": {run_values.trial_title(best.number, best.params)}; {figures_text(best.best_figures)}"
+    parts = []  # the line that MLflow shows of a long description begins with what matters
     if final is not None and final.accuracy is not None:
         low, high = final.interval
-        first.append(
-            f"The model, the mean of {final.folds} networks of trial {final.chosen}, has an expected accuracy of "
-            f"**{final.accuracy:.4f}** (95 % interval {low:.4f}–{high:.4f})"
-        )
+        parts.append(f"expected accuracy **{final.accuracy:.4f}** (95 % interval {low:.4f}–{high:.4f})")
     if evaluation is not None:
         low, high = evaluation.report["interval"]
-        first.append(
-            f"Test accuracy of version {markdown(evaluation.version)}: **{evaluation.report['accuracy']:.4f}** (95 % "
+        parts.append(
+            f"test accuracy of version {markdown(evaluation.version)} **{evaluation.report['accuracy']:.4f}** (95 % "
             f"interval {low:.4f}–{high:.4f})"
         )
-    listed = f"By validation {metric_name(metric)}, best first:"
+    if best is not None:
+        parts.append(f"{run_values.trial_title(best.number, best.params)}; {figures_text(best.best_figures)}")
+    listed = f"On {markdown(folder.source)}, by validation {metric_name(metric)}, best first:"
     last = "All of it on one page: `report.html` among the artifacts of the search's run."
-    return "\n\n".join([". ".join(first) + ".", listed, table, last])
+    return "\n\n".join([f"{OWN} {counted(len(results), 'trial')}: {'; '.join(parts)}.", listed, table, last])
 
 
 def _is_of_latest(evaluation: EvaluationRecord, folder: StudyFolder, results: Sequence[TrialResult]) -> bool:
@@ -128,7 +125,8 @@ def version_note(folder: StudyFolder, model: TrainedModel) -> str:
     if model.folds and final is not None and final.accuracy is not None:
         low, high = final.interval
         parts.append(f"Expected accuracy **{final.accuracy:.4f}** (95 % interval {low:.4f}–{high:.4f}).")
-    parts += [_purpose(folder), f"{run_values.model_summary(model)}.", f"Study {markdown(folder.name)}."]
+    summary = run_values.model_summary(model)
+    parts += [_purpose(folder), f"{summary[:1].upper()}{summary[1:]}.", f"Study {markdown(folder.name)}."]
     return "\n\n".join(parts)
 
 

@@ -41,7 +41,7 @@ def test_test_accuracy_is_a_column_of_the_trial_that_the_model_is_of(tmp_path: P
     head, _, *trials = rows(note)
     assert head == f"{HEAD} test accuracy |"
     assert [line.split(" | ")[-1] for line in trials] == ["0.9000 |", " |", " |"]
-    assert "Test accuracy of version 1: **0.9000** (95 % interval 0.5958–0.9821)." in note
+    assert "Best of 3 trials: test accuracy of version 1 **0.9000** (95 % interval 0.5958–0.9821); trial 0: " in note
 
 
 @pytest.mark.parametrize(("version", "seen"), [("2", 0), ("1", 3)])
@@ -51,7 +51,7 @@ def test_test_accuracy_of_another_model_or_of_known_rows_is_no_column(version: s
     uploaded(folder, version)
     note = study_note(folder)
     assert rows(note)[0] == HEAD
-    assert ("Test accuracy of version 1" in note) == (not seen)
+    assert ("test accuracy of version 1" in note) == (not seen)
 
 
 def test_names_are_shown_as_they_are() -> None:

@@ -124,7 +124,7 @@ def test_comparing_again_does_nothing(store: Path, study: StudyFolder, client: M
     assert contents(store, "s") == once
 
 
-FIRST = "Best of 1 trial on built-in insects\\_train.csv: trial 0: "
+FIRST = "Best of 1 trial: trial 0: "
 
 
 def test_description_follows_the_best_trial_until_a_person_edits_it(
@@ -140,7 +140,7 @@ def test_description_follows_the_best_trial_until_a_person_edits_it(
     assert "| 0 | 1 | 8 | 0.01 | 32 |" in note()
     add_trial(study, 1, 0.5)
     compare(client, run_id, study)
-    assert note().startswith("Best of 2 trials on built-in insects\\_train.csv: trial 1: ")
+    assert note().startswith("Best of 2 trials: trial 1: ")
     first = next(line for line in note().splitlines() if line.startswith(("| 1 |", "| 0 |")))
     assert first.startswith("| 1 |")
     experiment = client.get_experiment_by_name("s")
