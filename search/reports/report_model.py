@@ -27,7 +27,8 @@ def expected_section(contents: Contents) -> str:
     """Return the accuracy to expect of new rows beside baselines and the evaluation."""
     final, evaluation, lines, note = contents.final, contents.evaluation, [], []
     if final is not None and final.accuracy is not None:
-        lines.append(Interval("expected", final.accuracy, *final.interval, is_own=True))
+        low, high = final.interval
+        lines.append(Interval("expected", final.accuracy, low, high, is_own=True))
         note.append(
             "<b>expected</b>: out of fold, corrected for the choice among the finalists; the interval is Wilson's, at "
             "95 %. No test row takes part in it."
@@ -40,7 +41,8 @@ def expected_section(contents: Contents) -> str:
         )
     if evaluation is not None:
         report = evaluation.report
-        lines.append(Interval("test", report["accuracy"], *report["interval"], is_own=True))
+        low, high = report["interval"]
+        lines.append(Interval("test", report["accuracy"], low, high, is_own=True))
         note.append(f"<b>test</b>: {name(evaluation.source, 80)}.")
     of_test = [] if evaluation is None else evaluation.baselines
     scores = {score.name: score.accuracy for score in contents.baselines}
@@ -202,18 +204,18 @@ def _confusion(evaluation: EvaluationRecord) -> str:
         head = ["true class", "predicted as", f"{evaluation.unit}s"]
         return paragraph("The most frequent mistakes:", "note") + table(head, rows, texts=(0, 1))
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    head = "".join(f'<th class="n" scope=col>{name(text, 12)}</th>' for text in classes)
-    lines = []
+    names = "".join(f'<th class="n" scope=col>{name(text, 12)}</th>' for text in classes)
+    body = []
     for true, text in enumerate(classes):
         cells = "".join(
             f'<td class="n" title="{_pair(text, classes[other], count)}" style="background:color-mix(in srgb,'
             f'var(--accent) {60 * share[true, other]:.0f}%,transparent)">{count:,}</td>'
             for other, count in enumerate(confusion[true].tolist())
         )
-        lines.append(f"<tr><th scope=row>{name(text, 20)}</th>{cells}</tr>")
+        body.append(f"<tr><th scope=row>{name(text, 20)}</th>{cells}</tr>")
     return paragraph("Confusion matrix: true classes in rows, predicted classes in columns.", "note") + (
-        f'<div class="scroll"><table class="matrix"><thead><tr><th>true</th>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="scroll"><table class="matrix"><thead><tr><th>true</th>{names}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
