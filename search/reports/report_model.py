@@ -205,17 +205,17 @@ def _confusion(evaluation: EvaluationRecord) -> str:
         return paragraph("The most frequent mistakes:", "note") + table(head, rows, texts=(0, 1))
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     names = "".join(f'<th class="n" scope=col>{name(text, 12)}</th>' for text in classes)
-    lines = []
+    body = []
     for true, text in enumerate(classes):
         cells = "".join(
             f'<td class="n" title="{_pair(text, classes[other], count)}" style="background:color-mix(in srgb,'
             f'var(--accent) {60 * share[true, other]:.0f}%,transparent)">{count:,}</td>'
             for other, count in enumerate(confusion[true].tolist())
         )
-        lines.append(f"<tr><th scope=row>{name(text, 20)}</th>{cells}</tr>")
+        body.append(f"<tr><th scope=row>{name(text, 20)}</th>{cells}</tr>")
     return paragraph("Confusion matrix: true classes in rows, predicted classes in columns.", "note") + (
         f'<div class="scroll"><table class="matrix"><thead><tr><th>true</th>{names}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
