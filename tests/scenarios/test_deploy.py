@@ -58,7 +58,9 @@ class Services:
         program, *arguments = self.services[service]["command"]
         for place, here in self._places.items():
             arguments = [argument.replace(place, here) for argument in arguments]
-        return [str(Path(sys.executable).with_name(program)), *arguments]
+        if program == "insects-search":
+            return [str(Path(sys.executable).with_name(program)), *arguments]
+        return [sys.executable, "-m", program, *arguments]
 
     def start(self, service: str) -> None:
         """Start a service that stays."""
