@@ -19,6 +19,8 @@ import optuna
 import pytest
 import yaml
 from mlflow import MlflowClient
+from optuna.storages import RDBStorage
+from sqlalchemy import NullPool
 
 from search.store.storage_url import storage_url
 from tests.support.environments import clean_environment
@@ -130,7 +132,8 @@ def test_services_of_compose_run_a_search(tmp_path: Path, postgres: Postgres) ->
         assert client.get_model_version_by_alias("insects-mlp", "best").version == "1"
     finally:
         services.end()
-    study = optuna.load_study(study_name="deployed", storage=storage_url(postgres.url("optuna")))
+    database = RDBStorage(storage_url(postgres.url("optuna")), engine_kwargs={"poolclass": NullPool})
+    study = optuna.load_study(study_name="deployed", storage=database)
     assert [trial.number for trial in study.trials] == list(range(6))
     program = str(Path(sys.executable).with_name("insects-search"))
     alone = search([program, f"--store={tmp_path / 'alone'}"], tmp_path)
