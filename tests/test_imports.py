@@ -242,7 +242,8 @@ def test_commands_load_only_the_libraries_that_they_need(finished: Finished, tmp
     predicting = loaded_by(f"from search import cli; cli.predict(['--best', '{table}', {place}])")
     assert "numpy" in predicting
     assert {"torch", "mlflow", "sklearn", "matplotlib", "numba"} & predicting == set()
-    evaluating = loaded_by(f"from search import cli; cli.evaluate(['--best', {place}])")
+    table.write_text("feature1,feature2,labels\n0.5,0.5,1\n")  # looks at the test rows are counted
+    evaluating = loaded_by(f"from search import cli; cli.evaluate(['--best', '--test', '{table}', {place}])")
     assert "mlflow" in evaluating
     assert {"torch", "sklearn", "matplotlib", "numba"} & evaluating == set()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from insects.params import TrialParams
     from insects.trial import TrialResult
     from search.commands.check import PlannedSearch
-    from search.commands.evaluate import Evaluation
+    from search.commands.evaluation import Evaluation
     from search.commands.predict import Predictions
     from search.commands.search import SearchOutcome
     from search.commands.sync import SyncedStudy

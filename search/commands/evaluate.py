@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from insects.baselines import Score
 from insects.errors import StoreError
 from insects.evaluation import Report, evaluate
 from insects.mlp import Floats
-from search.commands.evaluation_baselines import Baselines, start_baselines
+from search.commands.evaluation import Evaluation, evaluation_run_name, model_title
+from search.commands.evaluation_baselines import start_baselines
 from search.commands.evaluation_data import (
     EvaluationData,
     EvaluationRequest,
@@ -37,40 +37,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _DIGEST_LENGTH = 32  # of a metric's data set in MLflow
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A model's evaluation.
-
-    Attributes:
-        report: The figures.
-        baselines: Scores of simple models on the same rows.
-        model: `name`, `version` and `uri` of the model.
-        source: The name of the test data.
-        test_looks: Evaluations of this search on this data, this one included.
-        seen: Rows that the search trained on or validated with; None if that is not known.
-        unit: What a row is to the user, `row` or `image`.
-    """
-
-    report: Report
-    baselines: Baselines
-    model: dict[str, str]
-    source: str
-    test_looks: int
-    seen: int | None
-    unit: str
-
-    @property
-    def run_name(self) -> str:
-        """The name of its run in MLflow."""
-        return _run_name(self.model["version"])
-
-    @property
-    def text(self) -> str:
-        """The report and the baselines as plain text."""
-        own = Score(_title(self.model["name"], self.model["version"]), self.report.accuracy, self.report.loss)
-        return f"{self.report.text()}\n\n{self.baselines.text(own)}"
 
 
 def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evaluation:
@@ -111,7 +77,7 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         with mlflow_errors(store.tracking_uri):  # the run is created last, so that an error before leaves none
             looks = _log(client, model, data, evaluation, str(artifacts))
         evaluation = replace(evaluation, test_looks=looks)
-        report_evaluation(store, client, model, evaluation)
+        report_evaluation(store, client, model, evaluation, worker)
     return evaluation
 
 
@@ -125,7 +91,7 @@ def _start_figures(
     report: Report,
 ) -> Future[None]:
     """Draw the figures: those of a table in the worker, those of images, whose model may need torch, here."""
-    title = _title(model.name, model.version)
+    title = model_title(model.name, model.version)
     if isinstance(data, EvaluationTable):
         rows, logits = folder / "test_rows.npz", folder / "logits.npy"
         save_table(data.table, rows)
@@ -188,7 +154,7 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
             "MLflow"
         )
     name, wanted = (
-        _run_name(model.version),
+        evaluation_run_name(model.version),
         f"tags.`{ROLE_TAG}` = 'evaluation' and tags.`{TEST_DIGEST_TAG}` = '{digest}'",
     )
     known = client.search_runs([experiment.experiment_id], wanted, max_results=1000)
@@ -200,11 +166,3 @@ def _open_run(client: MlflowClient, model: LoadedModel, digest: str) -> tuple[Ru
     if model.search_run:
         tags[PARENT_TAG] = model.run  # under the model that it is about: the search's own runs stay its trials
     return client.create_run(experiment.experiment_id, tags=tags, run_name=name), len(known) + 1
-
-
-def _title(name: str, version: str) -> str:
-    return f"{name} version {version}"
-
-
-def _run_name(version: str) -> str:
-    return f"evaluation of version {version}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from insects.errors import StoreError
+from search.commands.evaluation import Evaluation
+from search.commands.evaluation_worker import EvaluationWorker
 from search.registry.load import LoadedModel
 from search.store.evaluation_record import EvaluationRecord
 from search.store.store import Store
@@ -13,14 +15,19 @@ from search.tracking.client import mlflow_errors
 from search.tracking.notes import describe_study
 from search.tracking.search_run import log_report
 from search.tracking.tags import SEARCH_ID_TAG
+from search.upload.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from search.commands.evaluate import Evaluation
 
-
-def report_evaluation(store: Store, client: MlflowClient, model: LoadedModel, evaluation: Evaluation) -> None:
+def report_evaluation(
+    store: Store,
+    client: MlflowClient,
+    model: LoadedModel,
+    evaluation: Evaluation,
+    worker: WorkerProcess[EvaluationWorker],
+) -> None:
     """Keep an evaluation in the folder of the model's study, and write the study's report again.
 
     Nothing is done where the study is not in the store. The evaluation is complete without it, so a store that cannot
@@ -31,9 +38,8 @@ def report_evaluation(store: Store, client: MlflowClient, model: LoadedModel, ev
         client: MLflow's client.
         model: The model.
         evaluation: Its evaluation, which is in MLflow.
+        worker: Writes the report.
     """
-    from search.reports.report import write_report
-
     named = [folder for folder in store.studies() if folder.name == model.study]
     if not named or not model.search_run:
         return
@@ -55,7 +61,8 @@ def report_evaluation(store: Store, client: MlflowClient, model: LoadedModel, ev
                 )
                 uploaded = folder.upload_record()
                 version = uploaded.version if uploaded is not None else None
-                write_report(folder, store.shown_uri, version or model.version)
+                arguments = (str(store.path), folder.name, store.shown_uri, version or model.version)
+                worker.submit(EvaluationWorker.write_report, *arguments).result()
                 log_report(client, model.search_run, folder)
                 describe_study(client, model.search_run, folder)
     except StoreError as error:

@@ -1,6 +1,6 @@
 """The part of an evaluation that another process does: scikit-learn and matplotlib take as long to import as MLflow.
 
-Each method is called once; the import of the module itself is cheap, since the command imports it too.
+Each method is called at most once; the import of the module itself is cheap, since the command imports it too.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from insects.evaluation import evaluate
 from search.commands.evaluation_data import EvaluationTable
 from search.commands.evaluation_figures import draw_figures
 from search.registry.load import read_model
+from search.store.store import Store
 from search.system.files import temporary_errors
 from search.tracking.held_out import load_table
 from search.upload.worker_process import WorkerProcess
 
 
 class EvaluationWorker:
-    """Fits baselines and draws figures."""
+    """Fits baselines, draws figures and writes the study's report."""
 
     def warm_up(self) -> None:
         """Import what the other methods need, before there is anything to do."""
@@ -65,6 +66,22 @@ class EvaluationWorker:
         report = evaluate(logits_NC, data.y, content.classes)
         with temporary_errors():
             draw_figures(Path(folder), title, content, data, logits_NC, report)
+
+    def write_report(self, store: str, study: str, tracking_uri: str, version: str) -> None:
+        """Write the report of a study again.
+
+        Args:
+            store: The store's folder.
+            study: The study's name.
+            tracking_uri: MLflow's URI, without its password.
+            version: The version of its registered model.
+
+        Raises:
+            StoreError: A file of the study cannot be read, or the report cannot be written.
+        """
+        from search.reports.report import write_report
+
+        write_report(Store(Path(store), tracking_uri).study(study), tracking_uri, version)
 
 
 @contextmanager

@@ -200,7 +200,7 @@ def contents(store: Path, study: str) -> dict[str, Any]:
         tags = {
             key: value
             for key, value in run.data.tags.items()
-            if not key.startswith("mlflow.") and key not in ("insects.store", "insects.search_id")
+            if not key.startswith("mlflow.") and key not in ("insects.store", "insects.search_id", "insects.report")
         }
         histories = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
         found.setdefault(str(run.info.run_name), []).append(

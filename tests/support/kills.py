@@ -159,5 +159,6 @@ def _registry(uri: str) -> list[Any]:
 
 
 def _is_equal_in_all_stores(tag: str) -> bool:
-    """Ids and paths differ from store to store."""
-    return not tag.startswith("mlflow.") and tag not in ("insects.store", "insects.search_id", "insects.search_run")
+    """Ids and paths differ from store to store, and the report names its path."""
+    of_a_store = ("insects.store", "insects.search_id", "insects.search_run", "insects.report")
+    return not tag.startswith("mlflow.") and tag not in of_a_store

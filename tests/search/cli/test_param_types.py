@@ -70,7 +70,7 @@ BAD_USAGE = [
     "--test-fraction nan",
     "--split-seed x",
     "--nothing",
-    "stray",
+    "table.csv target stray",
 ]
 
 

@@ -126,7 +126,17 @@ PLAIN = {"search": "", "evaluate": "--best", "predict": "--best plain.csv", "des
 ARGUMENTS = {"search": {"table", "label"}, "predict": {"rows"}}
 
 NOT_IN_A_REQUEST = {
-    "search": {"--store", "--tracking-uri", "--sync", "--config", "--check", "--quiet", "--verbose", "--json"},
+    "search": {
+        "--store",
+        "--tracking-uri",
+        "--storage",
+        "--sync",
+        "--config",
+        "--check",
+        "--quiet",
+        "--verbose",
+        "--json",
+    },
     "evaluate": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name"},
     "predict": {"--store", "--tracking-uri", "--json", "--best", "--model", "--model-name", "--out"},
     "describe": {"--store", "--tracking-uri", "--out", "--log"},

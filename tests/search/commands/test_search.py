@@ -91,7 +91,12 @@ def test_end_says_how_good_the_model_is_and_where_to_look(
         f"against {best['accuracy']:.4f} of the best simple model ({best['name']})"
     ) in lines
     store = f"--store {store_of(uploaded)}"
-    assert lines[-3:] == ["Where to look next:", f"  insects-evaluate --best {store}", f"  insects-ui {store}"]
+    assert lines[-4:] == [
+        "Where to look next:",
+        f"  {uploaded.report}",
+        f"  insects-evaluate --best {store}",
+        f"  insects-ui {store}",
+    ]
     assert not [line for line in lines if line.startswith("Time ")]
 
 
@@ -107,7 +112,7 @@ def test_narrow_terminal_has_narrow_tables(
 ) -> None:
     monkeypatch.setattr("search.system.terminal.columns", lambda stream: 50)
     lines = search_again(monkeypatch, finished, uploaded).stdout.splitlines()
-    assert max(len(line) for line in lines if not line.startswith("  insects-")) <= 50
+    assert max(len(line) for line in lines if not line.startswith(("  insects-", "  /"))) <= 50
     best, params = finished.answer["best"], finished.answer["best"]["params"]
     head = lines.index("  # depth width      lr batch  epoch   loss   acc.")
     assert lines[head + 1].split() == [
