@@ -132,8 +132,8 @@ def test_services_of_compose_run_a_search(tmp_path: Path, postgres: Postgres) ->
         assert client.get_model_version_by_alias("insects-mlp", "best").version == "1"
     finally:
         services.end()
-    database = RDBStorage(storage_url(postgres.url("optuna")), engine_kwargs={"poolclass": NullPool})
-    study = optuna.load_study(study_name="deployed", storage=database)
+    trials = RDBStorage(storage_url(postgres.url("optuna")), engine_kwargs={"poolclass": NullPool})
+    study = optuna.load_study(study_name="deployed", storage=trials)
     assert [trial.number for trial in study.trials] == list(range(6))
     program = str(Path(sys.executable).with_name("insects-search"))
     alone = search([program, f"--store={tmp_path / 'alone'}"], tmp_path)

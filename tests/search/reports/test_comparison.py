@@ -65,7 +65,15 @@ def compare(folder: StudyFolder, to: Path) -> set[str]:
 
 def test_run_of_the_search_has_the_comparison_and_the_description(finished: Finished) -> None:
     place = search_artifacts(finished)
-    assert files(place) == {"test_rows.npz", "trained_on.npy", "trials.csv", "final.csv", *FIGURES, *TABLE}
+    assert files(place) == {
+        "test_rows.npz",
+        "trained_on.npy",
+        "trials.csv",
+        "final.csv",
+        "report.html",
+        *FIGURES,
+        *TABLE,
+    }
     for path in place.rglob("*.png"):
         with Image.open(path) as picture:
             picture.load()
