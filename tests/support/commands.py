@@ -210,7 +210,11 @@ def contents(store: Path, study: str) -> dict[str, Any]:
                 "parent": names.get(run.data.tags.get("mlflow.parentRunId", "")),
                 "params": run.data.params,
                 "metrics": {key: [(m.step, repr(m.value), m.timestamp) for m in ms] for key, ms in histories.items()},
-                "artifacts": digests(Path(run.info.artifact_uri.removeprefix("file://"))),
+                "artifacts": {
+                    name: digest
+                    for name, digest in digests(Path(run.info.artifact_uri.removeprefix("file://"))).items()
+                    if name != "report.html"  # it names its store
+                },
                 "datasets": [
                     (entry.dataset.name, entry.dataset.digest, [(tag.key, tag.value) for tag in entry.tags])
                     for entry in (run.inputs.dataset_inputs if run.inputs else [])
