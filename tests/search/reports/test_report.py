@@ -107,7 +107,7 @@ def test_search_writes_its_report_and_logs_it(finished: Finished) -> None:
     page = Page(path.read_text(encoding="utf-8"))
     (logged,) = finished.store.glob(f"artifacts/{finished.answer['study']}/*/artifacts/report.html")
     copy = logged.read_text(encoding="utf-8")
-    (store,) = set(re.findall(r"--store (\S+)", copy))  # another test's: copies of the store share these artifacts
+    (store,) = set(re.findall(r"--store ([^\s<]+)", copy))  # another test's: copies of the store share these artifacts
     assert copy.replace(store, str(finished.store)) == path.read_text(encoding="utf-8")
     accuracy = finished.answer["final"]["expected_accuracy"]
     assert f"expected accuracy {100 * accuracy:.1f} %" in page.text
