@@ -97,8 +97,9 @@ def _open_port(port: int) -> socket.socket:
     """Return a socket that listens at the port; at a free one for 0."""
     try:
         listener = socket.create_server((HOST, port))
-    except OSError as error:
-        raise StoreError(f"port {port} cannot be served: {error.strerror}; choose another --port") from None
+    except OSError as error:  # its own text names the address in some versions of Python
+        reason = os.strerror(error.errno or 0)
+        raise StoreError(f"port {port} cannot be served: {reason}; choose another --port") from None
     # uvicorn does not know that the socket is of TCP, and asyncio sets this for TCP only.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
