@@ -66,6 +66,7 @@ def test_what_trains_and_chooses_is_given_no_test_rows() -> None:
         if isinstance(node, ast.Attribute) and node.attr == "test" and isinstance(node.ctx, ast.Load)
     ]
     assert set(readers) == {
+        "search/commands/check.py",  # counts them, and trains nothing
         "search/commands/evaluation_data.py",  # of insects-evaluate
         "search/store/study_folder.py",  # writes them down for it
         "search/study/config.py",  # takes their digest
