@@ -80,7 +80,7 @@ def test_four_searches_and_a_restart_lose_and_double_nothing(
     aliases, versions, tags = found["registry"]
     assert (sorted(versions), len(aliases)) == (["1", "2", "3", "4"], 1)
     assert tags == expected["registry"][2] * SEARCHES
-    assert [kills.contents(store, server.uri)["optuna"] for store in stores] == [expected["optuna"]] * SEARCHES
+    assert [kills.optuna_trials(store) for store in stores] == [expected["optuna"]] * SEARCHES
 
 
 def _wait_for_runs(server: Server, count: int, searches: list[subprocess.Popen[bytes]]) -> None:

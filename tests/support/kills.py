@@ -105,7 +105,7 @@ def contents(store: Path, tracking_uri: str | None = None) -> dict[str, Any]:
         tracking_uri: Its MLflow; None: its own database.
     """
     uri = tracking_uri or f"sqlite:///{store / 'mlflow.db'}"
-    return {"optuna": _optuna(store), "mlflow": _mlflow(uri), "registry": _registry(uri)}
+    return {"optuna": optuna_trials(store), "mlflow": _mlflow(uri), "registry": _registry(uri)}
 
 
 def children(pid: int) -> list[int]:
@@ -114,7 +114,8 @@ def children(pid: int) -> list[int]:
     return [int(child) for children in tasks for child in children.read_text().split()]
 
 
-def _optuna(store: Path) -> list[Any]:
+def optuna_trials(store: Path) -> list[Any]:
+    """Return the trials of the study in the journal of a store."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend

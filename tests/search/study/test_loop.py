@@ -22,6 +22,7 @@ from insects import tasks
 from insects.errors import StoreError, StudyError
 from insects.splits import Splits
 from insects.tasks import StudyRows
+from insects.training import Progress
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
@@ -154,7 +155,7 @@ def test_sampler_knows_all_trials_but_the_last_window(tmp_path: Path, monkeypatc
         told[number] = [result.number for result in proposer.told]
         return ask(proposer, number)
 
-    def shuffled(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def shuffled(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         time.sleep(random.Random(task.number).random() / 50)  # noqa: S311 - only the order of ending
         return a_result(task.number, task.params, [loss_of(task.params)])
 
@@ -172,7 +173,7 @@ def test_at_most_the_window_is_in_flight_once_proposals_follow_from_results(
 ) -> None:
     running, most, lock, barrier = 0, 0, threading.Lock(), threading.Barrier(3, timeout=30)
 
-    def counted(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def counted(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         nonlocal running, most
         if task.number < STARTUP_TRIALS + 2:
             return a_result(task.number, task.params)
@@ -208,7 +209,7 @@ def test_trials_that_depend_on_no_result_are_all_in_flight(
     running, most, lock = 0, 0, threading.Lock()
     together = threading.Barrier(count, timeout=30)
 
-    def counted(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def counted(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         nonlocal running, most
         with lock:
             running += 1
@@ -228,7 +229,7 @@ def test_trials_that_depend_on_no_result_are_all_in_flight(
 def test_number_of_workers_changes_no_proposal(
     sampler: SamplerName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def quick(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def quick(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         return a_result(task.number, task.params, [loss_of(task.params)])
 
     monkeypatch.setattr(tasks, "run_trial", quick)
@@ -242,7 +243,7 @@ ONE_BY_ONE = a_config(window=1, percentile=50.0)
 
 
 def failing(fails: Callable[[int], bool]) -> Callable[..., TrialResult]:
-    def train(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def train(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         return a_failure(task.number, task.params) if fails(task.number) else a_result(task.number, task.params)
 
     return train
@@ -302,7 +303,7 @@ def test_full_disk_is_reported_once_and_what_fits_is_kept(tmp_path: Path, monkey
 
     trained = threading.Barrier(4, timeout=30)
 
-    def together(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def together(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         trained.wait()
         time.sleep(0.01 * (4 - task.number))
         return a_result(task.number, task.params)

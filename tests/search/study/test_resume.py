@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from insects import tasks
 from insects.errors import StoreError
 from insects.splits import Splits
-from insects.training import TrainingInterrupted
+from insects.training import Progress, TrainingInterrupted
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import StudyFolder
 from search.study import loop
@@ -53,7 +53,7 @@ def test_first_signal_to_a_search_that_failed_and_is_stopping_counts_as_the_firs
     flag.polled = True
     another_trains, once = threading.Event(), threading.Lock()
 
-    def trained(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8]) -> TrialResult:
+    def trained(task: TrialTask, splits: Splits, interrupt: NDArray[np.uint8], progress: Progress) -> TrialResult:
         if task.number == 0:
             assert another_trains.wait(60)
             return a_failure(0)

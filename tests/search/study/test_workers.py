@@ -210,7 +210,11 @@ def test_trainings_in_flight_are_known_and_begin_when_the_engine_is_loaded(tmp_p
     with closing(ThreadWorkers(1, StopFlag())) as workers:
         workers.ready = loaded.wait
         splits = builtin_splits()[0]
-        workers.open(StudyRows(splits, np.arange(len(splits.train_y)) % 5), lambda free, wanted: wanted, tmp_path)
+        workers.open(
+            StudyRows(splits, np.arange(len(splits.train_y) + len(splits.valid_y)) % 5),
+            lambda free, wanted: wanted,
+            tmp_path,
+        )
         trainings = [workers.submit(a_task(number)) for number in range(2)]
         network = workers.submit(FoldTask(a_task(5), 2))
         assert [(t.trial.number, t.fold, t.progress, t.share_done) for t in workers.watched.in_flight] == [

@@ -35,7 +35,7 @@ def test_experiment_is_created_once_with_the_studys_name_and_view(
     assert experiment.name == "s"
     assert experiment.artifact_location == (store / "artifacts" / "s").as_uri()
     assert experiment.tags["insects.study"] == "s"
-    assert experiment.tags["mlflow.note.content"] == "A search on built-in insects_train.csv"
+    assert experiment.tags["mlflow.note.content"] == "A search on built-in insects\\_train.csv"  # in Markdown
     assert experiment.tags[VIEW_TAG] == study_view("loss")
     assert len(client.search_experiments()) == 2  # with MLflow's default
 
