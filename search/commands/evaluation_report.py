@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from insects.errors import StoreError
+from insects.errors import InsectsError
 from search.commands.evaluation import Evaluation
 from search.commands.evaluation_worker import EvaluationWorker
 from search.registry.load import LoadedModel
@@ -65,5 +65,5 @@ def report_evaluation(
                 worker.submit(EvaluationWorker.write_report, *arguments).result()
                 log_report(client, model.search_run, folder)
                 describe_study(client, model.search_run, folder)
-    except StoreError as error:
+    except InsectsError as error:  # of the store, here or in the worker
         say(f"The study's report could not be written again: {error}")
