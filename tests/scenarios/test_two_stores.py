@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from insects.text import counted
 from search.registry import versions
 from search.registry.alias import RegisteredModel
 from search.registry.versions import register
@@ -114,7 +115,7 @@ def test_each_store_has_a_search_with_its_own_trials(stores: tuple[Store, Store]
     for store, count in ((one, 2), (two, 1)):
         tags, _ = found[shown(store)]
         assert tags["insects.search_id"] == store.study(STUDY).id
-        assert tags["mlflow.note.content"].startswith(f"Best of {count} trials")
+        assert tags["mlflow.note.content"].startswith(f"Best of {counted(count, 'trial')}: ")
 
 
 def test_moved_store_goes_on_with_its_search(stores: tuple[Store, Store], tmp_path: Path) -> None:
