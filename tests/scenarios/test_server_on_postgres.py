@@ -10,9 +10,7 @@ import pytest
 from search.store.storage_url import storage_url
 from tests.support import kills
 from tests.support.postgres import Postgres
-from tests.support.servers import PASSWORD, USER, Server
-
-LOGIN = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+from tests.support.servers import USER, Server
 
 
 @pytest.fixture(scope="module")
