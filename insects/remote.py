@@ -70,9 +70,8 @@ async def report_aside(request: DeviceRequest) -> MachineReport:
 
 
 async def canary_aside(request: DeviceRequest) -> str:
-    """Call `canary_digest` for what this machine trains with; see `report_aside`."""
-    found = await asyncio.to_thread(report, request)
-    return await asyncio.to_thread(canary_digest, found.machine.choice)
+    """Call `own_canary`; see `report_aside`."""
+    return await asyncio.to_thread(own_canary, request)
 
 
 async def admit_aside(admission: Admission) -> MachineReport:

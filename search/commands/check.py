@@ -11,7 +11,7 @@ from insects import memory
 from search.commands.search_request import SearchRequest, config_for
 from search.store.image_manifest import ImageManifest
 from search.store.store import Store
-from search.study.config import StudyConfig, check_fingerprint, default_name
+from search.study.config import StudyConfig, check_fingerprint
 from search.study.data import load_data
 from search.study.estimate import Estimate, estimated_seconds
 from search.study.loop import asked_before
@@ -74,7 +74,7 @@ def check_search(request: SearchRequest, store: Store) -> PlannedSearch:
     data = load_data(request.data, store.image_cache)
     config = config_for(request, store, data, None)
     fingerprint = config.fingerprint(data)
-    folder = store.study(request.study or default_name(request.data.stem, fingerprint))
+    folder = request.study_folder(store, fingerprint)
     numbers: list[int] = []
     if folder.exists():
         check_fingerprint(folder.name, folder.fingerprint, fingerprint)

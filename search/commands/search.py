@@ -22,7 +22,6 @@ from search.store.study_folder import FinalRecord, StoredData, StudyFolder
 from search.study.config import (
     StudyConfig,
     check_fingerprint,
-    default_name,
     study_digest,
     version_differences,
 )
@@ -217,7 +216,7 @@ def _open_study(
 ) -> StudyFolder:
     """Return the study's folder, new or that of an earlier run, locked until `stack` is closed."""
     fingerprint = config.fingerprint(data)
-    folder = store.study(request.study or default_name(request.data.stem, fingerprint))
+    folder = request.study_folder(store, fingerprint)
     folder.make()
     try:
         stack.enter_context(hold(folder.path / "lock"))

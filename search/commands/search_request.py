@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from insects import devices
 from insects.machine import DeviceRequest, Machine
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, default_epochs
 from insects.training import Engine
 from search.store.store import Store
-from search.store.study_folder import StoredData
+from search.store.study_folder import StoredData, StudyFolder
 from search.store.table_manifest import TableManifest
 from search.study.config import FinalSettings, StudyConfig, default_name, differences, read_configs
 from search.study.data import DataRequest
@@ -95,6 +96,10 @@ class SearchRequest:
         """The name of the registered model."""
         return self.model_name or f"{self.data.stem}-mlp"
 
+    def study_folder(self, store: Store, fingerprint: dict[str, Any]) -> StudyFolder:
+        """Return the folder of the study, new or that of an earlier run."""
+        return store.study(self.study or default_name(self.data.stem, fingerprint))
+
 
 def workers_for(request: SearchRequest, data: StoredData, flag: StopFlag) -> ThreadWorkers | RemoteWorkers:
     """Return what trains a search: threads, a cluster, or an executor.
@@ -107,15 +112,15 @@ def workers_for(request: SearchRequest, data: StoredData, flag: StopFlag) -> Thr
     Raises:
         StudyError: The cluster does not answer, or the executor does not work.
     """
-    step_flop = request.space.typical_step_flop(data.splits.shape)
+    asked = DeviceRequest(request.device, request.engine, request.space.typical_step_flop(data.splits.shape))
     if request.cluster is not None:
         from search.workers.dask_cluster import DaskWorkers
 
-        return DaskWorkers(request.cluster, DeviceRequest(request.device, request.engine, step_flop))
+        return DaskWorkers(request.cluster, asked)
     if request.executor is not None:
         from search.workers.executor import ExecutorWorkers
 
-        return ExecutorWorkers(request.executor, DeviceRequest(request.device, request.engine, step_flop))
+        return ExecutorWorkers(request.executor, asked)
     return ThreadWorkers(request.workers, flag)
 
 
@@ -166,5 +171,5 @@ def _config_for(
 
 def _is_begun(request: SearchRequest, store: Store, config: StudyConfig, data: StoredData) -> bool:
     fingerprint = config.fingerprint(data)
-    folder = store.study(request.study or default_name(request.data.stem, fingerprint))
+    folder = request.study_folder(store, fingerprint)
     return folder.exists() and not differences(folder.fingerprint, fingerprint)
