@@ -116,8 +116,8 @@ class DaskWorkers:
         self._rows_sent = 0
         self._rows_future: Any = None
         self._run: asyncio.Task[None] | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
+        self._loop, self._closing = asyncio.new_event_loop(), asyncio.Event()
+        self._thread = threading.Thread(target=self._run_loop, name="dask", daemon=True)
         self._thread.start()
         try:
             self.machines: Sequence[Machine] = self._call(self._scheduler.machines(request))
@@ -156,10 +156,11 @@ class DaskWorkers:
         self._end()
 
     def close(self) -> None:
-        """Leave the cluster."""
-        self._end()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CLOSE_SECONDS)
+        """Leave the cluster; the workers may be closed before."""
+        if self._thread.is_alive():
+            self._end()
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join(CLOSE_SECONDS)
 
     def _end(self) -> None:
         if self._run is not None:
@@ -171,6 +172,10 @@ class DaskWorkers:
         return asyncio.run_coroutine_threadsafe(action, self._loop).result()
 
     # What follows runs in the loop's thread.
+
+    def _run_loop(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # which closes the loop, and what is open in it
+            runner.run(self._closing.wait())
 
     async def _start(self) -> None:
         self._queue: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()

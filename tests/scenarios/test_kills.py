@@ -24,7 +24,7 @@ INSTANTS = {
     "result not in the journal": "search.study.journal:OptunaJournal.add:before:4",
     "result in the journal": "search.study.journal:OptunaJournal.add:after:6",
     "network of the final not on the disk": "search.store.study_folder:StudyFolder.save_fold:before:2",
-    "network of the final on the disk": "search.store.study_folder:StudyFolder.save_fold:after:5",
+    "network of the final on the disk": "search.store.study_folder:StudyFolder.save_fold:after:2",
     "final without its outcome": "search.store.study_folder:StudyFolder.save_final:before:1",
     "finalist's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:13",
     "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:3",

@@ -28,6 +28,7 @@ from tests.support.commands import SMALL, invoke, searching
 from tests.support.dask_cluster import DaskCluster
 from tests.support.reference_study import folder_of
 from tests.support.remote_studies import CONFIG, REQUEST, TRIALS, train
+from tests.support.servers import START_SECONDS
 from tests.support.studies import PARAMS, as_dict, begun_folder, builtin_data
 
 pytestmark = pytest.mark.slow
@@ -176,7 +177,15 @@ def test_workers_of_another_kind_or_with_a_wrong_canary_are_left_out(
         cluster.start_worker(PYTHONPATH=str(versions.parent))
         cluster.start_worker("--preload", str(PRELOAD / "wrong_bits.py"))
         cluster.wait_for(5)
-        assert train(tmp_path / "store", DaskWorkers(cluster.address, REQUEST)) == digest
+        workers = DaskWorkers(cluster.address, REQUEST)
+
+        def wait_for_refusals(result: TrialResult) -> None:
+            until = time.monotonic() + START_SECONDS
+            while workers._said.total() < 3:
+                assert time.monotonic() < until, "workers were admitted that should not be"
+                time.sleep(0.1)
+
+        assert train(tmp_path / "store", workers, on_result=wait_for_refusals) == digest
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Workers left out: ")]
     reasons = sorted(line.partition("), since ")[2] for line in lines)
     assert reasons[0] == "its canary trial gives other bits than the study's"
