@@ -1,7 +1,7 @@
 """Make the pictures of the README from a real search of the built-in table: `python docs/pictures.py`.
 
-`terminal.svg` is the live table in the middle of the search, as a terminal of 92 columns received it; `atlas.png` is the
-atlas of decision boundaries of its trials. Both are of the default command, `insects-search`.
+`terminal.svg` is the live table in the middle of the search, as a terminal of 92 columns received it; `atlas.png` is
+the atlas of decision boundaries of its trials. Both are of the default command, `insects-search`.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def _picture(shown: str) -> str:
     """Return the SVG of the live table when `TRIALS_DONE` trials had ended, under the command and its messages."""
     frames = [frame.strip("\n") for frame in _ERASED.split(shown)]
     live = next(frame for frame in frames if f"Trials: {TRIALS_DONE} of " in frame)
-    messages = [line for line in frames[0].split("\n") if line.startswith("Study ")]
+    messages = frames[0].partition("\x1b[?25l")[0].rstrip("\n")  # up to where the cursor is hidden
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    for text in ("$ insects-search", *messages, "", live):
+    for text in ("$ insects-search", messages, "", live):
         console.print(Text.from_ansi(text), highlight=False)
     return console.export_svg(title="insects-search", theme=MONOKAI, code_format=_SVG, unique_id="terminal")
 
