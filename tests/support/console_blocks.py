@@ -4,9 +4,9 @@ In a block ```` ```console ```` a line that begins with `$ ` is a command, and t
 output. The line `…` stands for any number of lines.
 
 A study's name is a hash of all that its results depend on. Where a run's name is the page's, every figure must be the
-page's. On another kind of processor, or with other versions of the libraries, it is another name, and figures may differ:
-then the hash, numbers with a decimal point, counts of right answers and of predicted classes, and the rows of trials are
-masked on both sides.
+page's. On another kind of processor, or with other versions of the libraries, it is another name, and figures may
+differ: then the hash, numbers with a decimal point, counts of right answers and of predicted classes, and the rows of
+trials are masked on both sides.
 """
 
 from __future__ import annotations
