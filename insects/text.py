@@ -48,11 +48,14 @@ def counted(count: int, noun: str) -> str:
     """A number with its noun, in the plural where needed.
 
     Examples:
-        >>> counted(1, "row"), counted(1200, "row"), counted(2, "class")
-        ('1 row', '1,200 rows', '2 classes')
+        >>> counted(1, "row"), counted(1200, "row"), counted(2, "class"), counted(2, "category")
+        ('1 row', '1,200 rows', '2 classes', '2 categories')
     """
-    plural = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{plural}"
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def share(count: int, total: int) -> str:
