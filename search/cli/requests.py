@@ -94,6 +94,16 @@ def check_sync(options: Iterable[str]) -> None:
             raise click.UsageError(f"--sync searches nothing: leave out {_option(name)}.")
 
 
+def check_ui(dashboard: bool) -> None:
+    """Check that `insects-ui --dashboard`, which reads the store's journal, is given no MLflow.
+
+    Raises:
+        click.UsageError: It is.
+    """
+    if dashboard and _source("tracking_uri") == ParameterSource.COMMANDLINE:
+        raise click.UsageError("--dashboard shows the journal of --store, not MLflow: leave out --tracking-uri.")
+
+
 def evaluation_request(options: Options) -> EvaluationRequest:
     """Return the test data that the options of `insects-evaluate` ask for.
 

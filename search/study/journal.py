@@ -22,6 +22,7 @@ from search.study.space import SearchSpace
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import JournalStorage
 
 # What Optuna raises for a journal that is damaged or not a journal.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
@@ -96,6 +97,24 @@ class OptunaJournal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise _cannot_write(self._path, error) from error
+
+
+def open_journal(path: Path) -> JournalStorage | None:
+    """Open a journal to read it, while a search may write to it; None if there is none.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+
+    if not path.exists():
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return JournalStorage(_JournalFile(path, _FlockJournalLock(path)))  # type: ignore[arg-type] # see _open_study
+    except _UNREADABLE as error:
+        raise _cannot_read(path, error) from error
 
 
 def _open_study(path: Path, name: str, fingerprint: str, finished: int, objective: str) -> optuna.Study:
