@@ -53,11 +53,11 @@ def serve_dashboard(store: Store, study: str | None, port: int | None, show_link
 def _study_number(storage: BaseStorage | None, store: Store, study: str | None) -> int:
     """Return the id of a study in the journal."""
     studies = [] if storage is None else storage.get_all_studies()
-    numbers = [found._study_id for found in studies if study in (None, found.study_name)]
-    if not numbers:
+    names = [found.study_name for found in studies if study in (None, found.study_name)]
+    if storage is None or not names:
         what = f"no study {study}" if study else "no study yet"
         raise StudyError(f"there is {what} in {store.journal}: run insects-search first, or name its --store")
-    return max(numbers)
+    return max(map(storage.get_study_id_from_name, names))
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
