@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import socketserver
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from insects.errors import StoreError, StudyError
@@ -13,9 +12,6 @@ from search.commands.ui import HOST, leave_on_signals, open_port
 from search.store.store import Store
 from search.study.journal import open_journal
 from search.system.terminal import say
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 PACKAGE = "optuna-dashboard"
 
@@ -36,8 +32,8 @@ def serve_dashboard(store: Store, study: str | None, port: int | None, show_link
     if importlib.util.find_spec("optuna_dashboard") is None:
         raise StoreError(f"--dashboard needs {PACKAGE}: pip install 'insects-search[dashboard]'")
     leave_on_signals()
-    storage = open_journal(store.journal)
-    number = _study_number(storage, store, study)
+    storage, numbers = open_journal(store.journal)
+    number = _study_number(numbers, store, study)
     from optuna_dashboard import wsgi
 
     with open_port(port or 0) as listener, _Server(listener.getsockname(), _QuietHandler, False) as server:
@@ -50,14 +46,13 @@ def serve_dashboard(store: Store, study: str | None, port: int | None, show_link
         server.serve_forever()
 
 
-def _study_number(storage: BaseStorage | None, store: Store, study: str | None) -> int:
-    """Return the id of a study in the journal."""
-    studies = [] if storage is None else storage.get_all_studies()
-    names = [found.study_name for found in studies if study in (None, found.study_name)]
-    if storage is None or not names:
+def _study_number(numbers: dict[str, int], store: Store, study: str | None) -> int:
+    """Return the number of a study in the journal."""
+    asked = [number for name, number in numbers.items() if study in (None, name)]
+    if not asked:
         what = f"no study {study}" if study else "no study yet"
         raise StudyError(f"there is {what} in {store.journal}: run insects-search first, or name its --store")
-    return max(map(storage.get_study_id_from_name, names))
+    return max(asked)
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):

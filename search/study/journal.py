@@ -99,8 +99,14 @@ class OptunaJournal:
             raise _cannot_write(self._path, error) from error
 
 
-def open_journal(path: Path) -> JournalStorage | None:
-    """Open a journal to read it, while a search may write to it; None if there is none.
+def open_journal(path: Path) -> tuple[JournalStorage | None, dict[str, int]]:
+    """Open a journal for a dashboard, while a search may write to it.
+
+    Args:
+        path: The journal file.
+
+    Returns:
+        Optuna's storage, None if there is no file; and the number of each study in it, by name.
 
     Raises:
         StoreError: It cannot be read.
@@ -109,10 +115,12 @@ def open_journal(path: Path) -> JournalStorage | None:
     from optuna.storages import JournalStorage
 
     if not path.exists():
-        return None
+        return None, {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return JournalStorage(_JournalFile(path, _FlockJournalLock(path)))  # type: ignore[arg-type] # see _open_study
+        storage = JournalStorage(_JournalFile(path, _FlockJournalLock(path)))  # type: ignore[arg-type] # see _open_study
+        names = [study.study_name for study in storage.get_all_studies()]
+        return storage, {name: storage.get_study_id_from_name(name) for name in names}
     except _UNREADABLE as error:
         raise _cannot_read(path, error) from error
 
