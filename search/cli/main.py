@@ -197,13 +197,13 @@ def ui(study: str | None, port: int | None, dashboard: bool, store: Path, tracki
         insects-ui
         insects-ui --dashboard
     """
-    requests.check_ui(dashboard)
+    requests.check_ui(dashboard, study)
     from search.store.store import Store
 
     if dashboard:
         from search.commands.dashboard import serve_dashboard
 
-        serve_dashboard(Store.at(store), study, port, show)
+        serve_dashboard(Store.at(store), port, show)
         return
     from search.commands.ui import serve_ui
 

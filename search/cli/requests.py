@@ -94,12 +94,14 @@ def check_sync(options: Iterable[str]) -> None:
             raise click.UsageError(f"--sync searches nothing: leave out {_option(name)}.")
 
 
-def check_ui(dashboard: bool) -> None:
-    """Check that `insects-ui --dashboard`, which reads the store's journal, is given no MLflow.
+def check_ui(dashboard: bool, study: str | None) -> None:
+    """Check that `insects-ui --dashboard` has no options of MLflow's pages.
 
     Raises:
-        click.UsageError: It is.
+        click.UsageError: It has.
     """
+    if dashboard and study is not None:
+        raise click.UsageError("--dashboard lists all studies of the store: leave out --study.")
     if dashboard and _source("tracking_uri") == ParameterSource.COMMANDLINE:
         raise click.UsageError("--dashboard shows the journal of --store, not MLflow: leave out --tracking-uri.")
 

@@ -16,24 +16,24 @@ from search.system.terminal import say
 PACKAGE = "optuna-dashboard"
 
 
-def serve_dashboard(store: Store, study: str | None, port: int | None, show_link: Callable[[str], None]) -> None:
+def serve_dashboard(store: Store, port: int | None, show_link: Callable[[str], None]) -> None:
     """Run the dashboard until it is interrupted. A running search shows its new trials.
 
     Args:
         store: The store whose journal is shown.
-        study: The study to link to; None: the study that was begun last.
         port: The port; None: a free one.
-        show_link: Called with the link to the study.
+        show_link: Called with the link to the list of studies.
 
     Raises:
-        StudyError: There is no such study.
+        StudyError: There is no study yet.
         StoreError: The package is not installed, the journal cannot be read, or the port cannot be served.
     """
     if importlib.util.find_spec("optuna_dashboard") is None:
         raise StoreError(f"--dashboard needs {PACKAGE}: pip install 'insects-search[dashboard]'")
     leave_on_signals()
-    storage, numbers = open_journal(store.journal)
-    number = _study_number(numbers, store, study)
+    storage = open_journal(store.journal)
+    if storage is None:
+        raise StudyError(f"there is no study yet in {store.journal}: run insects-search first, or name its --store")
     from optuna_dashboard import wsgi
 
     with open_port(port or 0) as listener, _Server(listener.getsockname(), _QuietHandler, False) as server:
@@ -42,17 +42,8 @@ def serve_dashboard(store: Store, study: str | None, port: int | None, show_link
         server.server_bind()
         server.set_app(wsgi(storage))
         say("Ctrl-C ends the dashboard")
-        show_link(f"http://{HOST}:{server.server_port}/dashboard/studies/{number}")
+        show_link(f"http://{HOST}:{server.server_port}/dashboard")
         server.serve_forever()
-
-
-def _study_number(numbers: dict[str, int], store: Store, study: str | None) -> int:
-    """Return the number of a study in the journal."""
-    asked = [number for name, number in numbers.items() if study in (None, name)]
-    if not asked:
-        what = f"no study {study}" if study else "no study yet"
-        raise StudyError(f"there is {what} in {store.journal}: run insects-search first, or name its --store")
-    return max(asked)
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):

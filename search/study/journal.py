@@ -99,14 +99,14 @@ class OptunaJournal:
             raise _cannot_write(self._path, error) from error
 
 
-def open_journal(path: Path) -> tuple[JournalStorage | None, dict[str, int]]:
+def open_journal(path: Path) -> JournalStorage | None:
     """Open a journal for a dashboard, while a search may write to it.
 
     Args:
         path: The journal file.
 
     Returns:
-        Optuna's storage, None if there is no file; and the number of each study in it, by name.
+        Optuna's storage; None if there is no study in it.
 
     Raises:
         StoreError: It cannot be read.
@@ -115,12 +115,11 @@ def open_journal(path: Path) -> tuple[JournalStorage | None, dict[str, int]]:
     from optuna.storages import JournalStorage
 
     if not path.exists():
-        return None, {}
+        return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         storage = JournalStorage(_JournalFile(path, _FlockJournalLock(path)))  # type: ignore[arg-type] # see _open_study
-        names = [study.study_name for study in storage.get_all_studies()]
-        return storage, {name: storage.get_study_id_from_name(name) for name in names}
+        return storage if optuna.get_all_study_names(storage) else None
     except _UNREADABLE as error:
         raise _cannot_read(path, error) from error
 

@@ -33,11 +33,13 @@ def test_dashboard_serves_the_trials_of_the_study(finished: Finished) -> None:
     ) as shown:
         assert shown.stdout is not None
         link = shown.stdout.readline().strip()
-        address, _, number = link.partition("/dashboard/studies/")
-        assert address.startswith(f"http://{HOST}:")
+        address, page = link[: -len("/dashboard")], link[-len("/dashboard") :]
+        assert (address.startswith(f"http://{HOST}:"), page) == (True, "/dashboard")
         with DIRECT.open(link) as answer:
             assert answer.status == 200
-        with DIRECT.open(f"{address}/api/studies/{number}") as answer:
+        with DIRECT.open(f"{address}/api/studies") as answer:
+            numbers = {study["study_name"]: study["study_id"] for study in json.load(answer)["study_summaries"]}
+        with DIRECT.open(f"{address}/api/studies/{numbers[finished.answer['study']]}") as answer:
             study = json.load(answer)
         shown.send_signal(signal.SIGTERM)
         assert shown.wait(30) == 143
@@ -56,7 +58,14 @@ def test_dashboard_of_an_empty_store_is_one_line(tmp_path: Path) -> None:
     assert not journal.exists()
 
 
-def test_dashboard_refuses_a_tracking_uri() -> None:
-    done = command("insects-ui", "--dashboard", "--tracking-uri", "http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--tracking-uri", "http://127.0.0.1:9", "shows the journal of --store, not MLflow: leave out --tracking-uri."),
+        ("--study", "other", "lists all studies of the store: leave out --study."),
+    ],
+)
+def test_dashboard_refuses_options_of_mlflows_pages(option: str, value: str, message: str) -> None:
+    done = command("insects-ui", "--dashboard", option, value)
     assert done.returncode == 2
-    assert "--dashboard shows the journal of --store, not MLflow: leave out --tracking-uri." in done.stderr
+    assert f"--dashboard {message}" in done.stderr
