@@ -14,7 +14,7 @@ from insects.errors import DataError
 from insects.tables.frames import FrameSource, read_frame
 from insects.tables.names import are_whole_numbers
 from insects.tables.text_files import TableFormat
-from search.registry.load import LoadedModel, load_model
+from search.registry.load import LoadedModel, load_local_model, load_model
 from search.registry.predictor import probabilities, program_logits
 from search.store.store import Store
 from search.tracking.client import configured_mlflow
@@ -61,6 +61,9 @@ class BestModel:
             DataError: It takes images.
         """
         store.check_database()
+        local = load_local_model(store, uri)
+        if local is not None:
+            return cls(local)
         with configured_mlflow(store):
             return cls(load_model(store, uri))
 

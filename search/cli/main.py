@@ -189,14 +189,22 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
 
 @click.command(cls=Command)
 @options.options(options.OF_UI)
-def ui(study: str | None, port: int | None, store: Path, tracking_uri: str | None) -> None:
+def ui(study: str | None, port: int | None, dashboard: bool, store: Path, tracking_uri: str | None) -> None:
     """Open MLflow's pages on a store, on this machine only; Ctrl-C ends them.
 
     \b
-    Example:
+    Examples:
         insects-ui
+        insects-ui --dashboard
     """
-    from search.commands.ui import serve_ui
+    requests.check_ui(dashboard, study)
     from search.store.store import Store
+
+    if dashboard:
+        from search.commands.dashboard import serve_dashboard
+
+        serve_dashboard(Store.at(store), port, show)
+        return
+    from search.commands.ui import serve_ui
 
     serve_ui(Store.at(store, tracking_uri), study, port, show)

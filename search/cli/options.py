@@ -353,6 +353,9 @@ evaluated_images = click.option(
 out = click.option("--out", type=FOLDER, metavar="DIR", help="Write the description and its figures there.")
 log = click.option("--log", is_flag=True, help="Log the description and its figures to MLflow.")
 port = click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Loopback port.  [default: a free one]")
+dashboard = click.option(
+    "--dashboard", is_flag=True, help="Open Optuna's dashboard on the store's journal in place of MLflow's pages."
+)
 shown_study = click.option("--study", type=StudyName(), help="The study to show.  [default: the one begun last]")
 
 table = click.argument("table", type=PATH, metavar="[TABLE]", required=False)
@@ -388,7 +391,7 @@ OF_PREDICT = (
     predicted_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
 )  # fmt: skip
 OF_DESCRIBE = (train, target, features, *_COLUMNS, *_FORMAT, images, image_dir, group, filename, out, log, *_STORE)
-OF_UI = (shown_study, port, *_STORE)
+OF_UI = (shown_study, port, dashboard, *_STORE)
 
 
 def options(of_command: tuple[Callable[[_Command], _Command], ...]) -> Callable[[_Command], _Command]:

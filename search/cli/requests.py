@@ -94,6 +94,18 @@ def check_sync(options: Iterable[str]) -> None:
             raise click.UsageError(f"--sync searches nothing: leave out {_option(name)}.")
 
 
+def check_ui(dashboard: bool, study: str | None) -> None:
+    """Check that `insects-ui --dashboard` has no options of MLflow's pages.
+
+    Raises:
+        click.UsageError: It has.
+    """
+    if dashboard and study is not None:
+        raise click.UsageError("--dashboard lists all studies of the store: leave out --study.")
+    if dashboard and _source("tracking_uri") == ParameterSource.COMMANDLINE:
+        raise click.UsageError("--dashboard shows the journal of --store, not MLflow: leave out --tracking-uri.")
+
+
 def evaluation_request(options: Options) -> EvaluationRequest:
     """Return the test data that the options of `insects-evaluate` ask for.
 

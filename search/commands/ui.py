@@ -47,10 +47,8 @@ def serve_ui(store: Store, study: str | None, port: int | None, show_link: Calla
         raise StoreError(f"{store.shown_uri} serves its pages itself: open it in a browser")
     store.check_database()
     experiment = _experiment(store, study)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, _leave)
-    with _open_port(port or 0) as listener:
+    leave_on_signals()
+    with open_port(port or 0) as listener:
         port = int(listener.getsockname()[1])
         process = subprocess.Popen(  # noqa: S603 - this interpreter and its MLflow
             [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1", *_UVICORN],
@@ -88,12 +86,19 @@ def _experiment(store: Store, study: str | None) -> str:
     return str(max(found, key=lambda experiment: experiment.creation_time or 0).experiment_id)
 
 
+def leave_on_signals() -> None:
+    """Exit at SIGTERM and SIGHUP as at Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _leave)
+
+
 def _leave(number: int, _frame: FrameType | None) -> None:
     """Exit as at Ctrl-C, so that MLflow's processes are ended too."""
     raise SystemExit(128 + number)
 
 
-def _open_port(port: int) -> socket.socket:
+def open_port(port: int) -> socket.socket:
     """Return a socket that listens at the port; at a free one for 0."""
     try:
         listener = socket.create_server((HOST, port))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +83,43 @@ def load_model(store: Store, uri: str) -> LoadedModel:
     """
     name, alias, number = _parts(uri)
     version = find_version(store, name, alias, number) or _download_version(store, uri, name, alias, number)
+    return _load_version(uri, version, _run_by_torch)
+
+
+def load_local_model(store: Store, uri: str) -> LoadedModel | None:
+    """Load a registered model as `load_model` does, but import neither torch nor MLflow.
+
+    Args:
+        store: The store whose registry it is in.
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Returns:
+        The model; None where only `load_model` can load it, or can say why nothing can.
+
+    Raises:
+        StoreError: It is not one of this program's, it needs pickle or code to load, or its files are damaged.
+    """
+    version = find_version(store, *_parts(uri))
+    if version is None:
+        return None
+    try:
+        return _load_version(uri, version, _refuse_torch)
+    except _NeedsTorchError:
+        return None
+
+
+class _NeedsTorchError(InsectsError):
+    """Only torch can run the program."""
+
+
+def _refuse_torch(folder: Path) -> Program:
+    raise _NeedsTorchError(str(folder))
+
+
+def _load_version(uri: str, version: VersionRecord, run_by_torch: Callable[[Path], Program]) -> LoadedModel:
     try:
         with _file_errors(uri):
-            content = read_model(uri, version.files)
+            content = read_model(uri, version.files, run_by_torch)
     except OSError as error:
         raise StoreError(f"cannot read the files of {uri}: {error}; mend that, or choose another --model") from error
     return LoadedModel(
@@ -100,12 +134,21 @@ def load_model(store: Store, uri: str) -> LoadedModel:
     )
 
 
-def read_model(uri: str, folder: Path) -> ModelContent:
+def _run_by_torch(folder: Path) -> Program:
+    """Load a program with what only torch can run, such as a backbone."""
+    set_environment()  # it forbids pickle
+    import mlflow.pytorch
+
+    return torch_program(mlflow.pytorch.load_model(str(folder)))
+
+
+def read_model(uri: str, folder: Path, run_by_torch: Callable[[Path], Program] = _run_by_torch) -> ModelContent:
     """Read the downloaded files of a model without running any code or pickle that comes with it.
 
     Args:
         uri: The model's URI, for the error message.
         folder: The files.
+        run_by_torch: Loads, from the folder, a program with what only torch can run.
 
     Raises:
         StoreError: It is not one of this program's models, or needs pickle or code to load.
@@ -121,17 +164,9 @@ def read_model(uri: str, folder: Path) -> ModelContent:
         classes=tuple(metadata["classes"]),
         table=table,
         images=metadata.get("images"),
-        program=read_program(program, None if table is None else table.encoder) or _run_by_torch(folder),
+        program=read_program(program, None if table is None else table.encoder) or run_by_torch(folder),
         model_id=str(model.get("model_id") or ""),
     )
-
-
-def _run_by_torch(folder: Path) -> Program:
-    """Load a program with what only torch can run, such as a backbone."""
-    set_environment()  # it forbids pickle
-    import mlflow.pytorch
-
-    return torch_program(mlflow.pytorch.load_model(str(folder)))
 
 
 def check_program(uri: str, folder: Path, flavor: dict[str, Any]) -> Path:

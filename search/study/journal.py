@@ -22,6 +22,7 @@ from search.study.space import SearchSpace
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import JournalStorage
 
 # What Optuna raises for a journal that is damaged or not a journal.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AssertionError)
@@ -96,6 +97,31 @@ class OptunaJournal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise _cannot_write(self._path, error) from error
+
+
+def open_journal(path: Path) -> JournalStorage | None:
+    """Open a journal for a dashboard, while a search may write to it.
+
+    Args:
+        path: The journal file.
+
+    Returns:
+        Optuna's storage; None if there is no study in it.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+
+    if not path.exists():
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = JournalStorage(_JournalFile(path, _FlockJournalLock(path)))  # type: ignore[arg-type] # see _open_study
+        return storage if optuna.get_all_study_names(storage) else None
+    except _UNREADABLE as error:
+        raise _cannot_read(path, error) from error
 
 
 def _open_study(path: Path, name: str, fingerprint: str, finished: int, objective: str) -> optuna.Study:

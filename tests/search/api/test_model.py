@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,3 +96,14 @@ def test_model_of_images_is_refused() -> None:
     )
     with pytest.raises(DataError, match="photos-mlp version 2 takes images: label them with insects-predict"):
         BestModel(loaded)
+
+
+def test_model_of_a_local_store_is_loaded_without_torch_and_mlflow(finished: Finished) -> None:
+    store = str(finished.store)
+    script = (
+        "import sys; from search import load_best; "
+        f"model = load_best({store!r}, tracking_uri={f'sqlite:///{store}/mlflow.db'!r}); "
+        "print(model.name, model.version, {'torch', 'mlflow'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "insects-mlp 1 set()\n"

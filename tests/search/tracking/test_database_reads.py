@@ -40,7 +40,7 @@ def test_experiment_is_the_one_of_the_study(finished: Finished) -> None:
     assert expected is not None
     assert last_experiment(store, STUDY_TAG, study) == expected.experiment_id
     of_studies = [each for each in client_of(finished.store).search_experiments() if STUDY_TAG in each.tags]
-    newest = max(of_studies, key=lambda each: each.creation_time)  # other tests may have searched in this store
+    newest = max(of_studies, key=lambda each: each.creation_time or 0)  # other tests may have searched in this store
     assert last_experiment(store, STUDY_TAG, None) == newest.experiment_id
     assert last_experiment(store, STUDY_TAG, "other") is None
     assert last_experiment(store, "other", None) is None
