@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -212,21 +214,29 @@ def compare_with_searches() -> None:
 
 
 @contextmanager
-def local_cluster() -> Iterator[Path]:
-    """Start a Dask scheduler and workers of one thread each; yields the scheduler file."""
+def local_cluster(*options: str, **environment: str) -> Iterator[Path]:
+    """Start a Dask scheduler and workers of one thread each; yields the scheduler file.
+
+    Args:
+        options: Further options of the workers.
+        environment: Further variables of their environment.
+    """
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "scheduler.json")
-        worker = ("worker", "--nthreads", "1", "--no-nanny", "--local-directory", place)
+        worker = ("worker", "--nthreads", "1", "--no-nanny", "--local-directory", place, *options)
         commands = [("scheduler", "--host", "127.0.0.1", "--port", "0"), *[worker] * CHECKED_WORKERS]
         processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "dask", *command, "--no-dashboard", "--scheduler-file", str(file)],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env={**os.environ, **environment},
             )
             for command in commands
         ]
         try:
+            while not file.exists() and processes[0].poll() is None:
+                time.sleep(0.1)
             yield file
         finally:
             for process in reversed(processes):

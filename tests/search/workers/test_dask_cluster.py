@@ -44,6 +44,11 @@ def test_study_on_workers_equals_that_of_threads(cluster: DaskCluster, tmp_path:
     cluster.wait_until_idle()
 
 
+def test_study_on_four_workers_equals_that_of_threads(tmp_path: Path, digest: str) -> None:
+    with DaskCluster(tmp_path / "cluster", 4) as cluster:
+        assert train(tmp_path / "store", DaskWorkers(cluster.address, REQUEST)) == digest
+
+
 def test_scheduler_is_found_by_its_file(cluster: DaskCluster, tmp_path: Path) -> None:
     config = replace(CONFIG, final=FinalSettings(finalists=1, folds=2))
     one = train(tmp_path / "one", DaskWorkers(str(cluster.scheduler_file), REQUEST), config=config, trials=2)
