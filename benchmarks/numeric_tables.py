@@ -50,7 +50,7 @@ SOURCES = (
     "--rivals",
     default=",".join(name for name in RIVALS if name != "random forest"),
     show_default=True,
-    help="'' for none. 'MLP under random search' takes most of the time.",
+    help="'' for none. 'MLP under random search' and 'Optuna over torch' take most of the time.",
 )
 @click.option("--options", default="", help="More options of insects-search.")
 @click.option("--against", multiple=True, help="Options of a further search, compared with the first. Repeatable.")

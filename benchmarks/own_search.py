@@ -151,9 +151,13 @@ def own_probabilities(
         assert len(data.test.y) == len(test), "every row has a label"
         logits = registered_logits(folder, answer, data.test.x)
     power = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(power / power.sum(axis=1, keepdims=True)), list(data.sample.classes), shown_accuracy(answer)
+
+
+def shown_accuracy(answer: Answer) -> float:
+    """The accuracy that a search says is to be expected; without a final, that of its best trial."""
     final, best = answer["final"], answer["best"]
-    shown = final["expected_accuracy"] if final else best["valid_accuracy"]
-    return np.asarray(power / power.sum(axis=1, keepdims=True)), list(data.sample.classes), shown
+    return float(final["expected_accuracy"] if final else best["valid_accuracy"])
 
 
 def predicted(folder: StudyFolder, answer: Answer, x_NK: mlp.Floats) -> NDArray[np.intp]:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.intervals import half_interval
-from benchmarks.own_search import program_logits, registered_logits, run_command
+from benchmarks.own_search import program_logits, registered_logits, run_command, shown_accuracy
 from benchmarks.rivals import RIVALS
 from benchmarks.spirals import FIRST_DRAW, draws, spirals_for, write_spiral
 from insects.spiral import FEATURES, builtin_tables
@@ -29,8 +29,8 @@ from insects.spiral import FEATURES, builtin_tables
 OURS, GOOD, CHECKED_ROWS = "ours", 0.9955, 1000
 SPIRALS = spirals_for(100_000)
 
-Figure = tuple[int, str, float, float]
-"""Number of the search, method, accuracy and seconds."""
+Figure = tuple[int, str, float, float, float]
+"""Number of the search, method, accuracy, the accuracy that the search says is to be expected, and seconds."""
 
 
 @click.command()
@@ -82,13 +82,13 @@ def search(number: int, options: list[str], store: Path) -> Figure:
     assert np.allclose(logits[:CHECKED_ROWS], followed, 1e-3, 1e-3), "registered_logits is not what is registered"
     right = logits.argmax(axis=1) == np.concatenate([y, test.y])
     accuracy, correct = float(right[: len(y)].mean()), int(right[len(y) :].sum())
-    best = answer["best"]
+    best, shown = answer["best"], shown_accuracy(answer)
     print(
         f"search {number}: trial {best['number']} {best['params']}: validation loss {best['valid_loss']:.4f}, "
-        f"test rows {correct} of {len(test.y)}, fresh draws {accuracy:.5f}, {seconds:.1f} s",
+        f"test rows {correct} of {len(test.y)}, fresh draws {accuracy:.5f}, shown {shown:.5f}, {seconds:.1f} s",
         flush=True,
     )
-    return number, OURS, accuracy, seconds
+    return number, OURS, accuracy, shown, seconds
 
 
 def rows_of(train: Path | None) -> pd.DataFrame:
@@ -108,12 +108,12 @@ def rival(name: str, number: int, rows: pd.DataFrame) -> Figure:
     x, y = draws(FIRST_DRAW + SPIRALS * number, SPIRALS)
     accuracy = float(np.mean(model.predict(pd.DataFrame(x, columns=list(FEATURES))) == y))
     print(f"  {name}: fresh draws {accuracy:.5f}, {seconds:.1f} s", flush=True)
-    return number, name, accuracy, seconds
+    return number, name, accuracy, float("nan"), seconds
 
 
 def as_frame(found: list[Figure]) -> pd.DataFrame:
     """A frame of figures."""
-    return pd.DataFrame(found, columns=["search", "method", "accuracy", "seconds"])
+    return pd.DataFrame(found, columns=["search", "method", "accuracy", "shown", "seconds"])
 
 
 def print_summary(frame: pd.DataFrame, methods: list[str]) -> None:
@@ -126,6 +126,9 @@ def print_summary(frame: pd.DataFrame, methods: list[str]) -> None:
         paired = f"{difference.mean():+.5f} ± {half_interval(difference):.5f}" if method != OURS else ""
         good = f"{int((of_method >= GOOD).sum())} of {len(of_method)}"
         print(f"{method:<24}{of_method.mean():>9.5f}{of_method.min():>9.5f}{good:>17}{seconds:>10.1f}   {paired}")
+    ours = frame[frame.method == OURS]
+    difference = (ours.shown - ours.accuracy) * 100
+    print(f"shown minus true: {difference.mean():+.3f} ± {half_interval(difference):.3f} points")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a user of scikit-learn could take instead of a search: models by name, behind the usual encoding."""
+"""What a user could take instead of this search: models by name, behind scikit-learn's usual encoding."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+
+from benchmarks.torch_rival import OptunaOverTorch
 
 SVC_GRID = {"C": np.logspace(-1, 3, 5).tolist(), "gamma": [*np.logspace(-3, 1, 5).tolist(), "scale"]}
 """30 settings."""
@@ -84,5 +86,6 @@ RIVALS: dict[str, Callable[[int], Any]] = {
     "SVC under grid search": lambda seed: SearchedSVC(),
     "MLP": lambda seed: encoded(MLPClassifier(max_iter=400, random_state=seed)),
     "MLP under random search": searched_mlp,
+    "Optuna over torch": lambda seed: OptunaOverTorch(seed, encoded("passthrough")),
 }
 """From a seed to a model with `fit`, `predict`, `predict_proba` and `classes_`."""

@@ -28,7 +28,7 @@ from benchmarks.own_search import predicted, run_here, warm_up
 from benchmarks.spirals import FIRST_DRAW, draws, write_spiral
 from benchmarks.tabular import Source, measure, one_thread_each
 
-RIVALS = "HistGradientBoosting,random forest,logistic regression,MLP under random search"
+RIVALS = "HistGradientBoosting,random forest,logistic regression,MLP under random search,Optuna over torch"
 SPLITS, QUICK_SPLITS, ROWS = 10, 2, 1000
 QUICK_TABLES = ("penguins", "survey", "Pima.tr2")
 
