@@ -111,7 +111,7 @@ def run_here(options: Sequence[str], store: Path) -> tuple[StudyFolder, Answer]:
 class _NoUploads:
     """In the place of the worker processes and of the uploader of a search: every call does nothing."""
 
-    upload_error = ""
+    upload_error, storage = "", None
 
     def __init__(self) -> None:
         self.seconds = {"figures": 0.0, "tracking": 0.0}
@@ -123,7 +123,7 @@ class _NoUploads:
         pass
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
+        return lambda *_, **__: None
 
 
 def own_probabilities(
