@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from search.commands.predict import Predictions
     from search.commands.search import SearchOutcome
     from search.commands.sync import SyncedStudy
+    from search.store.final_record import FinalRecord
     from search.store.store import Store
-    from search.store.study_folder import FinalRecord
 
 SHOWN_TRIALS = 5
 SHOWN_CLASSES = 10

@@ -17,8 +17,9 @@ from insects.trial import TrialResult, best_of
 from search.commands.search_request import SearchRequest, config_for, workers_for
 from search.commands.training import Training
 from search.registry.alias import RegisteredModel
+from search.store.final_record import FinalRecord
 from search.store.store import Store
-from search.store.study_folder import FinalRecord, StoredData, StudyFolder
+from search.store.study_folder import StoredData, StudyFolder
 from search.study.config import (
     StudyConfig,
     check_fingerprint,

@@ -11,9 +11,10 @@ from insects.final import Finalist
 from insects.params import Metric, TrialParams
 from insects.trial import TrialResult, best_of
 from search.store.evaluation_record import EvaluationRecord
+from search.store.final_record import FinalRecord
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import StudyData
-from search.store.study_folder import FinalRecord, StudyFolder
+from search.store.study_folder import StudyFolder
 from search.store.table_manifest import TableManifest
 from search.study.final import finalists_in
 

@@ -6,6 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.store.schema import Schema
+
+IMAGES: Schema = {
+    "target": str,
+    "size": int,
+    "backbone": str | None,
+    "weights": str | None,
+    "weights_digest": str | None,
+    "folder": str,
+    "counts": [int],
+    "samples": [[str, int]],
+    "valid": [str],
+    "test": [[str, str]],
+    "description": {"text": str, "content": dict},
+}
+"""The schema of its file."""
+
 
 @dataclass(frozen=True)
 class ImageManifest:

@@ -43,7 +43,8 @@ from insects.params import ClassWeight, Metric
 from insects.splits import Hashes, Splits, Table
 from insects.trial import TrialResult
 from search.store.evaluation_record import EVALUATION, EvaluationRecord
-from search.store.image_manifest import ImageManifest
+from search.store.final_record import FINAL, FinalRecord
+from search.store.image_manifest import IMAGES, ImageManifest
 from search.store.schema import Schema, check_schema
 from search.store.serialization import (
     SAMPLE_ROWS,
@@ -56,7 +57,7 @@ from search.store.serialization import (
     unpack_fold,
     unpack_result,
 )
-from search.store.table_manifest import TableManifest
+from search.store.table_manifest import TABLE, TableManifest
 from search.system import files
 
 # The parts of a fingerprint that are read; all others are only compared.
@@ -70,31 +71,6 @@ _FINGERPRINT: Schema = {
     "engine": str,
 }
 _STUDY: Schema = {"id": str, "fingerprint": _FINGERPRINT, "source": str, "model_name": str}
-_TABLE: Schema = {"target": str, "columns": [dict], "dropped": [[str, str]], "notes": [str]}
-_IMAGES: Schema = {
-    "target": str,
-    "size": int,
-    "backbone": str | None,
-    "weights": str | None,
-    "weights_digest": str | None,
-    "folder": str,
-    "counts": [int],
-    "samples": [[str, int]],
-    "valid": [str],
-    "test": [[str, str]],
-    "description": {"text": str, "content": dict},
-}
-
-_FINAL: Schema = {
-    "trials": str,
-    "folds": int,
-    "finalists": [int],
-    "chosen": int | None,
-    "accuracy": float | None,
-    "interval": [float],
-    "loss": float | None,
-}
-
 _BASELINES: Schema = {"baselines": [{"name": str, "accuracy": float, "loss": float}]}
 
 _Manifest = TypeVar("_Manifest", TableManifest, ImageManifest)
@@ -116,29 +92,6 @@ class UploadRecord:
     trials: str
     model_name: str
     version: str | None
-
-
-@dataclass(frozen=True)
-class FinalRecord:
-    """The outcome of a final.
-
-    Attributes:
-        trials: The digest of the trials that the finalists are from.
-        folds: The number of folds.
-        finalists: The numbers of the trials that were trained on the folds, best trial first.
-        chosen: The finalist whose networks are registered; None if every finalist failed.
-        accuracy: The accuracy to expect of new rows; None if there is no chosen finalist.
-        interval: Its 95 % interval; empty if there is none.
-        loss: The loss of the chosen finalist out of fold.
-    """
-
-    trials: str
-    folds: int
-    finalists: list[int]
-    chosen: int | None
-    accuracy: float | None
-    interval: list[float]
-    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -204,13 +157,13 @@ class StudyFolder:
         files.write(self.path / name, json.dumps(asdict(data.manifest)).encode())
         # Last: a folder that has this file is complete.
         study = {"id": secrets.token_hex(8), "fingerprint": fingerprint, "source": data.source}
-        self._write_study({**study, "model_name": model_name})
+        self._write_json("study.json", {**study, "model_name": model_name})
 
     def rename_model(self, model_name: str) -> None:
         """Change the registered model that the best trial becomes a version of."""
         study = self._study()
         if model_name != study["model_name"]:
-            self._write_study({**study, "model_name": model_name})
+            self._write_json("study.json", {**study, "model_name": model_name})
 
     @property
     def id(self) -> str:
@@ -256,7 +209,7 @@ class StudyFolder:
         """Read what is known of the table; None in a study on images."""
         if self._is_of_images:
             return None
-        manifest = self._read_manifest("table.json", _TABLE, TableManifest)
+        manifest = self._read_manifest("table.json", TABLE, TableManifest)
         try:
             _ = manifest.model_columns
         except (TypeError, ValueError) as error:
@@ -265,7 +218,7 @@ class StudyFolder:
 
     def images(self) -> ImageManifest | None:
         """Read the image files that the rows were made from; None in a study on a table."""
-        return self._read_manifest("images.json", _IMAGES, ImageManifest) if self._is_of_images else None
+        return self._read_manifest("images.json", IMAGES, ImageManifest) if self._is_of_images else None
 
     def seen(self) -> Hashes:
         """Read the keys of the training and validation rows; see `insects.splits.row_keys`."""
@@ -319,34 +272,30 @@ class StudyFolder:
 
     def save_baselines(self, scores: Sequence[Score]) -> None:
         """Write how well baselines do on the folds."""
-        content = {"baselines": [score.as_dict() for score in scores]}
-        files.write(self.path / "baselines.json", json.dumps(content, indent=1).encode())
+        self._write_json("baselines.json", {"baselines": [score.as_dict() for score in scores]})
 
     def baselines(self) -> list[Score]:
         """Read how well baselines do on the folds, none if that is not known."""
-        if not files.exists(self.path / "baselines.json"):
-            return []
-        return [Score(**score) for score in self._read_json("baselines.json", _BASELINES)["baselines"]]
+        content = self._read_json_if_there("baselines.json", _BASELINES)
+        return [] if content is None else [Score(**score) for score in content["baselines"]]
 
     def save_final(self, record: FinalRecord) -> None:
         """Write the outcome of the final."""
-        files.write(self.path / "final.json", json.dumps(asdict(record), indent=1).encode())
+        self._write_json("final.json", asdict(record))
 
     def final(self) -> FinalRecord | None:
         """Read the outcome of the final; None if there was none yet."""
-        if not files.exists(self.path / "final.json"):
-            return None
-        return FinalRecord(**self._read_json("final.json", _FINAL))
+        content = self._read_json_if_there("final.json", FINAL)
+        return None if content is None else FinalRecord(**content)
 
     def save_evaluation(self, record: EvaluationRecord) -> None:
         """Write the last evaluation of the study's model."""
-        files.write(self.path / "evaluation.json", json.dumps(asdict(record), indent=1).encode())
+        self._write_json("evaluation.json", asdict(record))
 
     def evaluation(self) -> EvaluationRecord | None:
         """Read the last evaluation of the study's model; None if there was none yet."""
-        if not files.exists(self.path / "evaluation.json"):
-            return None
-        return EvaluationRecord(**self._read_json("evaluation.json", EVALUATION))
+        content = self._read_json_if_there("evaluation.json", EVALUATION)
+        return None if content is None else EvaluationRecord(**content)
 
     def save_report(self, page: str) -> None:
         """Write the page about the study."""
@@ -381,7 +330,7 @@ class StudyFolder:
 
     def save_upload_record(self, record: UploadRecord) -> None:
         """Write that the whole study has been uploaded."""
-        files.write(self.path / "uploaded.json", json.dumps(asdict(record), indent=1).encode())
+        self._write_json("uploaded.json", asdict(record))
 
     def upload_record(self) -> UploadRecord | None:
         """Read the last upload of the whole study; None if there was none, or the file is damaged."""
@@ -404,8 +353,11 @@ class StudyFolder:
     def _study(self) -> dict[str, Any]:
         return self._read_json("study.json", _STUDY)
 
-    def _write_study(self, study: dict[str, Any]) -> None:
-        files.write(self.path / "study.json", json.dumps(study, indent=1).encode())
+    def _read_json_if_there(self, name: str, schema: Schema) -> dict[str, Any] | None:
+        return self._read_json(name, schema) if files.exists(self.path / name) else None
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        files.write(self.path / name, json.dumps(content, indent=1).encode())
 
     def _read_json(self, name: str, schema: Schema) -> dict[str, Any]:
         path = self.path / name

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from insects.tables.columns import Columns
+from search.store.schema import Schema
+
+TABLE: Schema = {"target": str, "columns": [dict], "dropped": [[str, str]], "notes": [str]}
+"""The schema of its file."""
 
 
 @dataclass(frozen=True)

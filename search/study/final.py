@@ -15,7 +15,8 @@ import numpy as np
 from insects.expected import expected_accuracy
 from insects.final import Finalist, FoldResult, FoldTask, chosen_finalist
 from insects.trial import TrialResult, TrialTask
-from search.store.study_folder import FinalRecord, StudyFolder
+from search.store.final_record import FinalRecord
+from search.store.study_folder import StudyFolder
 from search.study.config import FINAL_EPOCHS, StudyConfig, study_digest
 from search.study.task_pool import TaskPool
 from search.system.signals import StopFlag

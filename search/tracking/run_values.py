@@ -16,7 +16,7 @@ from insects.objective import figures_text, history_columns
 from insects.params import Metric as MetricName
 from insects.params import TrialParams
 from insects.trial import TrialResult
-from search.store.study_folder import FinalRecord
+from search.store.final_record import FinalRecord
 from search.study.winner import TrainedModel
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from insects.errors import StoreError
 from insects.final import FoldResult
 from insects.params import TrialParams
 from search.store import serialization
-from search.store.study_folder import FinalRecord, StudyFolder, UploadRecord
+from search.store.final_record import FinalRecord
+from search.store.study_folder import StudyFolder, UploadRecord
 from tests.support.encoders import plain_encoder
 from tests.support.stored_results import CI, assert_equal
 from tests.support.studies import PARAMS, a_config, a_failure, a_result, begun_folder, builtin_data, builtin_splits

@@ -14,7 +14,8 @@ from insects import mlp
 from insects.final import FoldResult
 from insects.tasks import StudyRows
 from insects.trial import TrialResult
-from search.store.study_folder import FinalRecord, StudyFolder
+from search.store.final_record import FinalRecord
+from search.store.study_folder import StudyFolder
 from search.study.config import FINAL_EPOCHS, FinalSettings, study_digest
 from search.study.final import Final, finalists_in, finalists_of
 from search.study.winner import Winner, load_model, winner_of
