@@ -58,6 +58,7 @@ class SearchProgress:
         self.deadline: float | None = None
         self._trained = 0  # in this run
         self._networks: list[int] | None = None  # finalists' numbers, one for each network trained; None: no final yet
+        self._networks_left: int | None = None  # None: no network has been trained yet
         self._final_began = 0.0
 
     @contextmanager
@@ -96,14 +97,16 @@ class SearchProgress:
         if self._final.finalists and not is_live():
             say("Training the best trials again on folds")
 
-    def fold_trained(self, number: int) -> None:
+    def fold_trained(self, number: int, left: int) -> None:
         """Show that a network of a finalist was trained.
 
         Args:
             number: The finalist's trial.
+            left: Networks that are not on the disk yet.
         """
         assert self._networks is not None, "the final has begun"
         self._networks.append(number)
+        self._networks_left = left
 
     def status(self) -> Status:
         """Return how far the trials, or the final, are."""
@@ -148,7 +151,7 @@ class SearchProgress:
         return seconds * networks / min(self._at_once, networks)
 
     def _final_status(self, trained: Sequence[int]) -> Status:
-        # All networks are submitted at once, so those in flight are all that are left.
+        # All networks are submitted at once, so those in flight are all that are still to be trained.
         cost = {trial.number: trial.seconds for trial in self.ranked[: self._final.finalists]}
         in_flight = self.in_flight
         parts = [(cost.get(training.trial.number, 1.0), training.share_done) for training in in_flight]
@@ -156,7 +159,8 @@ class SearchProgress:
             return Status("Final: choosing", 1.0, None)
         done = sum(cost.get(number, 1.0) for number in trained) + sum(each * part for each, part in parts)
         left = sum(each * (1 - part) for each, part in parts)
-        text = f"Final: {len(trained)} of {len(trained) + len(in_flight)} networks"
+        not_stored = len(in_flight) if self._networks_left is None else self._networks_left
+        text = f"Final: {len(trained)} of {len(trained) + not_stored} networks"
         return Status(text, done / (done + left), time_left(self._final_began, done, left))
 
 

@@ -137,7 +137,7 @@ class Training:
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Show that a network of a finalist was trained."""
-        self._progress.fold_trained(result.trial.number)
+        self._progress.fold_trained(result.trial.number, left)
 
     def finalist_trained(self, number: int, folds: int) -> None:
         """Do nothing; see `search.study.final.FinalListener`."""

@@ -130,9 +130,10 @@ def test_final_counts_networks_by_the_time_of_their_trial() -> None:
         progress.known(replace(a_trial(number, PARAMS, 0.1 + number), seconds=seconds))
     progress.begin_final()
     trainings.in_flight = [training(0, epochs=10, fold=1), training(1, fold=0, is_running=False)]
-    progress.fold_trained(0)
+    assert progress.status().text == "Final: 0 of 2 networks"
+    progress.fold_trained(0, left=3)  # one of which is trained and not stored
     status = progress.status()
-    assert (status.text, status.done) == ("Final: 1 of 3 networks", 1.5 / 5)
+    assert (status.text, status.done) == ("Final: 1 of 4 networks", 1.5 / 5)
     trainings.in_flight = []
     assert progress.status().text == "Final: choosing"
 
