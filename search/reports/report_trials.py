@@ -21,7 +21,7 @@ from insects.plots.trial_axes import LABELS, short_name, spread_note, varying_ax
 from insects.trial import TrialResult
 from search.reports.comparison import FEWEST_RANKED, importance_shares, searched_space, trial_figures
 from search.reports.importance import TOP
-from search.reports.report_charts import Chart, Mark, Point, Scale, bars, key, linear, logarithmic, whole
+from search.reports.report_charts import Bar, Chart, Mark, Point, Scale, bars, key, linear, logarithmic, whole
 from search.reports.report_contents import Contents, params_text
 from search.reports.report_page import figure, paragraph, table
 
@@ -179,8 +179,9 @@ def _importances(contents: Contents) -> str:
         return figure("", f"<b>Importance</b>: it takes at least {FEWEST_RANKED} complete trials that differ to tell")
     caption = f"<b>Importance</b> for being among the best {TOP:.0%} of {len(ranked):,} trials (PED-ANOVA)"
     caption = caption.replace("%", " %") + ("" if len(ranked) >= RELIABLE else f"; a rough guess below {RELIABLE}")
-    values = [(short_name(parameter), share) for parameter, share in shares.items()]
-    return figure(bars("importance of each hyperparameter", values), caption)
+    named = [(short_name(parameter), share) for parameter, share in shares.items()]
+    lines = [Bar(text, share, f"{100 * share:.0f} %", f"{text}: {100 * share:.1f} %") for text, share in named]
+    return figure(bars("importance of each hyperparameter", lines), caption)
 
 
 def _slices(contents: Contents) -> tuple[list[str], str]:
