@@ -70,9 +70,9 @@ def permutation_importances(
         return []
     generator = np.random.Generator(np.random.PCG64(0))
     rows = np.sort(generator.permutation(held_N)[: min(MOST_ROWS, asked)])
-    raw_NK, y_N, fold_N = raw_NK[rows], y_N[rows].astype(np.int32), fold_N[rows]
+    raw_NK, code_N, fold_N = raw_NK[rows], y_N[rows].astype(np.int32), fold_N[rows]
     shape = Shape(encoder.inputs, int(finalist.logits.shape[1]))
-    weight_N = class_weights(Recipe(class_weight=finalist.class_weight), y_N, shape.classes)[y_N]
+    weight_N = class_weights(Recipe(class_weight=finalist.class_weight), code_N, shape.classes)[code_N]
     sums = np.zeros((columns + 1, 2))  # loss and correct rows, of each column shuffled, and of none
     for fold in finalist.folds:
         at = np.flatnonzero(fold_N == fold.fold)
@@ -84,8 +84,8 @@ def permutation_importances(
                     shuffled_NK[:, column] = generator.permutation(own_NK[:, column])
                 x_NF = encoder.transform(shuffled_NK)
                 logits_NC = mlp.logits(fold.trial.weights, finalist.params, shape, x_NF)
-                loss = float((row_losses(logits_NC, y_N[at]) * weight_N[at]).sum())
-                sums[column] += loss, float((logits_NC.argmax(axis=1) == y_N[at]).sum())
+                loss = float((row_losses(logits_NC, code_N[at]) * weight_N[at]).sum())
+                sums[column] += loss, float((logits_NC.argmax(axis=1) == code_N[at]).sum())
     sums[:columns] /= REPEATS
     means = sums / max(1, len(rows))
     found = [

@@ -22,6 +22,7 @@ from insects.plots.style import (
     clean_axes,
     new_figure,
     png,
+    svg_with_heading,
 )
 from insects.plots.ticks import FLOOR, floor_note, rounded_down, rounded_up, set_logarithmic
 
@@ -40,7 +41,7 @@ class LossCurves:
     """
 
     def __init__(self, unit: str) -> None:
-        figure = new_figure()
+        self._figure = figure = new_figure()
         self._layers = LayeredFigure(figure)
         self._loss: Any = figure.add_axes((0.135, 0.475, 0.84, 0.385))
         self._accuracy: Any = figure.add_axes((0.135, 0.115, 0.84, 0.275))
@@ -96,14 +97,27 @@ class LossCurves:
 
     def draw(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
         """PNG of 700 x 500 pixels; see `TrialFigures.loss_curves`."""
+        limits, below_title = self._set_curves(history_E4, best_epoch)
+        self._layers.pixels[:] = self._still(limits)
+        self._layers.draw_over(self._artists)
+        self._heading.write(self._layers.pixels, title, below_title)
+        return png(self._layers.pixels)
+
+    def svg(self, history_E4: NDArray[np.float64], best_epoch: int, title: str) -> bytes:
+        """The same as SVG."""
+        limits, below_title = self._set_curves(history_E4, best_epoch)
+        self._set_axes(limits)
+        self._set_ticks(limits)
+        return svg_with_heading(self._figure, title, below_title)
+
+    def _set_curves(self, history_E4: NDArray[np.float64], best_epoch: int) -> tuple[Limits, str]:
+        """Set the curves and marks; returns the limits of the axes and the line below the title."""
         if history_E4.ndim != 2 or history_E4.shape[1] != 4 or len(history_E4) == 0:
             raise ValueError(f"a history must have shape (E, 4) with at least one epoch, found {history_E4.shape}")
         shown_E4 = np.where(np.isfinite(history_E4), history_E4, np.nan)
         shown_E4[:, [0, 2]] = np.maximum(shown_E4[:, [0, 2]], FLOOR)
         shown_E4[:, [1, 3]] *= 100
         limits = _limits(shown_E4)
-        still = self._still(limits)
-
         epochs_E = np.arange(1, len(history_E4) + 1)
         for line, column in zip(self._lines, (2, 0, 3, 1), strict=True):
             line.set_data(epochs_E, shown_E4[:, column])
@@ -116,19 +130,11 @@ class LossCurves:
         lost_E = epochs_E[~np.isfinite(history_E4[:, [0, 2]]).all(axis=1)]
         # At the upper edge, the place of an infinite loss.
         self._lost.set_data(lost_E, np.full(len(lost_E), limits[2]))
-        self._layers.pixels[:] = still
-        self._layers.draw_over(self._artists)
-        self._heading.write(self._layers.pixels, title, summary(history_E4, best_epoch if has_best else 0, lost_E))
-        return png(self._layers.pixels)
+        return limits, summary(history_E4, best_epoch if has_best else 0, lost_E)
 
     def _still(self, limits: Limits) -> Pixels:
         """Set the axes to `limits`; returns the layer below the curves, from the last few if it is one of them."""
-        epochs, low, high, accuracy_low = limits
-        margin = max(0.5, 0.02 * epochs)
-        for axes in (self._loss, self._accuracy):
-            axes.set_xlim(1 - margin, epochs + margin)
-        self._loss.set_ylim(low, high)
-        self._accuracy.set_ylim(accuracy_low, 100 + 0.04 * (100 - accuracy_low))
+        self._set_axes(limits)
         if limits not in self._stills:
             self._set_ticks(limits)
             self._stills[limits] = self._layers.draw_still()
@@ -136,6 +142,14 @@ class LossCurves:
                 self._stills.popitem(last=False)
         self._stills.move_to_end(limits)
         return self._stills[limits]
+
+    def _set_axes(self, limits: Limits) -> None:
+        epochs, low, high, accuracy_low = limits
+        margin = max(0.5, 0.02 * epochs)
+        for axes in (self._loss, self._accuracy):
+            axes.set_xlim(1 - margin, epochs + margin)
+        self._loss.set_ylim(low, high)
+        self._accuracy.set_ylim(accuracy_low, 100 + 0.04 * (100 - accuracy_low))
 
     def _set_ticks(self, limits: Limits) -> None:
         epochs, low, high, accuracy_low = limits

@@ -19,6 +19,7 @@ from insects.plots import (
     boundary_atlas,
     confusion_figure,
     figure_png,
+    figure_svg,
     optimization_history,
 )
 from insects.plots.comparison import importance_figure, parallel_figure, slice_figure
@@ -96,6 +97,9 @@ def every_figure() -> list[bytes]:
         *drawn,
         of_a_trial.loss_curves(np.full((3, 4), 0.5), 1, TITLE),
         of_a_trial.decision_boundary(predict, TITLE),
+        of_a_trial.loss_curves(np.full((3, 4), 0.5), 1, TITLE, svg=True),
+        of_a_trial.decision_boundary(predict, TITLE, svg=True),
+        figure_svg(figures[0]),
     ]
 
 
