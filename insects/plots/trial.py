@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.mlp import Floats
+from insects.params import ClassWeight, Metric
 from insects.plots.boundary import POINTS, TrialBoundary
-from insects.plots.curves import LossCurves
+from insects.plots.curves import LossCurves, accuracy_start
 from insects.plots.fold_curves import fold_figure
 from insects.plots.plane import Plane, Predict, TwoColumns, plane_for, sample, telling_columns
 from insects.plots.style import Pixels, default_settings, figure_png, figure_svg
@@ -28,6 +29,8 @@ class TrialFigures:
         splits: The study's data.
         unit: What a row is to the user: the figures say `training images` for `image`.
         raw: The coded training and validation rows that the splits were made from; None: no figure of two columns.
+        metric: What the study is about.
+        class_weight: What a row counts in the loss.
 
     Attributes:
         plane: The plane of `decision_boundary`.
@@ -35,8 +38,16 @@ class TrialFigures:
     """
 
     @default_settings()
-    def __init__(self, splits: Splits, unit: str = "row", raw: tuple[Floats, Floats] | None = None) -> None:
-        self._curves = LossCurves(unit)
+    def __init__(
+        self,
+        splits: Splits,
+        unit: str = "row",
+        raw: tuple[Floats, Floats] | None = None,
+        metric: Metric = "loss",
+        class_weight: ClassWeight = "none",
+    ) -> None:
+        start = accuracy_start(splits.train_y, len(splits.classes), metric, class_weight)
+        self._curves = LossCurves(unit, start, metric)
         parts = (splits.train_x, splits.train_y), (splits.valid_x, splits.valid_y)
         columns = None
         if raw is not None:
@@ -56,12 +67,12 @@ class TrialFigures:
         self.has_columns = self._columns is not None
 
     @default_settings()
-    def loss_curves(self, history_E4: NDArray[np.float64], best_epoch: int, title: str, svg: bool = False) -> bytes:
+    def loss_curves(self, history_EM: NDArray[np.float64], best_epoch: int, title: str, svg: bool = False) -> bytes:
         """Loss (logarithmic) and accuracy by epoch, as a PNG of 700 x 500 pixels, or as SVG.
 
         Args:
-            history_E4: `(E, 4)`, columns `insects.training.METRICS`, at least one epoch. Values that are not finite
-                are left out, and the figure says so.
+            history_EM: `(E, M)`, columns `insects.objective.history_columns` of the study's metric, at least one
+                epoch. Values that are not finite are left out, and the figure says so.
             best_epoch: The epoch to mark, from 1; 0 if there is none.
             title: First line of the heading.
             svg: Whether it is SVG.
@@ -70,7 +81,7 @@ class TrialFigures:
             ValueError: The history has another shape or no epoch.
         """
         draw = self._curves.svg if svg else self._curves.draw
-        return draw(history_E4, best_epoch, title)
+        return draw(history_EM, best_epoch, title)
 
     def fold_curves(
         self, histories: Sequence[NDArray[np.float64]], best_epochs: Sequence[int], title: str, svg: bool = False

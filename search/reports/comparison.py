@@ -13,7 +13,6 @@ import numpy as np
 
 from insects import mlp
 from insects.final import Finalist
-from insects.objective import METRICS
 from insects.trial import TrialResult, best_of
 from search.reports.descriptions import FigureFormat, write_figures, write_table, write_texts
 from search.reports.importance import TOP, importances
@@ -110,7 +109,7 @@ def _write_model_figures(
     if on_all:
         curves = figures.fold_curves([t.history for t in trials], [t.best_epoch for t in trials], title, svg=True)
     else:
-        curves = figures.loss_curves(best.history[:, : len(METRICS)], best.best_epoch, title, svg=True)
+        curves = figures.loss_curves(best.history, best.best_epoch, title, svg=True)
     predict = partial(mlp.mean_logits, [trial.weights for trial in trials], best.params, data.sample.shape)
     (folder / "model_loss_curves.svg").write_bytes(curves)
     (folder / "model_decision_boundary.svg").write_bytes(figures.decision_boundary(predict, title, on_all, svg=True))
@@ -168,8 +167,9 @@ def trial_figures(study: StudyFolder, data: StudyData) -> TrialFigures:
     from insects.plots import TrialFigures
 
     if study.images() is not None:
-        return TrialFigures(data.sample, "image")
-    return TrialFigures(data.sample, raw=(data.train_raw, data.valid_raw))
+        return TrialFigures(data.sample, "image", None, study.metric, study.class_weight)
+    raw = data.train_raw, data.valid_raw
+    return TrialFigures(data.sample, "row", raw, study.metric, study.class_weight)
 
 
 def sample_table(study: StudyFolder, data: StudyData) -> RawTable:

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from insects import mlp
-from insects.objective import METRICS, figures_text, metric_column, metric_name, needs_logits, objective_name
+from insects.objective import figures_text, history_columns, metric_column, metric_name, needs_logits, objective_name
 from insects.plots.comparison import RELIABLE
 from insects.plots.plane import Projection
 from insects.plots.style import png
@@ -28,6 +28,7 @@ from search.reports.report_page import figure, paragraph, table
 LISTED, DRAWN, EPOCHS, MAPS = 50, 1000, 300, 24
 """Most trials in the table, points of trials in a chart, epochs of a curve, and maps of trials."""
 
+_PARTS = (("train", "training"), ("valid", "validation"))
 _SLICED = DRAWN // 2  # points in each of up to four charts
 
 
@@ -82,12 +83,17 @@ def best_trial_section(contents: Contents) -> str:
     best = contents.best
     if best is None:
         return paragraph("No trial ended with a finite loss.")
-    columns = {column: best.history[:, place] for place, column in enumerate(METRICS)}
+    columns = {column: best.history[:, place] for place, column in enumerate(history_columns(best.metric))}
     shown = _epochs_shown(best)
     drawings = []
-    for what, unit in (("loss", "loss (nats)"), ("accuracy", "accuracy")):
-        train, valid = (columns[f"{part}_{what}"][shown - 1] for part in ("train", "valid"))
-        finite = np.concatenate([train, valid])
+    metrics = [("loss", "loss (nats)", "loss"), ("accuracy", "accuracy", "accuracy")]
+    if needs_logits(best.metric):
+        metrics.append((metric_column(best.metric).removeprefix("valid_"), *2 * (metric_name(best.metric),)))
+    for column, unit, what in metrics:
+        lines = {
+            part: columns[f"{prefix}_{column}"][shown - 1] for prefix, part in _PARTS if f"{prefix}_{column}" in columns
+        }
+        finite = np.concatenate([*lines.values()])
         finite = finite[np.isfinite(finite)]
         if what == "loss":
             y = logarithmic(unit, max(float(finite.min()), FLOOR), max(float(finite.max()), 10 * FLOOR))
@@ -95,13 +101,13 @@ def best_trial_section(contents: Contents) -> str:
             y = linear(unit, min(float(finite.min()), 0.98), 1.0)
         chart = Chart(f"{what} of trial {best.number} by epoch", whole("epoch", 1, max(2, best.epochs)), y)
         chart.mark(best.best_epoch)
-        chart.line(shown.tolist(), train.tolist(), "plain")
-        chart.line(shown.tolist(), valid.tolist())
-        for part, values in (("training", train), ("validation", valid)):
+        for part, values in lines.items():
+            chart.line(shown.tolist(), values.tolist(), "plain" if part == "training" else "")
             titles = [f"epoch {epoch}: {part} {what} {value:.4f}" for epoch, value in zip(shown, values, strict=True)]
             chart.hover(shown.tolist(), values.tolist(), titles)
-        legend = key("curve", "validation") + key("curve plain", "training") + key("mark", "best epoch")
-        drawings.append(figure(chart.svg(), f"<b>{what.capitalize()}</b> by epoch", legend))
+        legend = key("curve", "validation") + (key("curve plain", "training") if "training" in lines else "")
+        caption = f"<b>{what[0].upper()}{what[1:]}</b> by epoch"
+        drawings.append(figure(chart.svg(), caption, legend + key("mark", "best epoch")))
     note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures)} in epoch "
     note += f"{best.best_epoch} of {best.epochs}."
     if len(shown) < best.epochs:

@@ -99,7 +99,7 @@ def every_figure() -> list[bytes]:
         of_a_trial.decision_boundary(predict, TITLE),
         of_a_trial.loss_curves(np.full((3, 4), 0.5), 1, TITLE, svg=True),
         of_a_trial.decision_boundary(predict, TITLE, svg=True),
-        figure_svg(figures[0]),
+        figure_svg(optimization_history([0, 1], [0.5, np.inf], ["complete", "failed"])),
     ]
 
 

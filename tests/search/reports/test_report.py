@@ -19,7 +19,7 @@ from search.reports.report import write_report
 from search.reports.report_charts import Interval, intervals, linear, logarithmic
 from search.reports.report_contents import read_contents
 from search.reports.report_page import escape, name
-from search.reports.report_trials import search_section, trials_section
+from search.reports.report_trials import best_trial_section, search_section, trials_section
 from search.store.evaluation_record import EvaluationRecord
 from search.store.study_folder import FinalRecord, StudyFolder
 from search.study.data import DataRequest, load_data
@@ -140,6 +140,17 @@ def test_report_of_a_study_without_a_final_says_that_its_figure_is_too_good(tmp_
     assert "which is too good a figure" in page.text
     assert "There was no final" in page.text
     assert "Learning curves" in page.text
+
+
+def test_curves_of_a_study_about_a_score_have_the_score_too(tmp_path: Path) -> None:
+    folder = begun_folder(tmp_path, a_config(metric="roc-auc"))
+    result = a_result(0, losses=(2.0, 0.5), metric="roc-auc")
+    folder.save(with_weights(replace(result, best_epoch=2), folder))
+    section = best_trial_section(read_contents(folder, URI, "1"))
+    assert re.findall(r"<figcaption><b>(.*?)</b>", section) == ["Loss", "Accuracy", "ROC AUC"]
+    score = result.history[1, 4]
+    assert f"epoch 2: validation ROC AUC {score:.4f}" in section
+    assert "training ROC AUC" not in section
 
 
 @pytest.mark.parametrize("results", [[a_failure(0)], [a_failure(0), *various(3)[1:]], various(1)])
