@@ -31,6 +31,7 @@ from insects.plots.style import (
     default_settings,
     new_figure,
     png,
+    rare_last,
     svg_with_heading,
     write_heading,
 )
@@ -84,8 +85,9 @@ class BoundaryCanvas:
         """
         self.wrong.set_markersize(size + 3)
         self.wrong.set_markeredgewidth(0.3 * size)
-        colours = class_colours(len(self.classes))[y_N] / 255
-        self.axes.scatter(*points_N2.T, s=size**2, c=colours, edgecolors=edge, linewidths=0.6, zorder=2)
+        order = rare_last(y_N)
+        colours = class_colours(len(self.classes))[y_N[order]] / 255
+        self.axes.scatter(*points_N2[order].T, s=size**2, c=colours, edgecolors=edge, linewidths=0.6, zorder=2)
 
     def draw_map(self, predict: Predict) -> Artist:
         """Draw a model's decision below the rows; returns the image."""

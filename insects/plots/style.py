@@ -41,6 +41,8 @@ CLASS_COLOURS = (
     *("#780C00", "#9C0060", "#00FC54", "#006000", "#303078", "#9C3CFC"),
     *("#6CF0E4", "#FCB49C", "#84900C", "#785400", "#FC1848", "#CCC0FC"),
 )
+RARE = 0.05
+"""Share of the rows up to which a class is rare: its dots would be lost below those of the others."""
 LEGEND_CLASSES = 12
 """Classes that a legend names if not all have room."""
 LEGEND_ROOM = 134
@@ -75,6 +77,11 @@ def class_colours(count: int) -> Pixels:
     # Round the circle of hues; three lightnesses in turn, so that classes next to each other differ.
     circle = [colorsys.hls_to_rgb(code / count, (0.3, 0.5, 0.7)[code % 3], 0.8) for code in range(count)]
     return np.round(255 * np.array(circle)).astype(np.uint8)
+
+
+def rare_last(y_N: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The order in which rows are drawn: as they come, but those of rare classes last, on top of the others."""
+    return np.argsort(np.bincount(y_N)[y_N] < RARE * len(y_N), kind="stable")
 
 
 def drawable(name: str, length: int) -> str:

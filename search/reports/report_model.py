@@ -89,7 +89,7 @@ def evaluation_section(contents: Contents, evaluation: EvaluationRecord) -> str:
     ]
     shown = [[text, "–" if value is None else f"{value:.4f}", about] for text, value, about in measures]
     shown = [["accuracy", f"{report['accuracy']:.4f}", f"share of {evaluation.unit}s that are right"], *shown]
-    body = paragraph(text) + table(["metric", "value", ""], shown, texts=(0, 2))
+    body = paragraph(text) + table(["metric", "value", ""], shown, texts=(0, 2), wrapped=2)
     body += _per_class(evaluation) + _confusion(evaluation)
     if evaluation.baselines:
         scores = [[MAJORITY.get(s["name"], s["name"]), f"{s['accuracy']:.4f}", f"{s['loss']:.4f}"] for s in

@@ -108,7 +108,8 @@ def best_trial_section(contents: Contents) -> str:
         legend = key("curve", "validation") + (key("curve plain", "training") if "training" in lines else "")
         caption = f"<b>{what[0].upper()}{what[1:]}</b> by epoch"
         drawings.append(figure(chart.svg(), caption, legend + key("mark", "best epoch")))
-    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures)} in epoch "
+    loss_format = ".4f" if best.valid_loss >= 0.001 else ".2g"
+    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures, loss_format)} in epoch "
     note += f"{best.best_epoch} of {best.epochs}."
     if len(shown) < best.epochs:
         note += f" {len(shown)} of its epochs are drawn."
@@ -137,7 +138,11 @@ def boundaries_section(contents: Contents, figures: TrialFigures | None) -> str:
     drawings = []
     if figures.has_columns:
         columns = figures.decision_columns(predict, title, trained_on_all)
-        drawings.append(figure(_image(columns, "decision", 700, 500), "<b>The two most telling columns</b>"))
+        drawings.append(
+            figure(
+                _image(columns, "decision", 700, 500), "<b>The two most telling columns</b>, each on its own (ANOVA F)"
+            )
+        )
     boundary = figures.decision_boundary(predict, title, trained_on_all)
     drawings.append(figure(_image(boundary, "decision", 700, 500), "<b>Decision of the model</b>"))
     maps = []

@@ -142,7 +142,7 @@ def test_score_is_drawn_beside_the_accuracy_and_named(metric: Metric, name: str)
     curves = LossCurves("row", 50, metric)
     score_E = np.linspace(0.6, 0.9, 20)
     drawn = curves.draw(np.column_stack([history(20), score_E]), 20, TITLE)
-    np.testing.assert_allclose(curves._score.get_ydata(), 100 * score_E)
+    np.testing.assert_allclose(np.asarray(curves._score.get_ydata(), float), 100 * score_E)
     assert (np.abs(decoded(drawn)[300:450] - (0x00, 0x9E, 0x73)).max(axis=2) < 12).sum() > 300
     assert colliding_texts(curves._loss.figure) == []
     names = [text.get_text() for text in curves._loss.get_legend().get_texts()]
