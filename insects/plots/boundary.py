@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from insects.plots.style import (
     default_settings,
     new_figure,
     png,
+    rare_last,
+    svg_with_heading,
     write_heading,
 )
 
@@ -82,8 +85,17 @@ class BoundaryCanvas:
         """
         self.wrong.set_markersize(size + 3)
         self.wrong.set_markeredgewidth(0.3 * size)
-        colours = class_colours(len(self.classes))[y_N] / 255
-        self.axes.scatter(*points_N2.T, s=size**2, c=colours, edgecolors=edge, linewidths=0.6, zorder=2)
+        order = rare_last(y_N)
+        colours = class_colours(len(self.classes))[y_N[order]] / 255
+        self.axes.scatter(*points_N2[order].T, s=size**2, c=colours, edgecolors=edge, linewidths=0.6, zorder=2)
+
+    def draw_map(self, predict: Predict) -> Artist:
+        """Draw a model's decision below the rows; returns the image."""
+        rows, columns = self.box
+        colours = self.plane.paint(predict, columns.stop - columns.start, rows.stop - rows.start)
+        extent = (*self.plane.xlim, *self.plane.ylim)
+        image: Artist = self.axes.imshow(colours, extent=extent, aspect="auto", interpolation="nearest", zorder=0)
+        return image
 
     def legend(self, extra: Sequence[Line2D]) -> None:
         """Draw the legend at the right: class names, `extra`, and the mark of wrong rows."""
@@ -135,6 +147,7 @@ class TrialBoundary:
         canvas.legend([_dot(f"training {unit}", small), _dot(f"validation {unit}", large)])
         canvas.wrong.set_animated(True)
         canvas.figure.patch.set_alpha(0)
+        self._canvas = canvas
         self._wrong, self._box, self._heading = canvas.wrong, canvas.box, Heading()
         self._layers = LayeredFigure(canvas.figure)
         drawing = self._layers.draw_still()
@@ -149,17 +162,30 @@ class TrialBoundary:
         place = pixels[self._box]
         copy_rgb(self.plane.paint(predict, place.shape[1], place.shape[0]), place)
         self._overlay.put_on(place)
+        below_title = self._mark_wrong(predict, trained_on_all)
+        self._layers.draw_over([self._wrong])
+        self._heading.write(pixels, title, below_title)
+        return png(pixels)
 
+    def svg(self, predict: Predict, title: str, trained_on_all: bool = False) -> bytes:
+        """The same as SVG, with the map as an image in it."""
+        below_title = self._mark_wrong(predict, trained_on_all)
+        image = self._canvas.draw_map(predict)
+        self._canvas.figure.patch.set_alpha(1)
+        try:
+            return svg_with_heading(self._canvas.figure, title, below_title)
+        finally:
+            image.remove()
+            self._canvas.figure.patch.set_alpha(0)
+
+    def _mark_wrong(self, predict: Predict, trained_on_all: bool) -> str:
+        """Ring the wrong validation rows; returns the line below the title."""
         if trained_on_all:
             self._wrong.set_data([], [])
-            count = f"trained on the validation {self._unit}s too"
-        else:
-            wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
-            self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
-            count = f"{int(wrong_N.sum())} of {len(wrong_N)} validation {self._unit}s wrong"
-        self._layers.draw_over([self._wrong])
-        self._heading.write(pixels, title, f"{self.plane.kind}; {count}")
-        return png(pixels)
+            return f"{self.plane.kind}; trained on the validation {self._unit}s too"
+        wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
+        self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
+        return f"{self.plane.kind}; {int(wrong_N.sum())} of {len(wrong_N)} validation {self._unit}s wrong"
 
 
 class Overlay:
@@ -241,9 +267,7 @@ def _evaluated(
     of: str = "",
 ) -> Figure:
     canvas = BoundaryCanvas(plane, classes)
-    rows, columns = canvas.box
-    colours = plane.paint(predict, columns.stop - columns.start, rows.stop - rows.start)
-    canvas.axes.imshow(colours, extent=(*plane.xlim, *plane.ylim), aspect="auto", interpolation="nearest", zorder=0)
+    canvas.draw_map(predict)
     right = np.flatnonzero(~wrong_N)
     shown = np.concatenate([right[sample_index(len(right), POINTS)], np.flatnonzero(wrong_N)])
     size = dot_size(len(shown))

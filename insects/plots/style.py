@@ -1,8 +1,9 @@
-"""What all figures share: settings, colours, fonts, legends, headings, layers and PNG encoding."""
+"""What all figures share: settings, colours, fonts, legends, headings, layers, PNG and SVG."""
 
 from __future__ import annotations
 
 import colorsys
+import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,8 @@ CLASS_COLOURS = (
     *("#780C00", "#9C0060", "#00FC54", "#006000", "#303078", "#9C3CFC"),
     *("#6CF0E4", "#FCB49C", "#84900C", "#785400", "#FC1848", "#CCC0FC"),
 )
+RARE = 0.05
+"""Share of the rows up to which a class is rare: its dots would be lost below those of the others."""
 LEGEND_CLASSES = 12
 """Classes that a legend names if not all have room."""
 LEGEND_ROOM = 134
@@ -74,6 +77,11 @@ def class_colours(count: int) -> Pixels:
     # Round the circle of hues; three lightnesses in turn, so that classes next to each other differ.
     circle = [colorsys.hls_to_rgb(code / count, (0.3, 0.5, 0.7)[code % 3], 0.8) for code in range(count)]
     return np.round(255 * np.array(circle)).astype(np.uint8)
+
+
+def rare_last(y_N: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The order in which rows are drawn: as they come, but those of rare classes last, on top of the others."""
+    return np.argsort(np.bincount(y_N)[y_N] < RARE * len(y_N), kind="stable")
 
 
 def drawable(name: str, length: int) -> str:
@@ -163,8 +171,8 @@ def text_width(figure: Figure, text: str, size: float) -> float:
     return float(width)
 
 
-def write_heading(figure: Figure, title: str, subtitle: str) -> None:
-    """Write a bold title and a grey line below it at the upper left, smaller if they are too long."""
+def write_heading(figure: Figure, title: str, subtitle: str) -> tuple[Text, Text]:
+    """Write a bold title and a grey line below it at the upper left, smaller if they are too long; return both."""
     width, height = figure.get_size_inches()
     left, first, second = 0.14 / width, 1 - 0.27 / height, 1 - 0.52 / height
     lines = (
@@ -174,6 +182,7 @@ def write_heading(figure: Figure, title: str, subtitle: str) -> None:
     for line in lines:
         if line.get_window_extent().x1 > 100 * width - 4:
             line.set_fontsize(SMALLEST)
+    return lines
 
 
 class LayeredFigure:
@@ -205,6 +214,25 @@ class LayeredFigure:
 def figure_png(figure: Figure) -> bytes:
     """A whole figure as PNG."""
     return png(LayeredFigure(figure).draw_still())
+
+
+@default_settings()
+def figure_svg(figure: Figure) -> bytes:
+    """A whole figure as SVG; its text stays text, and the same figure gives the same bytes."""
+    file = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "insects"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def svg_with_heading(figure: Figure, title: str, subtitle: str) -> bytes:
+    """A figure as SVG with a heading that it does not keep; animated artists are drawn too."""
+    lines = write_heading(figure, title, subtitle)
+    try:
+        return figure_svg(figure)
+    finally:
+        for line in lines:
+            line.remove()
 
 
 def png(pixels: Pixels) -> bytes:

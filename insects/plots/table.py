@@ -28,6 +28,7 @@ from insects.plots.style import (
     default_settings,
     drawable,
     new_figure,
+    rare_last,
     write_heading,
 )
 from insects.tables.associations import anova_f, cramers_v, most_telling
@@ -195,8 +196,9 @@ def _pairs(
 
 
 def _dots(axes: Any, points_N2: NDArray[Any], y_N: NDArray[np.integer], classes: int, size: float) -> None:
-    colours = class_colours(classes)[y_N] / 255
-    axes.scatter(*points_N2.T, s=size**2, c=colours, edgecolors="white", linewidths=0.08 * size, zorder=2)
+    order = rare_last(y_N)
+    colours = class_colours(classes)[y_N[order]] / 255
+    axes.scatter(*points_N2[order].T, s=size**2, c=colours, edgecolors="white", linewidths=0.08 * size, zorder=2)
 
 
 def _stacked(axes: Any, values_N: NDArray[np.float64], y_N: NDArray[np.integer], classes: int) -> None:

@@ -171,7 +171,7 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
         insects-describe --train flowers.csv --target species --out flowers
         insects-describe --images insects.csv --image-dir photos --target species --group sample
     """
-    request = requests.describe_request({**values, "log": log, "tracking_uri": tracking_uri})
+    request = requests.describe_request({**values, "out": out, "log": log, "tracking_uri": tracking_uri})
     from search.commands.describe import EXPERIMENT, log_described, read_described, write_described
     from search.store.store import Store, image_cache
     from search.system.files import resolved
@@ -179,7 +179,7 @@ def describe(out: Path | None, log: bool, store: Path, tracking_uri: str | None,
     described = read_described(request, image_cache(resolved(store)))
     show(described.text())
     if out is not None:
-        write_described(described, out)
+        write_described(described, out, request.figures)
         click.echo(f"Written to {out}", err=True)
     if log:
         place = Store.at(store, tracking_uri)

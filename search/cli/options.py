@@ -26,6 +26,7 @@ from search.cli.param_types import (
 SAMPLERS = ("tpe", "random", "gp", "qmc")
 ENGINES = ("compiled", "torch")
 SCALINGS = ("standard", "quantile", "robust", "ple")
+FIGURES = ("png", "svg")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 DEMO = Path("demo")
@@ -319,6 +320,13 @@ config = click.option(
     help="File of options: trials = 100. The environment (INSECTS_SEARCH_TRIALS=100) and the command line go before.",
 )
 check = click.option("--check", is_flag=True, help="Read data and options and say what would be done; train nothing.")
+figures = click.option(
+    "--figures",
+    type=click.Choice(FIGURES),
+    default="png",
+    show_default=True,
+    help="svg: write figures as SVG beside each PNG, for papers; those of single trials are PNG only.",
+)
 verbose = click.option("--verbose", is_flag=True, help="Say at the end where the time went.")
 quiet = click.option("--quiet", is_flag=True, help="Show errors and the end only.")
 as_json = click.option(
@@ -380,17 +388,19 @@ OF_SEARCH = (
     drop_rare_classes, test, images, image_dir, group, filename, image_size, backbone, weights, skip_bad_images,
     test_fraction, split_seed, model_name, depth, width, lr, batch_size, finalists, folds,
     configs, sampler, pruner, window, seed, study, *_STORE, storage, device, engine, sync, workers, cluster, executor,
-    timeout, config, check, quiet, verbose, as_json,
+    timeout, figures, config, check, quiet, verbose, as_json,
 )  # fmt: skip
 OF_EVALUATE = (
     best, model, best_name, evaluated_rows, model_target, *_FORMAT,
-    evaluated_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
+    evaluated_images, image_dir, filename, skip_bad_images, figures, *_STORE, as_json,
 )  # fmt: skip
 OF_PREDICT = (
     predicted_rows, best, model, best_name, predictions, *_FORMAT,
     predicted_images, image_dir, filename, skip_bad_images, *_STORE, as_json,
 )  # fmt: skip
-OF_DESCRIBE = (train, target, features, *_COLUMNS, *_FORMAT, images, image_dir, group, filename, out, log, *_STORE)
+OF_DESCRIBE = (
+    train, target, features, *_COLUMNS, *_FORMAT, images, image_dir, group, filename, out, figures, log, *_STORE,
+)  # fmt: skip
 OF_UI = (shown_study, port, dashboard, *_STORE)
 
 

@@ -173,6 +173,8 @@ def describe_request(options: Options) -> DescribeRequest:
     cached = images is not None  # images are cached in the store
     if not options["log"] and (options["tracking_uri"] or (is_given("store") and not cached)):
         raise click.UsageError("--store and --tracking-uri say where to log: add --log.")
+    if options["figures"] == "svg" and options["out"] is None:
+        raise click.UsageError("--figures svg is about the files of a folder: add --out.")
     from search.commands.describe import DescribeRequest
 
     return _build(DescribeRequest, {**_column_options(options), "images": images})

@@ -16,7 +16,7 @@ from insects.tables.columns import Columns
 from insects.tables.describe import describe
 from insects.tables.labelled import ColumnChoice
 from insects.tables.raw import RawTable, read_raw_table
-from search.reports.descriptions import write_figures, write_table, write_texts
+from search.reports.descriptions import FigureFormat, write_figures, write_table, write_texts
 from search.store.store import Store
 from search.study.data import IMAGE_TARGET, TABLE_TARGET, ImageRequest, image_columns, read_image_set
 from search.system.files import temporary_folder
@@ -49,6 +49,7 @@ class DescribeRequest:
         group: The column of what several rows belong to; it is no input.
         table_format: How a text file is read.
         images: The images, in place of a table.
+        figures: What the figures of `--out` are written as.
     """
 
     train: Path | None
@@ -60,6 +61,7 @@ class DescribeRequest:
     group: str | None
     table_format: TableFormat | None
     images: ImageRequest | None
+    figures: FigureFormat = "png"
 
 
 class Described(Protocol):
@@ -87,7 +89,7 @@ class Described(Protocol):
     def text(self) -> str:
         """Return the description for a terminal."""
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, figures: FigureFormat = "png") -> None:
         """Write text, numbers and figures into a folder, made if absent. An OSError passes unchanged."""
 
 
@@ -116,18 +118,19 @@ def read_described(request: DescribeRequest, cache: Path) -> Described:
     return DescribedTable(read_raw_table(request.train, choice, request.table_format))
 
 
-def write_described(described: Described, folder: Path) -> None:
+def write_described(described: Described, folder: Path, figures: FigureFormat) -> None:
     """Write description and figures into a folder, made if absent.
 
     Args:
         described: The data.
         folder: The folder.
+        figures: What the figures are written as.
 
     Raises:
         StoreError: The folder cannot be written.
     """
     try:
-        described.write(folder)
+        described.write(folder, figures)
     except OSError as error:
         raise StoreError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
 
@@ -212,8 +215,8 @@ class DescribedTable:
     def text(self) -> str:
         return describe(self.table).text()
 
-    def write(self, folder: Path) -> None:
-        write_table(folder, self.table)
+    def write(self, folder: Path, figures: FigureFormat = "png") -> None:
+        write_table(folder, self.table, figures)
 
 
 @dataclass(frozen=True)
@@ -247,7 +250,7 @@ class DescribedImages:
     def text(self) -> str:
         return self.description.text()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, figures: FigureFormat = "png") -> None:
         from insects.images.samples import choose_samples, shown_pixels
         from insects.plots.images import sample_grid
 
@@ -255,4 +258,4 @@ class DescribedImages:
         images, chosen = self.images, choose_samples(self.images)
         y_N, classes = images.table.y, images.table.classes
         grid = sample_grid(shown_pixels(images, chosen), y_N[chosen], y_N, classes)
-        write_figures(folder, {"sample_images.png": grid})
+        write_figures(folder, {"sample_images.png": grid}, figures)

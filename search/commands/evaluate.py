@@ -25,6 +25,7 @@ from search.commands.evaluation_figures import draw_figures
 from search.commands.evaluation_report import report_evaluation
 from search.commands.evaluation_worker import EvaluationWorker, evaluation_worker
 from search.registry.load import LoadedModel, load_model
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.system.files import temporary_folder
 from search.tracking.client import connect, mlflow_errors
@@ -60,7 +61,7 @@ def run_evaluation(store: Store, uri: str, request: EvaluationRequest) -> Evalua
         baselines = start_baselines(worker, store, model, data, folder)
         logits_NC = data.logits(model)
         report = evaluate(logits_NC, data.y, model.classes, data.groups)
-        figures = _start_figures(worker, folder, artifacts, model, data, logits_NC, report)
+        figures = _start_figures(worker, folder, artifacts, model, data, logits_NC, report, request.figures)
         client = connect(store)  # MLflow is imported while the worker works
         seen = count_seen(store, client, model, data)
         evaluation = Evaluation(
@@ -89,6 +90,7 @@ def _start_figures(
     data: EvaluationData,
     logits_NC: Floats,
     report: Report,
+    written_as: FigureFormat,
 ) -> Future[None]:
     """Draw the figures: those of a table in the worker, those of images, whose model may need torch, here."""
     title = model_title(model.name, model.version)
@@ -96,8 +98,9 @@ def _start_figures(
         rows, logits = folder / "test_rows.npz", folder / "logits.npy"
         save_table(data.table, rows)
         np.save(logits, logits_NC, allow_pickle=False)
-        return worker.submit(EvaluationWorker.draw, title, str(model.files), str(rows), str(logits), str(artifacts))
-    draw_figures(artifacts, title, model, data, logits_NC, report)
+        files = str(model.files), str(rows), str(logits), str(artifacts)
+        return worker.submit(EvaluationWorker.draw, title, *files, written_as)
+    draw_figures(artifacts, title, model, data, logits_NC, report, written_as)
     drawn: Future[None] = Future()
     drawn.set_result(None)
     return drawn

@@ -28,6 +28,7 @@ from insects.mlp import Floats
 from insects.splits import Hashes, Labels, Table, row_keys, table_digest
 from search.registry.load import LoadedModel, ModelContent
 from search.registry.predictor import program_logits
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.data import image_key
@@ -66,6 +67,7 @@ class EvaluationRequest:
         image_dir: The folder that the file names are in.
         filename: The column of the file names.
         skip_bad_images: Leave out files that cannot be read.
+        figures: What the figures are written as.
     """
 
     test: Path | None = None
@@ -75,6 +77,7 @@ class EvaluationRequest:
     image_dir: Path | None = None
     filename: str | None = None
     skip_bad_images: bool = False
+    figures: FigureFormat = "png"
 
 
 class EvaluationData(Protocol):

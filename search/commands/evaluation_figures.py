@@ -1,4 +1,4 @@
-"""The figures of an evaluation, as PNG files."""
+"""The figures of an evaluation, as PNG files and as SVG."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from insects.evaluation import Report
 from insects.mlp import Floats
 from search.commands.evaluation_data import EvaluationData
 from search.registry.load import ModelContent
+from search.reports.descriptions import FigureFormat, write_figures
 
 
 def draw_figures(
-    folder: Path, title: str, model: ModelContent, data: EvaluationData, logits_NC: Floats, report: Report
+    folder: Path,
+    title: str,
+    model: ModelContent,
+    data: EvaluationData,
+    logits_NC: Floats,
+    report: Report,
+    written_as: FigureFormat = "png",
 ) -> None:
     """Draw all figures of an evaluation.
 
@@ -23,8 +30,9 @@ def draw_figures(
         data: The test rows or images.
         logits_NC: `(N, C)`, what the model predicts.
         report: The metrics of that.
+        written_as: What they are written as.
     """
-    from insects.plots import calibration_figure, confusion_figure, figure_png, ranking_figures
+    from insects.plots import calibration_figure, confusion_figure, ranking_figures
 
     figures = data.figures(model, logits_NC, title)
     figures["confusion_matrix.png"] = confusion_figure(report, f"{title}: confusion matrix")
@@ -32,5 +40,4 @@ def draw_figures(
         figures["calibration.png"] = calibration_figure(report.calibration, f"{title}: calibration")
     if report.roc_auc is not None and len(model.classes) == 2:
         figures |= ranking_figures(softmax(logits_NC), data.y, model.classes, title)
-    for name, figure in figures.items():
-        (folder / name).write_bytes(figure_png(figure))
+    write_figures(folder, figures, written_as)

@@ -17,6 +17,7 @@ from insects.evaluation import evaluate
 from search.commands.evaluation_data import EvaluationTable
 from search.commands.evaluation_figures import draw_figures
 from search.registry.load import read_model
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.system.files import temporary_errors
 from search.tracking.held_out import load_table
@@ -47,7 +48,7 @@ class EvaluationWorker:
             scores = baseline_scores(file["train_x"], file["train_y"], file["x"], file["y"], classes)
         return [score.as_dict() for score in scores]
 
-    def draw(self, title: str, model: str, rows: str, logits: str, folder: str) -> None:
+    def draw(self, title: str, model: str, rows: str, logits: str, folder: str, written_as: FigureFormat) -> None:
         """Draw the figures of a table.
 
         Args:
@@ -56,6 +57,7 @@ class EvaluationWorker:
             rows: A file of `search.tracking.held_out.save_table`.
             logits: A file of what the model predicts, `(N, C)`.
             folder: Where the figures go.
+            written_as: What they are written as.
 
         Raises:
             StoreError: The disk is full.
@@ -65,7 +67,7 @@ class EvaluationWorker:
             logits_NC = np.lib.format.read_array(file, allow_pickle=False)
         report = evaluate(logits_NC, data.y, content.classes)
         with temporary_errors():
-            draw_figures(Path(folder), title, content, data, logits_NC, report)
+            draw_figures(Path(folder), title, content, data, logits_NC, report, written_as)
 
     def write_report(self, store: str, study: str, tracking_uri: str, version: str) -> None:
         """Write the report of a study again.

@@ -134,7 +134,7 @@ def run_search(
                 "Demo: the built-in table is searched, a spiral of five arms; your own: insects-search TABLE.csv TARGET"
             )
         database = _database_export(processes, store, folder, flag)
-        uploader = Uploader(processes, folder)
+        uploader = Uploader(processes, folder, request.figures)
         if request.recipe.epochs is None and config.recipe.epochs > FEWEST_EPOCHS:
             say(f"Epochs of a trial: {config.recipe.epochs}, since the table is small; --epochs sets another number")
         training = Training(
@@ -262,6 +262,8 @@ def _nothing_is_left(request: SearchRequest, store: Store, folder: StudyFolder, 
     if not all(exists(path) for path in made_again):
         return False
     if request.final.finalists and not is_held(folder):
+        return False
+    if request.figures == "svg" and record.figures != "svg":
         return False
     digest = study_digest(folder.results_without_weights(), finalists_in(folder))
     return (record.tracking_uri, record.model_name, record.trials) == (store.shown_uri, request.registered_name, digest)

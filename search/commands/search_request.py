@@ -10,6 +10,7 @@ from insects import devices
 from insects.machine import DeviceRequest, Machine
 from insects.params import FEWEST_EPOCHS, ClassWeight, Metric, Recipe, Schedule, default_epochs
 from insects.training import Engine
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.store.study_folder import StoredData, StudyFolder
 from search.store.table_manifest import TableManifest
@@ -70,6 +71,7 @@ class SearchRequest:
         executor: `MODULE:FUNCTION`, which gives an executor that trains the trials; None: this process does.
         cluster: The Dask scheduler whose workers train the trials; None: this process does.
         timeout: Seconds after which no new trial is asked.
+        figures: What the figures of the comparison, the data and the model are written as.
     """
 
     data: DataRequest
@@ -90,6 +92,7 @@ class SearchRequest:
     executor: str | None
     cluster: str | None
     timeout: float | None
+    figures: FigureFormat
 
     @property
     def registered_name(self) -> str:

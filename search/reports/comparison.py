@@ -14,12 +14,14 @@ import numpy as np
 from insects import mlp
 from insects.final import Finalist
 from insects.trial import TrialResult, best_of
-from search.reports.descriptions import write_figures, write_table, write_texts
+from search.reports.descriptions import FigureFormat, write_figures, write_table, write_texts
 from search.reports.importance import TOP, importances
+from search.reports.report_contents import params_text
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import StudyData
 from search.store.study_folder import StudyFolder
 from search.study.space import SearchSpace, as_dict
+from search.study.winner import model_title, winner_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,15 +43,22 @@ _DESCRIBED = 4_000_000  # most numbers that are described, which takes some seco
 
 
 def write_comparison(
-    folder: Path, study: StudyFolder, results: Sequence[TrialResult], figures: TrialFigures | None
+    folder: Path,
+    study: StudyFolder,
+    results: Sequence[TrialResult],
+    figures: TrialFigures | None,
+    written_as: FigureFormat = "png",
 ) -> None:
     """Write `trials.csv` and every figure that there are enough trials for.
+
+    As SVG there are the figures of the model too, whose PNG files are on the run of its trial or finalist.
 
     Args:
         folder: A folder that exists.
         study: The study.
         results: Its finished trials, at least one.
         figures: What drew the figures of the trials, to be used again; None: it is made.
+        written_as: What the figures are written as.
     """
     from insects.plots import optimization_history
     from insects.plots.comparison import importance_figure, parallel_figure, slice_figure
@@ -75,21 +84,52 @@ def write_comparison(
     }
     if images is not None:
         drawn |= _image_figures(images, study, data, results)
-    write_figures(folder, {name: figure for name, figure in drawn.items() if figure is not None})
+    write_figures(folder, {name: figure for name, figure in drawn.items() if figure is not None}, written_as)
+    if written_as == "svg":
+        _write_model_figures(folder, study, data, results, figures or trial_figures(study, data))
 
 
-def write_description(folder: Path, study: StudyFolder) -> None:
+def _write_model_figures(
+    folder: Path, study: StudyFolder, data: StudyData, results: Sequence[TrialResult], figures: TrialFigures
+) -> None:
+    """Write curves and decision boundaries of the model as SVG."""
+    winner = winner_of(study, results)
+    if winner is None:
+        return
+    if winner.folds:
+        finalist = study.load_finalist(winner.number, winner.folds)
+        assert finalist is not None, "the final has chosen it"
+        trials = [fold.trial for fold in finalist.folds]
+    else:
+        trial = study.load(winner.number)
+        assert trial is not None, "it was read a moment ago"
+        trials = [trial]
+    best, on_all = trials[0], bool(winner.folds)
+    title = f"{model_title(winner.number, winner.folds)}: {params_text(best.params)}"
+    if on_all:
+        curves = figures.fold_curves([t.history for t in trials], [t.best_epoch for t in trials], title, svg=True)
+    else:
+        curves = figures.loss_curves(best.history, best.best_epoch, title, svg=True)
+    predict = partial(mlp.mean_logits, [trial.weights for trial in trials], best.params, data.sample.shape)
+    (folder / "model_loss_curves.svg").write_bytes(curves)
+    (folder / "model_decision_boundary.svg").write_bytes(figures.decision_boundary(predict, title, on_all, svg=True))
+    if figures.has_columns:
+        (folder / "model_decision_columns.svg").write_bytes(figures.decision_columns(predict, title, on_all, svg=True))
+
+
+def write_description(folder: Path, study: StudyFolder, written_as: FigureFormat = "png") -> None:
     """Write the description of the study's data into a subfolder.
 
     Args:
         folder: A folder that exists.
         study: The study.
+        written_as: What its figures are written as.
     """
     images = study.images()
     if images is not None:
         write_texts(folder / IMAGES, **images.description)
     else:
-        write_table(folder / TABLE, sample_table(study, study.data()))
+        write_table(folder / TABLE, sample_table(study, study.data()), written_as)
 
 
 def searched_space(study: StudyFolder, results: Sequence[TrialResult]) -> SearchSpace:
@@ -127,8 +167,9 @@ def trial_figures(study: StudyFolder, data: StudyData) -> TrialFigures:
     from insects.plots import TrialFigures
 
     if study.images() is not None:
-        return TrialFigures(data.sample, "image")
-    return TrialFigures(data.sample, raw=(data.train_raw, data.valid_raw))
+        return TrialFigures(data.sample, "image", None, study.metric, study.class_weight)
+    raw = data.train_raw, data.valid_raw
+    return TrialFigures(data.sample, "row", raw, study.metric, study.class_weight)
 
 
 def sample_table(study: StudyFolder, data: StudyData) -> RawTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,19 +13,26 @@ if TYPE_CHECKING:
     from insects.tables.raw import RawTable
 
 
-def write_table(folder: Path, table: RawTable) -> None:
+FigureFormat = Literal["png", "svg"]
+"""What figures are written as; `svg` means that they are written as PNG and as SVG."""
+
+FIGURE_FORMATS: tuple[FigureFormat, ...] = get_args(FigureFormat)
+
+
+def write_table(folder: Path, table: RawTable, figures: FigureFormat = "png") -> None:
     """Write the description of a table and its figures.
 
     Args:
         folder: The folder, made if absent.
         table: The table.
+        figures: What its figures are written as.
     """
     from insects.plots.table import table_figures
     from insects.tables.describe import describe
 
     description = describe(table)
     write_texts(folder, description.text(), description.as_dict())
-    write_figures(folder, table_figures(table))
+    write_figures(folder, table_figures(table), figures)
 
 
 def write_texts(folder: Path, text: str, content: Mapping[str, Any]) -> None:
@@ -42,14 +49,18 @@ def write_texts(folder: Path, text: str, content: Mapping[str, Any]) -> None:
     (folder / "description.json").write_text(numbers + "\n", encoding="utf-8")
 
 
-def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Write figures as PNG files.
+def write_figures(folder: Path, figures: Mapping[str, Figure], written_as: FigureFormat = "png") -> None:
+    """Write figures as PNG files, and beside them as SVG files if asked for.
 
     Args:
         folder: A folder that exists.
-        figures: The figures by file name.
+        figures: The figures by the names of their PNG files.
+        written_as: The format.
     """
-    from insects.plots import figure_png
+    from insects.plots import figure_png, figure_svg
 
     for name, figure in figures.items():
-        (folder / name).write_bytes(figure_png(figure))
+        path = folder / name
+        path.write_bytes(figure_png(figure))
+        if written_as == "svg":
+            path.with_suffix(".svg").write_bytes(figure_svg(figure))

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from insects.text import counted
 from search.reports.report_contents import Contents, params_text, percent, read_contents
 from search.reports.report_data import data_section, settings_section
-from search.reports.report_model import MAJORITY, evaluation_section, expected_section, final_section, use_section
+from search.reports.report_model import (
+    MAJORITY,
+    columns_section,
+    evaluation_section,
+    expected_section,
+    final_section,
+    use_section,
+)
 from search.reports.report_page import Section, escape, name, page, paragraph
 from search.reports.report_trials import best_trial_section, boundaries_section, search_section, trials_section
 from search.store.study_folder import StudyFolder
@@ -41,6 +48,10 @@ def write_report(
         Section("trials", "Best trials", trials_section(contents)),
         Section("search", "The search", search_section(contents)),
         Section("curves", "Learning curves", best_trial_section(contents)),
+    ]
+    if columns := columns_section(contents):
+        sections.append(Section("columns", "Importance of the columns", columns))
+    sections += [
         Section("boundaries", "Decision boundaries", boundaries_section(contents, figures)),
         Section("final", "The final", final_section(contents)),
         Section("data", "Data", data_section(contents)),

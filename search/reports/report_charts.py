@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 480, 280
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 10, 12, 46
 _ROW, _VALUES = 30, 56  # of a chart with a line for each value: height of a line, room for the number
+_CHARACTER = 7.5  # mean width of a character, rather too wide
 _OWN_SPANS = 6  # an axis of accuracies is at most so many times as long as the way from 1 to the model's own lowest
 
 Ticks = Sequence[tuple[float, str]]
@@ -83,6 +84,23 @@ class Interval:
     low: float | None = None
     high: float | None = None
     is_own: bool = False
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a chart of bars.
+
+    Attributes:
+        name: What it is, plain text.
+        share: Its length as a share of the longest that there is room for.
+        value: What it stands for, beside it.
+        title: What hovering shows.
+    """
+
+    name: str
+    share: float
+    value: str
+    title: str
 
 
 def linear(name: str, low: float, high: float, steps: int = 5) -> Scale:
@@ -207,23 +225,24 @@ class Chart:
         return HEIGHT - _BOTTOM - (HEIGHT - _BOTTOM - _TOP) * self._y.share(value)
 
 
-def bars(about: str, values: Sequence[tuple[str, float]]) -> str:
-    """Return horizontal bars of shares, each with its percentage.
+def bars(about: str, lines: Sequence[Bar]) -> str:
+    """Return horizontal bars, each with its name and value.
 
     Args:
         about: What they show, in words.
-        values: Name, plain text, and share of each bar.
+        lines: The bars, at least one.
     """
-    left, height = 110, len(values) * _ROW + 6
-    room = WIDTH - left - _VALUES
+    left = min(_CHARACTER * max(len(line.name) for line in lines) + 12, WIDTH / 2.5)
+    room = WIDTH - left - _CHARACTER * max(len(line.value) for line in lines) - 8
+    height = len(lines) * _ROW + 6
     parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(about)}">']
-    for number, (text, share) in enumerate(values):
-        top = number * _ROW + 6
+    for number, line in enumerate(lines):
+        top, length = number * _ROW + 6, room * line.share
         parts.append(
-            f'<text class="ink" x="{left - 8}" y="{top + 15}" text-anchor="end">{escape(text)}</text>'
-            f'<rect class="bar" x="{left}" y="{top}" width="{max(1.0, room * share):.1f}" height="20">'
-            f"{_title(f'{text}: {100 * share:.1f} %')}</rect>"
-            f'<text x="{left + room * share + 7:.1f}" y="{top + 15}">{100 * share:.0f} %</text>'
+            f'<text class="ink" x="{left - 8:.1f}" y="{top + 15}" text-anchor="end">{escape(line.name)}</text>'
+            f'<rect class="bar" x="{left:.1f}" y="{top}" width="{max(1.0, length):.1f}" height="20">'
+            f"{_title(line.title)}</rect>"
+            f'<text x="{left + length + 7:.1f}" y="{top + 15}">{escape(line.value)}</text>'
         )
     return "".join([*parts, "</svg>"])
 

@@ -9,15 +9,16 @@ import numpy as np
 
 from insects.evaluation import MATRIX_CLASSES
 from insects.objective import metric_name
+from insects.permutation import REPEATS, permutation_importances
 from insects.plots.ticks import FLOOR, floor_note
-from insects.text import counted
-from search.reports.report_charts import Chart, Interval, intervals, logarithmic, whole
+from insects.text import counted, shortened
+from search.reports.report_charts import Bar, Chart, Interval, bars, intervals, logarithmic, whole
 from search.reports.report_contents import Contents, params_text, percent
 from search.reports.report_page import code, escape, figure, name, paragraph, table
 from search.store.evaluation_record import EvaluationRecord
 
-LISTED_CLASSES, CURVE_EPOCHS = 50, 300
-"""Most classes in the table of an evaluation, and epochs of a fold's curve."""
+LISTED_CLASSES, CURVE_EPOCHS, LISTED_COLUMNS = 50, 300, 20
+"""Most classes in the table of an evaluation, epochs of a fold's curve, and columns with their importance."""
 
 MAJORITY = {"majority": "most frequent class"}
 """Names of baselines for people, where they differ."""
@@ -88,7 +89,7 @@ def evaluation_section(contents: Contents, evaluation: EvaluationRecord) -> str:
     ]
     shown = [[text, "–" if value is None else f"{value:.4f}", about] for text, value, about in measures]
     shown = [["accuracy", f"{report['accuracy']:.4f}", f"share of {evaluation.unit}s that are right"], *shown]
-    body = paragraph(text) + table(["metric", "value", ""], shown, texts=(0, 2))
+    body = paragraph(text) + table(["metric", "value", ""], shown, texts=(0, 2), wrapped=2)
     body += _per_class(evaluation) + _confusion(evaluation)
     if evaluation.baselines:
         scores = [[MAJORITY.get(s["name"], s["name"]), f"{s['accuracy']:.4f}", f"{s['loss']:.4f}"] for s in
@@ -137,6 +138,35 @@ def final_section(contents: Contents) -> str:
         rows.append([*own, *[""] * len(extra), ""])
     curves = "" if chosen is None else _fold_curves(contents)
     return paragraph(text) + table(head, rows, texts=(0, len(head) - 1), marked=marked) + curves
+
+
+def columns_section(contents: Contents) -> str:
+    """Return how much the model depends on each column; empty where that is not known, or there are two columns."""
+    chosen, fold_N, data = contents.chosen, contents.folder.folds(), contents.data
+    if contents.table is None or chosen is None or fold_N is None or len(data.sample.encoder.columns) <= 2:
+        return ""
+    raw_NK = np.concatenate([data.train_raw, data.valid_raw])
+    y_N = np.concatenate([data.sample.train_y, data.sample.valid_y])
+    found = permutation_importances(chosen, data.sample.encoder, raw_NK, y_N, fold_N)
+    if not found:
+        return ""
+    largest = max(found[0].loss, 1e-12)
+    lines = []
+    for column in found[:LISTED_COLUMNS]:
+        loss = _signed(column.loss, 3)
+        accuracy = f"{_signed(-100 * column.accuracy, 1)} %"
+        title = f"{column.name}\nloss {loss} nats, accuracy {accuracy}"
+        share = max(column.loss, 0.0) / largest
+        lines.append(Bar(shortened(column.name, 24), share, f"{loss} / {accuracy}", title))
+    text = (
+        "How much the loss (nats) and the accuracy (percentage points) change if the values of a column are shuffled "
+        f"among the {contents.unit}s that a network of the final did not see, as a mean of {REPEATS} shuffles. "
+        "Columns that tell the same hide each other: each looks less important than both are."
+    )
+    caption = "<b>Permutation importance</b>: change of the loss / of the accuracy"
+    if len(found) > len(lines):
+        caption += f"; the first {len(lines)} of {len(found):,} columns"
+    return figure(bars("permutation importance of each column", lines), caption) + paragraph(text, "note")
 
 
 def use_section(contents: Contents) -> str:
@@ -241,6 +271,11 @@ def _fold_curves(contents: Contents) -> str:
     note = floor_note(np.concatenate([fold.trial.valid_losses for fold in chosen.folds]))
     caption += f"; {note}" if note else ""
     return figure(chart.svg(), caption)
+
+
+def _signed(value: float, digits: int) -> str:
+    """A rounded number with its sign."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\u2212")  # + 0.0: no negative zero
 
 
 def _quoted(value: object) -> str:

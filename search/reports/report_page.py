@@ -189,7 +189,7 @@ footer p{max-width:none}
 #tip{position:fixed;z-index:2;pointer-events:none;background:var(--ink);color:var(--ground);font-size:.8rem;
 line-height:1.4;padding:.3rem .55rem;max-width:260px;white-space:pre-line;visibility:hidden}
 @media (max-width:560px){main{padding:1.5rem 1rem 2rem}h1{font-size:1.4rem}.facts b{font-size:1.35rem}
-dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}}
+td.w{min-width:9rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}}
 @media print{@page{margin:14mm}body{font-size:10.5pt}main{max-width:none;padding:0}nav,#tip{display:none}
 figure,tr,pre,.maps div,.facts{break-inside:avoid}h2{break-after:avoid}section{margin-top:1.6rem}
 .grid{grid-template-columns:1fr 1fr}pre{white-space:pre-wrap}.scroll{overflow:visible}}

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from insects import mlp
-from insects.objective import METRICS, figures_text, metric_column, metric_name, needs_logits, objective_name
+from insects.objective import figures_text, history_columns, metric_column, metric_name, needs_logits, objective_name
 from insects.plots.comparison import RELIABLE
 from insects.plots.plane import Projection
 from insects.plots.style import png
@@ -21,13 +21,14 @@ from insects.plots.trial_axes import LABELS, short_name, spread_note, varying_ax
 from insects.trial import TrialResult
 from search.reports.comparison import FEWEST_RANKED, importance_shares, searched_space, trial_figures
 from search.reports.importance import TOP
-from search.reports.report_charts import Chart, Mark, Point, Scale, bars, key, linear, logarithmic, whole
+from search.reports.report_charts import Bar, Chart, Mark, Point, Scale, bars, key, linear, logarithmic, whole
 from search.reports.report_contents import Contents, params_text
 from search.reports.report_page import figure, paragraph, table
 
 LISTED, DRAWN, EPOCHS, MAPS = 50, 1000, 300, 24
 """Most trials in the table, points of trials in a chart, epochs of a curve, and maps of trials."""
 
+_PARTS = (("train", "training"), ("valid", "validation"))
 _SLICED = DRAWN // 2  # points in each of up to four charts
 
 
@@ -82,12 +83,17 @@ def best_trial_section(contents: Contents) -> str:
     best = contents.best
     if best is None:
         return paragraph("No trial ended with a finite loss.")
-    columns = {column: best.history[:, place] for place, column in enumerate(METRICS)}
+    columns = {column: best.history[:, place] for place, column in enumerate(history_columns(best.metric))}
     shown = _epochs_shown(best)
     drawings = []
-    for what, unit in (("loss", "loss (nats)"), ("accuracy", "accuracy")):
-        train, valid = (columns[f"{part}_{what}"][shown - 1] for part in ("train", "valid"))
-        finite = np.concatenate([train, valid])
+    metrics = [("loss", "loss (nats)", "loss"), ("accuracy", "accuracy", "accuracy")]
+    if needs_logits(best.metric):
+        metrics.append((metric_column(best.metric).removeprefix("valid_"), *2 * (metric_name(best.metric),)))
+    for column, unit, what in metrics:
+        lines = {
+            part: columns[f"{prefix}_{column}"][shown - 1] for prefix, part in _PARTS if f"{prefix}_{column}" in columns
+        }
+        finite = np.concatenate([*lines.values()])
         finite = finite[np.isfinite(finite)]
         if what == "loss":
             y = logarithmic(unit, max(float(finite.min()), FLOOR), max(float(finite.max()), 10 * FLOOR))
@@ -95,14 +101,15 @@ def best_trial_section(contents: Contents) -> str:
             y = linear(unit, min(float(finite.min()), 0.98), 1.0)
         chart = Chart(f"{what} of trial {best.number} by epoch", whole("epoch", 1, max(2, best.epochs)), y)
         chart.mark(best.best_epoch)
-        chart.line(shown.tolist(), train.tolist(), "plain")
-        chart.line(shown.tolist(), valid.tolist())
-        for part, values in (("training", train), ("validation", valid)):
+        for part, values in lines.items():
+            chart.line(shown.tolist(), values.tolist(), "plain" if part == "training" else "")
             titles = [f"epoch {epoch}: {part} {what} {value:.4f}" for epoch, value in zip(shown, values, strict=True)]
             chart.hover(shown.tolist(), values.tolist(), titles)
-        legend = key("curve", "validation") + key("curve plain", "training") + key("mark", "best epoch")
-        drawings.append(figure(chart.svg(), f"<b>{what.capitalize()}</b> by epoch", legend))
-    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures)} in epoch "
+        legend = key("curve", "validation") + (key("curve plain", "training") if "training" in lines else "")
+        caption = f"<b>{what[0].upper()}{what[1:]}</b> by epoch"
+        drawings.append(figure(chart.svg(), caption, legend + key("mark", "best epoch")))
+    loss_format = ".4f" if best.valid_loss >= 0.001 else ".2g"
+    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures, loss_format)} in epoch "
     note += f"{best.best_epoch} of {best.epochs}."
     if len(shown) < best.epochs:
         note += f" {len(shown)} of its epochs are drawn."
@@ -131,7 +138,11 @@ def boundaries_section(contents: Contents, figures: TrialFigures | None) -> str:
     drawings = []
     if figures.has_columns:
         columns = figures.decision_columns(predict, title, trained_on_all)
-        drawings.append(figure(_image(columns, "decision", 700, 500), "<b>The two most telling columns</b>"))
+        drawings.append(
+            figure(
+                _image(columns, "decision", 700, 500), "<b>The two most telling columns</b>, each on its own (ANOVA F)"
+            )
+        )
     boundary = figures.decision_boundary(predict, title, trained_on_all)
     drawings.append(figure(_image(boundary, "decision", 700, 500), "<b>Decision of the model</b>"))
     maps = []
@@ -179,8 +190,9 @@ def _importances(contents: Contents) -> str:
         return figure("", f"<b>Importance</b>: it takes at least {FEWEST_RANKED} complete trials that differ to tell")
     caption = f"<b>Importance</b> for being among the best {TOP:.0%} of {len(ranked):,} trials (PED-ANOVA)"
     caption = caption.replace("%", " %") + ("" if len(ranked) >= RELIABLE else f"; a rough guess below {RELIABLE}")
-    values = [(short_name(parameter), share) for parameter, share in shares.items()]
-    return figure(bars("importance of each hyperparameter", values), caption)
+    named = [(short_name(parameter), share) for parameter, share in shares.items()]
+    lines = [Bar(text, share, f"{100 * share:.0f} %", f"{text}: {100 * share:.1f} %") for text, share in named]
+    return figure(bars("importance of each hyperparameter", lines), caption)
 
 
 def _slices(contents: Contents) -> tuple[list[str], str]:

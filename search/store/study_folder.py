@@ -86,12 +86,14 @@ class UploadRecord:
         trials: The digest of all trials.
         model_name: The registered model.
         version: Its version; None if there is none.
+        figures: `svg` if the figures of the comparison were written as SVG too, else `png`.
     """
 
     tracking_uri: str
     trials: str
     model_name: str
     version: str | None
+    figures: str = "png"
 
 
 @dataclass(frozen=True)

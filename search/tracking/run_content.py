@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from insects import mlp
 from insects.final import Finalist
-from insects.objective import METRICS
 from insects.trial import TrialResult
 from search.store.study_folder import StudyFolder
 from search.tracking import run_values
@@ -69,7 +68,7 @@ def trial_content(
             return
         title = run_values.trial_title(result.number, result.params)
         predict = partial(mlp.logits, result.weights, result.params, shape)
-        curves = figures().loss_curves(result.history[:, : len(METRICS)], result.best_epoch, title)
+        curves = figures().loss_curves(result.history, result.best_epoch, title)
         (local / "loss_curves.png").write_bytes(curves)
         _draw_boundaries(figures(), predict, title, local, trained_on_all=False)
         shutil.copyfile(folder.file(result.number), local / "trial.npz")

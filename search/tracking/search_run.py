@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from insects.params import Recipe
 from insects.trial import best_of
 from search.reports.comparison import FINAL_CSV, write_comparison, write_description, write_finalists
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.config import study_digest
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _DIGEST_LENGTH = 36  # MLflow's limit
 _PAGE = 1000
+_AND_SVG = " and SVG"  # in the tag of what was compared
 
 
 def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, experiment_id: str) -> str:
@@ -75,7 +77,12 @@ def open_search_run(client: MlflowClient, store: Store, folder: StudyFolder, exp
 
 
 def compare_trials(
-    client: MlflowClient, run_id: str, folder: StudyFolder, figures: TrialFigures | None, seconds: dict[str, float]
+    client: MlflowClient,
+    run_id: str,
+    folder: StudyFolder,
+    figures: TrialFigures | None,
+    seconds: dict[str, float],
+    written_as: FigureFormat = "png",
 ) -> None:
     """Bring the comparison of all trials and the description of the data to the search's run, unless they are there.
 
@@ -85,21 +92,25 @@ def compare_trials(
         folder: The study.
         figures: What drew the figures of the trials, to be used again; None: it is made.
         seconds: `figures` and `tracking` grow by the seconds spent.
+        written_as: What the figures are written as.
     """
     results, finalists = folder.results_without_weights(), finalists_in(folder)
     digest = study_digest(results, finalists)
     with mlflow_errors(client.tracking_uri):
         tags = client.get_run(run_id).data.tags
     compared = tags.get(COMPARED_TRIALS_TAG)
-    if not results or compared == digest:
+    has_svg = (compared or "").endswith(_AND_SVG)
+    written_as = "svg" if has_svg else written_as  # else they would be of other trials than the figures beside them
+    lacks_svg = written_as == "svg" and not has_svg
+    if not results or (compared in (digest, digest + _AND_SVG) and not lacks_svg):
         return
     started = time.perf_counter()
     with temporary_folder() as local:
-        write_comparison(local, folder, results, figures)
+        write_comparison(local, folder, results, figures, written_as)
         if finalists:
             write_finalists(local / FINAL_CSV, finalists)
-        if compared is None:  # the data of a study never changes
-            write_description(local, folder)
+        if compared is None or lacks_svg:  # the data of a study never changes
+            write_description(local, folder, written_as)
         drawn = time.perf_counter()
         best = best_of(results)
         with mlflow_errors(client.tracking_uri):
@@ -112,7 +123,7 @@ def compare_trials(
         if best is not None:
             describe_study(client, run_id, folder)
         with mlflow_errors(client.tracking_uri):
-            client.set_tag(run_id, COMPARED_TRIALS_TAG, digest)
+            client.set_tag(run_id, COMPARED_TRIALS_TAG, digest + (_AND_SVG if written_as == "svg" else ""))
     seconds["figures"] += drawn - started
     seconds["tracking"] += time.perf_counter() - drawn
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from insects.errors import StoreError
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.store.study_folder import StudyFolder
 from search.study.winner import model_title
@@ -133,9 +134,13 @@ class TrialRunLogger:
         run = self._runs[FINAL if folds else TRIAL][number]
         return RunIds(self._experiment_id, self._search_run_id, run.run_id)
 
-    def compare(self) -> None:
-        """Bring the comparison of all trials to the search's run."""
-        compare_trials(self._client, self._search_run_id, self._folder, self.figures, self._seconds)
+    def compare(self, written_as: FigureFormat = "png") -> None:
+        """Bring the comparison of all trials to the search's run.
+
+        Args:
+            written_as: What its figures are written as.
+        """
+        compare_trials(self._client, self._search_run_id, self._folder, self.figures, self._seconds, written_as)
 
     def log_report(self) -> None:
         """Bring the report to the search's run."""

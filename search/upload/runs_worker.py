@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from insects.errors import StoreError
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.system.lock import LockHeldError, hold
 from search.tracking.client import configure_mlflow, mlflow_client, mlflow_errors, with_retries
@@ -83,9 +84,13 @@ class RunsWorker:
         """
         return self._insist(lambda logger: logger.run_ids(number, folds))
 
-    def compare(self) -> dict[str, float]:
-        """Bring the comparison of all trials to the search's run; return the seconds as `log_missing` does."""
-        self._insist(lambda logger: logger.compare())
+    def compare(self, figures: FigureFormat = "png") -> dict[str, float]:
+        """Bring the comparison of all trials to the search's run; return the seconds as `log_missing` does.
+
+        Args:
+            figures: What its figures are written as.
+        """
+        self._insist(lambda logger: logger.compare(figures))
         return self._seconds
 
     def write_report(self, version: str | None) -> None:

@@ -16,6 +16,7 @@ from insects.final import FoldResult
 from insects.text import counted
 from insects.trial import TrialResult
 from search.registry.alias import RegisteredModel
+from search.reports.descriptions import FigureFormat
 from search.store.store import Store
 from search.store.study_folder import StudyFolder, UploadRecord
 from search.study.config import study_digest
@@ -86,14 +87,15 @@ class Uploader:
     Args:
         workers: The worker processes.
         folder: The study.
+        figures: What the figures of the comparison are written as.
 
     Attributes:
         upload_error: The first error that kept MLflow from being up to date; empty if there was none.
         seconds: What `figures` and `tracking` took in the background.
     """
 
-    def __init__(self, workers: UploadWorkers, folder: StudyFolder) -> None:
-        self._workers, self._folder = workers, folder
+    def __init__(self, workers: UploadWorkers, folder: StudyFolder, figures: FigureFormat = "png") -> None:
+        self._workers, self._folder, self._figures = workers, folder, figures
         self.upload_error = ""
         self.seconds = {"figures": 0.0, "tracking": 0.0}
         self._has_warned = False
@@ -182,7 +184,8 @@ class Uploader:
             self._raise_bugs()
             trials = study_digest(self._folder.results_without_weights(), finalists_in(self._folder))
             version = None if registered is None else registered.version
-            self._folder.save_upload_record(UploadRecord(self._workers.shown_uri, trials, model_name, version))
+            uploaded = UploadRecord(self._workers.shown_uri, trials, model_name, version, self._figures)
+            self._folder.save_upload_record(uploaded)
         return registered
 
     def _finish(
@@ -195,7 +198,7 @@ class Uploader:
             runs = None
             if winner is not None:
                 runs = result_of(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
-            rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare)]
+            rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare, self._figures)]
             self._submitted += rest
             self._steps["comparing trials"] = rest[1]
             if winner is not None and runs is not None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from insects.params import ClassWeight, Metric
 from insects.plots import TrialFigures
-from insects.plots.curves import LossCurves, summary
+from insects.plots.curves import LossCurves, accuracy_start, summary
 from tests.support.plot_cases import TITLE, colliding_texts, decoded, quadrant_splits
 
 
@@ -103,3 +104,50 @@ def test_curves_of_images_say_images_in_their_legend() -> None:
 def test_history_of_another_shape_is_rejected(figures: TrialFigures, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(E, 4\)"):
         figures.loss_curves(np.zeros(shape), 1, TITLE)
+
+
+@pytest.mark.parametrize(
+    ("counts", "metric", "class_weight", "start"),
+    [
+        ([240, 240, 240, 240, 240], "loss", "none", 0),
+        ([146, 68, 119], "loss", "none", 0),
+        ([99, 1], "loss", "none", 95),
+        ([99, 1], "accuracy", "none", 95),
+        ([92, 8], "loss", "none", 90),
+        ([99, 1], "roc-auc", "none", 50),
+        ([99, 1], "balanced-accuracy", "none", 50),
+        ([99, 1], "loss", "balanced", 50),
+        ([50, 50], "loss", "none", 50),
+    ],
+)
+def test_axis_of_accuracies_begins_below_chance(
+    counts: list[int], metric: Metric, class_weight: ClassWeight, start: int
+) -> None:
+    y = np.repeat(np.arange(len(counts)), counts)
+    assert accuracy_start(y, len(counts), metric, class_weight) == start
+
+
+def test_all_trials_of_a_study_have_the_same_axis_of_accuracies() -> None:
+    curves = LossCurves("row", 50)
+    limits = set()
+    for factor in (1.0, 0.6, 0.2):
+        curves.draw(history(6) * [1, factor, 1, factor], 6, TITLE)
+        limits.add(curves._accuracy.get_ylim())
+        assert [tick.get_text() for tick in curves._accuracy.get_yticklabels()] == ["50", "60", "70", "80", "90", "100"]
+    assert limits == {(50, 102)}
+
+
+@pytest.mark.parametrize(("metric", "name"), [("roc-auc", "ROC AUC"), ("balanced-accuracy", "balanced accuracy")])
+def test_score_is_drawn_beside_the_accuracy_and_named(metric: Metric, name: str) -> None:
+    curves = LossCurves("row", 50, metric)
+    score_E = np.linspace(0.6, 0.9, 20)
+    drawn = curves.draw(np.column_stack([history(20), score_E]), 20, TITLE)
+    np.testing.assert_allclose(np.asarray(curves._score.get_ydata(), float), 100 * score_E)
+    assert (np.abs(decoded(drawn)[300:450] - (0x00, 0x9E, 0x73)).max(axis=2) < 12).sum() > 300
+    assert colliding_texts(curves._loss.figure) == []
+    names = [text.get_text() for text in curves._loss.get_legend().get_texts()]
+    assert names == ["validation rows", "training rows", name, "best epoch"]
+    said = summary(np.array([[0.5, 0.5, 0.25, 0.75, 0.875]]), 1, np.array([], int), metric)
+    assert said == f"best epoch 1: validation loss 0.25, {name} 87.5 %"
+    with pytest.raises(ValueError, match=r"\(E, 5\)"):
+        curves.draw(history(5), 1, TITLE)

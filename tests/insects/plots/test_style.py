@@ -19,13 +19,14 @@ from insects.plots import (
     boundary_atlas,
     confusion_figure,
     figure_png,
+    figure_svg,
     optimization_history,
 )
 from insects.plots.comparison import importance_figure, parallel_figure, slice_figure
 from insects.plots.contour import contour_figure
 from insects.plots.images import mistakes_grid, sample_grid
 from insects.plots.painter import STRONGEST
-from insects.plots.style import LARGE, SMALLEST, class_colours, drawable, new_figure, png, write_heading
+from insects.plots.style import LARGE, SMALLEST, class_colours, drawable, new_figure, png, rare_last, write_heading
 from insects.plots.table import table_figures
 from insects.tables.raw import RawTable
 from tests.support.plot_cases import TITLE, decoded, evaluation_boundary, linear, random_splits
@@ -96,6 +97,9 @@ def every_figure() -> list[bytes]:
         *drawn,
         of_a_trial.loss_curves(np.full((3, 4), 0.5), 1, TITLE),
         of_a_trial.decision_boundary(predict, TITLE),
+        of_a_trial.loss_curves(np.full((3, 4), 0.5), 1, TITLE, svg=True),
+        of_a_trial.decision_boundary(predict, TITLE, svg=True),
+        figure_svg(optimization_history([0, 1], [0.5, np.inf], ["complete", "failed"])),
     ]
 
 
@@ -134,6 +138,12 @@ def test_png_decodes_to_the_pixels_that_went_in() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, size=(37, 53, 4), dtype=np.uint8)
     np.testing.assert_array_equal(decoded(png(pixels)), pixels[..., :3])
     np.testing.assert_array_equal(decoded(png(pixels[..., :3])), pixels[..., :3])
+
+
+def test_rows_of_rare_classes_are_drawn_last_and_the_others_as_they_come() -> None:
+    y = np.array([2, 0, 1] + [0, 1] * 20)  # a 43rd of the rows is of class 2
+    assert rare_last(y).tolist() == [*range(1, 43), 0]
+    assert rare_last(y % 2).tolist() == list(range(43))
 
 
 def test_characters_without_a_glyph_become_boxes() -> None:

@@ -5,6 +5,8 @@ Shapes: N rows, F features, C classes, E epochs.
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -41,6 +43,24 @@ def test_figures_do_not_depend_on_trials_drawn_before(quadrants: Splits) -> None
     assert used.loss_curves(history(20), 20, TITLE) == fresh.loss_curves(history(20), 20, TITLE)
     assert used.decision_boundary(by_sign, TITLE) == fresh.decision_boundary(by_sign, TITLE)
     np.testing.assert_array_equal(used.thumbnail(by_sign), fresh.thumbnail(by_sign))
+
+
+def test_svg_has_heading_labels_and_marks_as_text_and_leaves_no_trace_in_the_next_figure(quadrants: Splits) -> None:
+    used, fresh = TrialFigures(quadrants), TrialFigures(quadrants)
+    curves = used.loss_curves(history(20), 20, TITLE, svg=True).decode()
+    boundary = used.decision_boundary(linear(2, 2, 0), TITLE, svg=True).decode()
+    for svg, texts in ((curves, ("epoch", "accuracy (%)", "best epoch")), (boundary, ("class", "validation row"))):
+        assert all(f">{text}</text>" in svg for text in (html.escape(TITLE, quote=False), *texts))
+        assert "<dc:date>" not in svg
+    assert "best epoch 20: validation loss 0.11" in curves
+    wrong = int((linear(2, 2, 0)(quadrants.valid_x).argmax(axis=1) != quadrants.valid_y).sum())
+    assert wrong > 0
+    assert f"{wrong} of {len(quadrants.valid_y)} validation rows wrong" in boundary
+    assert boundary.count("data:image/png;base64,") == 1
+    assert fresh.decision_boundary(linear(2, 2, 0), TITLE, svg=True).decode() == boundary
+    assert used.loss_curves(history(20), 20, TITLE, svg=True).decode() == curves
+    assert used.loss_curves(history(7), 7, TITLE) == fresh.loss_curves(history(7), 7, TITLE)
+    assert used.decision_boundary(by_sign, TITLE) == fresh.decision_boundary(by_sign, TITLE)
 
 
 def test_a_title_is_drawn(quadrants: Splits) -> None:

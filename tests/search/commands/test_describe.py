@@ -64,6 +64,19 @@ def test_out_holds_the_text_as_printed_and_the_figures(
     assert {path.name for path in out.iterdir()} == names
 
 
+def test_svg_is_beside_each_figure_of_the_folder_and_needs_one(
+    monkeypatch: pytest.MonkeyPatch, flowers: Path, tmp_path: Path
+) -> None:
+    arguments = ["describe", "--train", str(flowers), "--target", "species", "--figures", "svg"]
+    assert invoke(monkeypatch, *arguments, "--out", str(tmp_path / "out")).exit_code == 0
+    names = {"description.txt", "description.json", "histograms.png", "histograms.svg"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert ">width</text>" in (tmp_path / "out" / "histograms.svg").read_text()
+    refused = invoke(monkeypatch, *arguments)
+    assert refused.exit_code == 2
+    assert "--figures svg is about the files of a folder: add --out." in refused.stderr
+
+
 def test_table_that_is_logged_twice_has_one_run_and_another_table_another(
     monkeypatch: pytest.MonkeyPatch, flowers: Path, store: Path
 ) -> None:

@@ -278,7 +278,7 @@ def test_model_of_two_classes_has_its_two_curves_where_both_have_rows(
     place = ("--store", str(store))
     search = ("--train", str(table), "--target", "labels", "--trials", "1", "--epochs", "3", "--test-fraction", "0.3")
     assert invoke(monkeypatch, "search", *search, *place).exit_code == 0
-    answer = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--json").stdout)
+    answer = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--figures", "svg", "--json").stdout)
     assert answer["roc_auc"] > 0.6
     one = write_csv(tmp_path / "one.csv", Table(("feature1", "feature2"), ("no",), x[::2], np.zeros(60, np.int32), ""))
     other = json.loads(invoke(monkeypatch, "evaluate", "--best", *place, "--test", str(one), "--json").stdout)
@@ -289,7 +289,11 @@ def test_model_of_two_classes_has_its_two_curves_where_both_have_rows(
     curves = {"precision_recall_curve.png", "roc_curve.png"}
     for rows, drawn in ((36, curves), (60, set())):
         (run,) = client.search_runs([experiment_id], f"params.`rows` = '{rows}'")
-        assert curves & set(digests(Path(run.info.artifact_uri.removeprefix("file://")))) == drawn
+        files = set(digests(Path(run.info.artifact_uri.removeprefix("file://"))))
+        assert curves & files == drawn
+        vectors = {name for name in files if name.endswith(".svg")}
+        of_png = {name.replace(".png", ".svg") for name in files if name.endswith(".png")}
+        assert vectors == (of_png if rows == 36 else set())
 
 
 def test_figures_that_cannot_be_written_are_one_line_and_leave_no_run(

@@ -135,6 +135,34 @@ def test_each_figure_is_drawn_if_there_are_enough_trials(
     assert compare(a_study(tmp_path, results), out) == {"trials.csv", *figures}
 
 
+MODEL = {"model_loss_curves.svg", "model_decision_boundary.svg"}
+
+
+def test_svg_is_beside_each_figure_and_the_models_are_there_too(tmp_path: Path) -> None:
+    folder = a_study(tmp_path, various(12))
+    (out := tmp_path / "out").mkdir()
+    write_comparison(out, folder, folder.results_without_weights(), None, "svg")
+    figures = FIGURES | {"importances.png"}
+    assert files(out) == {"trials.csv", *figures, *(name.replace(".png", ".svg") for name in figures), *MODEL}
+    assert "trial 0: depth 1, width 8, " in (out / "model_loss_curves.svg").read_text()
+    best, splits = folder.load(0), builtin_splits()[0]
+    assert best is not None
+    logits_VC = mlp.logits(best.weights, best.params, splits.shape, splits.valid_x)
+    wrong = (logits_VC.argmax(axis=1) != splits.valid_y).sum()
+    assert f"{wrong} of 240 validation rows wrong" in (out / "model_decision_boundary.svg").read_text()
+    write_description(out, folder, "svg")
+    assert {name.replace(".png", ".svg") for name in TABLE} <= files(out)
+
+
+def test_model_of_a_final_is_drawn_by_the_mean_of_its_networks(finished: Finished, tmp_path: Path) -> None:
+    write_comparison(tmp_path, finished.folder, finished.folder.results_without_weights(), None, "svg")
+    chosen = finished.answer["final"]["chosen"]
+    boundary = (tmp_path / "model_decision_boundary.svg").read_text()
+    assert f"finalist {chosen}: depth" in boundary
+    assert "trained on the validation rows too" in boundary
+    assert ">fold 1</text>" in (tmp_path / "model_loss_curves.svg").read_text()
+
+
 def test_atlas_reads_only_the_weights_of_the_trials_that_it_draws(tmp_path: Path) -> None:
     folder = a_study(tmp_path, various(130))
     results = folder.results_without_weights()

@@ -12,15 +12,16 @@ import pytest
 
 from insects import mlp
 from insects.evaluation import evaluate
+from insects.final import FoldResult
 from insects.params import TrialParams
 from insects.trial import TrialResult
 from search.reports.report import write_report
 from search.reports.report_charts import Interval, intervals, linear, logarithmic
 from search.reports.report_contents import read_contents
 from search.reports.report_page import escape, name
-from search.reports.report_trials import search_section, trials_section
+from search.reports.report_trials import best_trial_section, search_section, trials_section
 from search.store.evaluation_record import EvaluationRecord
-from search.store.study_folder import StudyFolder
+from search.store.study_folder import FinalRecord, StudyFolder
 from search.study.data import DataRequest, load_data
 from tests.support.commands import Finished
 from tests.support.studies import a_config, a_failure, a_result, begun_folder
@@ -141,10 +142,53 @@ def test_report_of_a_study_without_a_final_says_that_its_figure_is_too_good(tmp_
     assert "Learning curves" in page.text
 
 
+def test_curves_of_a_study_about_a_score_have_the_score_too(tmp_path: Path) -> None:
+    folder = begun_folder(tmp_path, a_config(metric="roc-auc"))
+    result = a_result(0, losses=(2.0, 0.5), metric="roc-auc")
+    folder.save(with_weights(replace(result, best_epoch=2), folder))
+    section = best_trial_section(read_contents(folder, URI, "1"))
+    assert re.findall(r"<figcaption><b>(.*?)</b>", section) == ["Loss", "Accuracy", "ROC AUC"]
+    score = result.history[1, 4]
+    assert f"epoch 2: validation ROC AUC {score:.4f}" in section
+    assert "training ROC AUC" not in section
+
+
 @pytest.mark.parametrize("results", [[a_failure(0)], [a_failure(0), *various(3)[1:]], various(1)])
 def test_study_of_any_states_has_a_report(results: list[TrialResult], tmp_path: Path) -> None:
     page = Page(written(a_study(tmp_path, results), version=None))
     assert f"{len(results)} trial" in page.text
+
+
+def test_columns_of_a_table_have_their_importance(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows = [(x, "low" if x < 0 else "high", z) for x, z in generator.normal(size=(120, 2)).round(3).tolist()]
+    table = tmp_path / "table.csv"
+    text = "".join(f"{x},{'<b>' if n % 2 else 'c'},{z},{label}\n" for n, (x, label, z) in enumerate(rows))
+    table.write_text("x,kind,z,labels\n" + text, encoding="utf-8")
+    data = load_data(DataRequest(train=table, target="labels"), tmp_path)
+    folder = StudyFolder(tmp_path / "store" / "trials" / "s")
+    folder.make()
+    folder.begin(a_config().fingerprint(data), "m-mlp", data)
+    folder.save(with_weights(a_result(0, TrialParams(0, 8, 0.01, 32)), folder))
+    fold_N = data.fold_rows.draw(2)
+    folder.save_folds(fold_N)
+    assert data.splits.classes == ("high", "low")
+    weights = np.array([[0, 0, 0, 0], [-9, 0, 0, 0]], np.float32)  # x, z, kind=<b>, kind=c
+    trial = replace(a_result(0, TrialParams(0, 8, 0.01, 32)), weights=np.append(weights, np.zeros(2, np.float32)))
+    y = np.concatenate([data.splits.train_y, data.splits.valid_y])
+    folder.save_fold(
+        *(FoldResult(trial, f, np.zeros(((fold_N == f).sum(), 2), np.float32), y[fold_N == f]) for f in range(2))
+    )
+    folder.save_final(FinalRecord("", 2, [0], 0, 0.9, [0.8, 1.0], 0.1))
+    page = Page(written(folder))
+    assert "Importance of the columns" in page.text
+    found = re.findall(r"(\w+)\nloss (\S+) nats, accuracy (\S+) %", page.text)
+    assert [name for name, _, _ in found] == ["x", "kind", "z"]
+    assert float(found[0][1]) > 1
+    assert float(found[0][2].replace("\u2212", "-")) == pytest.approx(-50, abs=10)
+    assert {(loss, accuracy) for _, loss, accuracy in found[1:]} == {("+0.000", "+0.0")}
+    folder.save_final(FinalRecord("", 2, [], None, None, [], None))
+    assert "Importance of the columns" not in written(folder)
 
 
 def test_study_without_a_trial_has_no_report(tmp_path: Path) -> None:

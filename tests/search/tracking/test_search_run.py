@@ -208,6 +208,27 @@ def test_more_trials_are_compared_and_the_latest_best_is_shown(
     assert run.data.tags["mlflow.note.content"].startswith("Best of 2 trials")
 
 
+def test_svg_is_added_to_a_study_that_has_been_compared_and_follows_new_trials(
+    store: Path, study: StudyFolder, client: MlflowClient
+) -> None:
+    def figures() -> set[str]:
+        artifacts = Path(client.get_run(search_run_id(client)).info.artifact_uri.removeprefix("file://"))
+        return {str(path.relative_to(artifacts)) for path in artifacts.rglob("*.svg")}
+
+    logger_of(own(store), "s").compare()
+    assert figures() == set()
+    logger_of(own(store), "s").compare("svg")
+    first = {"optimization_history.svg", "boundary_atlas.svg", "model_loss_curves.svg", "model_decision_boundary.svg"}
+    assert figures() == {*first, "table/scatter.svg", "table/histograms.svg"}
+    digest = study_digest(study.results_without_weights())
+    assert client.get_run(search_run_id(client)).data.tags[COMPARED_TRIALS_TAG] == f"{digest} and SVG"
+    add_trial(study, 1, 0.5)
+    logger_of(own(store), "s").compare("png")  # else the SVG would be of other trials than the PNG beside it
+    artifacts = Path(client.get_run(search_run_id(client)).info.artifact_uri.removeprefix("file://"))
+    assert "trial 1: depth" in (artifacts / "model_loss_curves.svg").read_text()
+    assert compare(client, search_run_id(client), study) == {"figures": 0.0, "tracking": 0.0}
+
+
 def test_description_of_the_data_is_written_once(store: Path, study: StudyFolder, drawn: list[str]) -> None:
     logger_of(own(store), "s").compare()
     add_trial(study, 1, 0.5)
