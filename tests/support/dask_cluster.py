@@ -26,12 +26,8 @@ def tls_settings(folder: Path) -> dict[str, str]:
     if shutil.which("openssl") is None:
         unavailable("openssl is not installed")
     certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=insects"]
-        + ["-out", certificate, "-keyout", key],
-        check=True,
-        capture_output=True,
-    )
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=insects"]
+    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
     settings = {"distributed.comm.tls.ca-file": certificate}
     for role in ("scheduler", "worker", "client"):
         settings |= {f"distributed.comm.tls.{role}.cert": certificate, f"distributed.comm.tls.{role}.key": key}
