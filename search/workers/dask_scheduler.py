@@ -160,7 +160,8 @@ def _check_encryption(address: str) -> None:
     from distributed import Security
 
     settings, is_encrypted = Security(), address.startswith("tls://")
-    if is_encrypted and not (settings.tls_ca_file and settings.tls_client_cert):
+    files = settings.get_tls_config_for_role("client")
+    if is_encrypted and not (files.get("ca_file") and files.get("cert")):
         raise StudyError(
             f"{address} needs certificates: set ca-file, client.cert and client.key of distributed.comm.tls in Dask's "
             "settings",
