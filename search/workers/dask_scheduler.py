@@ -51,12 +51,15 @@ class DaskScheduler:
 
         Raises:
             OSError: No scheduler answers.
+            StudyError: Dask's settings do not suit the address.
         """
         from distributed import Client
 
         try:
+            address = self._address()
+            _check_encryption(address)
             client: Any = Client(
-                self._address(), asynchronous=True, set_as_default=False, timeout=CONNECT_SECONDS, name="insects-search"
+                address, asynchronous=True, set_as_default=False, timeout=CONNECT_SECONDS, name="insects-search"
             )
         except (ValueError, KeyError) as error:  # no address, or a scheduler file that is half written
             raise ConnectionError(line(error)) from error
@@ -150,6 +153,25 @@ async def closed(client: Any) -> None:
     """Close a client, as far as its scheduler answers."""
     with suppress(OSError, TimeoutError):
         await asyncio.wait_for(client.close(timeout=CLOSE_SECONDS / 2), CLOSE_SECONDS)
+
+
+def _check_encryption(address: str) -> None:
+    """Check Dask's settings, where Dask itself would raise a TypeError or a RuntimeError."""
+    from distributed import Security
+
+    settings, is_encrypted = Security(), address.startswith("tls://")
+    files = settings.get_tls_config_for_role("client")
+    if is_encrypted and not (files.get("ca_file") and files.get("cert")):
+        raise StudyError(
+            f"{address} needs certificates: set ca-file, client.cert and client.key of distributed.comm.tls in Dask's "
+            "settings",
+            parameter="cluster",
+        )
+    if settings.require_encryption and not is_encrypted:
+        raise StudyError(
+            f"Dask's setting distributed.comm.require-encryption refuses {address}: give an address with tls://",
+            parameter="cluster",
+        )
 
 
 def _counted(values: list[_Value]) -> list[tuple[_Value, int]]:

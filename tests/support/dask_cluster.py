@@ -6,17 +6,32 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from tests.support.environments import clean_environment
 from tests.support.servers import HOST, START_SECONDS, free_port, unavailable
+
+
+def tls_settings(folder: Path) -> dict[str, str]:
+    """Make a certificate and return the settings of Dask that use it for scheduler, workers and clients."""
+    if shutil.which("openssl") is None:
+        unavailable("openssl is not installed")
+    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=insects"]
+    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    settings = {"distributed.comm.tls.ca-file": certificate}
+    for role in ("scheduler", "worker", "client"):
+        settings |= {f"distributed.comm.tls.{role}.cert": certificate, f"distributed.comm.tls.{role}.key": key}
+    return settings
 
 
 class DaskCluster:
@@ -25,16 +40,22 @@ class DaskCluster:
     Args:
         folder: Where they put their files.
         workers: Workers to begin with.
+        protocol: That of the scheduler's address.
+        settings: Settings of Dask for all of them.
     """
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(
+        self, folder: Path, workers: int, protocol: str = "tcp", settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         try:
             import distributed  # noqa: F401
         except ImportError:
             unavailable("distributed is not installed")
         self._folder, self._begin_with = folder, workers
         self._port = free_port()
-        self.address = f"tcp://{HOST}:{self._port}"
+        self.address = f"{protocol}://{HOST}:{self._port}"
+        self._protocol = protocol
+        self._settings = {f"DASK_{name.upper().replace('.', '__')}": value for name, value in settings.items()}
         self.scheduler_file = folder / "scheduler.json"
         self._scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -55,7 +76,7 @@ class DaskCluster:
     def start_scheduler(self) -> None:
         """Start the scheduler, at the same port each time."""
         place = ("--host", HOST, "--port", str(self._port), "--scheduler-file", str(self.scheduler_file))
-        self._scheduler = self._start("scheduler", *place, "--no-dashboard")
+        self._scheduler = self._start("scheduler", *place, "--protocol", self._protocol, "--no-dashboard")
 
     def kill_scheduler(self) -> None:
         """End the scheduler at once; workers that lose theirs end themselves."""
@@ -110,7 +131,7 @@ class DaskCluster:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *words],
                 cwd=self._folder,
-                env={**clean_environment(), "DASK_LOGGING__DISTRIBUTED": "info", **environment},
+                env={**clean_environment(), "DASK_LOGGING__DISTRIBUTED": "info", **self._settings, **environment},
                 stdout=log,
                 stderr=log,
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from search.store.storage_url import storage_url
 from tests.support.commands import invoke
 from tests.support.environments import clean_environment
 
@@ -97,15 +98,16 @@ def kill_after(store: Path, seconds: float, everything: bool) -> bool:
     return False
 
 
-def contents(store: Path, tracking_uri: str | None = None) -> dict[str, Any]:
+def contents(store: Path, tracking_uri: str | None = None, database: str | None = None) -> dict[str, Any]:
     """Return all that must be equal in two stores with the same study: no times, ids and paths.
 
     Args:
         store: The store's folder.
         tracking_uri: Its MLflow; None: its own database.
+        database: The database of `--storage`; None: its journal.
     """
     uri = tracking_uri or f"sqlite:///{store / 'mlflow.db'}"
-    return {"optuna": optuna_trials(store), "mlflow": _mlflow(uri), "registry": _registry(uri)}
+    return {"optuna": optuna_trials(store, database), "mlflow": _mlflow(uri), "registry": _registry(uri)}
 
 
 def children(pid: int) -> list[int]:
@@ -114,13 +116,18 @@ def children(pid: int) -> list[int]:
     return [int(child) for children in tasks for child in children.read_text().split()]
 
 
-def optuna_trials(store: Path) -> list[Any]:
-    """Return the trials of the study in the journal of a store."""
+def optuna_trials(store: Path, database: str | None = None) -> list[Any]:
+    """Return the trials of the study in the journal of a store, or in the database of `--storage`."""
     import optuna
-    from optuna.storages import JournalStorage
+    from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy import NullPool
 
-    storage = JournalStorage(JournalFileBackend(str(store / "optuna.journal")))
+    storage: Any = (
+        JournalStorage(JournalFileBackend(str(store / "optuna.journal")))
+        if database is None
+        else RDBStorage(storage_url(database), engine_kwargs={"poolclass": NullPool})
+    )
     study = optuna.load_study(study_name=STUDY, storage=storage)
     return [[t.number, t.state.name, t.params, t.values, t.intermediate_values] for t in study.trials]
 

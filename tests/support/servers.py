@@ -57,11 +57,16 @@ class Server:
         empty_database: A database to begin with, since the server's own takes seconds to create.
         backend: The URL of another database in its place.
         auth: Whether it asks for `USER` and `PASSWORD`.
+
+    Attributes:
+        backend: The URL of its database.
+        port: Its port.
+        uri: The tracking URI.
     """
 
     def __init__(self, folder: Path, empty_database: Path, backend: str | None = None, auth: bool = False) -> None:
         self._folder, self._empty_database, self._auth = folder, empty_database, auth
-        self._backend = backend or f"sqlite:///{folder / 'server.db'}"
+        self.backend = backend or f"sqlite:///{folder / 'server.db'}"
         self.port = free_port()
         self.uri = f"http://{HOST}:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +78,7 @@ class Server:
             shutil.copy(self._empty_database, self._folder / "server.db")
             (self._folder / "auth.ini").write_text(AUTH.format(user=USER, password=PASSWORD))
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", self._backend]
+        command += ["--backend-store-uri", self.backend]
         command += ["--app-name", "basic-auth"] if self._auth else []
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
         self._process = subprocess.Popen(

@@ -25,7 +25,7 @@ from search.workers import dask_cluster, dask_scheduler
 from search.workers.dask_cluster import DaskWorkers
 from tests.support import preload
 from tests.support.commands import SMALL, invoke, searching
-from tests.support.dask_cluster import DaskCluster
+from tests.support.dask_cluster import DaskCluster, tls_settings
 from tests.support.reference_study import folder_of
 from tests.support.remote_studies import CONFIG, REQUEST, TRIALS, train
 from tests.support.servers import START_SECONDS
@@ -47,6 +47,30 @@ def test_study_on_workers_equals_that_of_threads(cluster: DaskCluster, tmp_path:
 def test_study_on_four_workers_equals_that_of_threads(tmp_path: Path, digest: str) -> None:
     with DaskCluster(tmp_path / "cluster", 4) as cluster:
         assert train(tmp_path / "store", DaskWorkers(cluster.address, REQUEST)) == digest
+
+
+def test_study_over_tls_equals_that_of_threads(tmp_path: Path, digest: str) -> None:
+    settings = tls_settings(tmp_path)
+    encrypted = DaskCluster(tmp_path / "cluster", 2, "tls", settings)
+    import dask
+
+    with dask.config.set(settings), encrypted as cluster:
+        assert train(tmp_path / "store", DaskWorkers(cluster.address, REQUEST)) == digest
+        with (
+            dask.config.set({"distributed.comm.tls.client.cert": None}),
+            pytest.raises(StudyError, match=f"^{cluster.address} needs certificates: set ca-file, client.cert and "),
+        ):
+            DaskWorkers(cluster.address, REQUEST)
+
+
+def test_setting_that_requires_encryption_refuses_an_address_without_it(cluster: DaskCluster) -> None:
+    import dask
+
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        pytest.raises(StudyError, match=f"require-encryption refuses {cluster.address}: give an address with tls://$"),
+    ):
+        DaskWorkers(cluster.address, REQUEST)
 
 
 def test_scheduler_is_found_by_its_file(cluster: DaskCluster, tmp_path: Path) -> None:
