@@ -21,7 +21,8 @@ from search.reports.report_contents import read_contents
 from search.reports.report_page import escape, name
 from search.reports.report_trials import best_trial_section, search_section, trials_section
 from search.store.evaluation_record import EvaluationRecord
-from search.store.study_folder import FinalRecord, StudyFolder
+from search.store.final_record import FinalRecord
+from search.store.study_folder import StudyFolder
 from search.study.data import DataRequest, load_data
 from tests.support.commands import Finished
 from tests.support.studies import a_config, a_failure, a_result, begun_folder
