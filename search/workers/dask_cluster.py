@@ -156,7 +156,7 @@ class DaskWorkers:
         self._end()
 
     def close(self) -> None:
-        """Leave the cluster; the workers may be closed before."""
+        """Leave the cluster; a second call does nothing."""
         if self._thread.is_alive():
             self._end()
             self._loop.call_soon_threadsafe(self._closing.set)
