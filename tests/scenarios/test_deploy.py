@@ -124,7 +124,8 @@ def test_services_of_compose_run_a_search(tmp_path: Path, postgres: Postgres) ->
         services.wait_for_mlflow()
         answer = search(services.command("search"), tmp_path)
         assert (answer["upload_error"], answer["storage_error"]) == (None, None)
-        client = MlflowClient(f"http://{services.mlflow}")
+        uri = f"http://{services.mlflow}"
+        client = MlflowClient(uri, registry_uri=uri)  # a search in this process may have named another registry
         experiment = client.get_experiment_by_name("deployed")
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id], max_results=50)

@@ -68,6 +68,7 @@ SEARCH: Filled = {
     "executor": ("--executor pools:make", "pools:make"),
     "cluster": ("--cluster tcp://host:8786", "tcp://host:8786"),
     "timeout": ("--timeout 1.5", 1.5),
+    "figures": ("--figures svg", "svg"),
 }
 
 EVALUATE: Filled = {
@@ -80,6 +81,7 @@ EVALUATE: Filled = {
     "image_dir": ("--best --image-dir photos", Path("photos")),
     "filename": (f"--best {IMAGES} --filename photo", "photo"),
     "skip_bad_images": ("--best --skip-bad-images", True),
+    "figures": ("--best --figures svg", "svg"),
 }
 
 PREDICT: Filled = {
@@ -108,6 +110,7 @@ DESCRIBE: Filled = {
     "images.folder": (IMAGES, Path("photos")),
     "images.group": (f"{IMAGES} --group sample", "sample"),
     "images.filename": (f"{IMAGES} --filename photo", "photo"),
+    "figures": ("--out folder --figures svg", "svg"),
 }
 
 NOT_OF_DESCRIBE = {"images.skip_bad", "images.recipe.image_size", "images.recipe.backbone", "images.recipe.weights"}
