@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +47,11 @@ def _use_settings(ctx: click.Context, _: click.Parameter, path: Path | None) -> 
         ctx.default_map = read_settings(path, ctx)
 
 
+def _choice(flag: str, choices: Sequence[str], default: str, text: str) -> Callable[[_Command], _Command]:
+    """An option that takes one of several words."""
+    return click.option(flag, type=click.Choice(choices), default=default, show_default=True, help=text)
+
+
 trials = click.option(
     "--trials",
     type=click.IntRange(1),
@@ -59,26 +64,15 @@ epochs = click.option(
     type=click.IntRange(1, MOST_EPOCHS),
     help="Epochs of a full trial.  [default: 20; up to 60 for tables below 600 training rows]",
 )
-schedule = click.option(
-    "--schedule",
-    type=click.Choice(SCHEDULES),
-    default="cosine",
-    show_default=True,
-    help="Learning rate over a trial's steps: cosine falls to zero.",
-)
-class_weight = click.option(
+schedule = _choice("--schedule", SCHEDULES, "cosine", "Learning rate over a trial's steps: cosine falls to zero.")
+class_weight = _choice(
     "--class-weight",
-    type=click.Choice(CLASS_WEIGHTS),
-    default="none",
-    show_default=True,
-    help="What a row counts in the loss: balanced gives rare classes the weight of frequent ones.",
+    CLASS_WEIGHTS,
+    "none",
+    "What a row counts in the loss: balanced gives rare classes the weight of frequent ones.",
 )
-metric = click.option(
-    "--metric",
-    type=click.Choice(METRIC_NAMES),
-    default="loss",
-    show_default=True,
-    help="What the best epoch and the best trial are best in, on the validation rows.",
+metric = _choice(
+    "--metric", METRIC_NAMES, "loss", "What the best epoch and the best trial are best in, on the validation rows."
 )
 train = click.option(
     "--train",
@@ -112,12 +106,11 @@ encoding = click.option(
     type=EncodingName(),
     help="Encoding of a text file.  [default: UTF-8, else Windows-1252]",
 )
-scaling = click.option(
+scaling = _choice(
     "--scaling",
-    type=click.Choice(SCALINGS),
-    default="standard",
-    show_default=True,
-    help="What is done to numbers before the network: standardize, quantiles to normal, robust, piecewise linear.",
+    SCALINGS,
+    "standard",
+    "What is done to numbers before the network: standardize, quantiles to normal, robust, piecewise linear.",
 )
 drop_rare_classes = click.option(
     "--drop-rare-classes", is_flag=True, help="Leave out classes with too few rows to be in every part."
@@ -218,13 +211,7 @@ folds = click.option(
 configs = click.option(
     "--configs", type=PATH, metavar="JSON", help="Train exactly these configurations before any sampled one."
 )
-sampler = click.option(
-    "--sampler",
-    type=click.Choice(SAMPLERS),
-    default="tpe",
-    show_default=True,
-    help="Sampler that proposes configurations.",
-)
+sampler = _choice("--sampler", SAMPLERS, "tpe", "Sampler that proposes configurations.")
 pruner = click.option(
     "--pruner",
     type=Pruner(),
@@ -273,13 +260,7 @@ storage = click.option(
     help="Write the trials to this database in place of the journal, for Optuna dashboards that several people share: "
     "postgresql://USER@HOST/NAME, mysql://… or sqlite:///FILE.  [default: DIR/optuna.journal]",
 )
-device = click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Device to train on; auto chooses one and says why.",
-)
+device = _choice("--device", DEVICES, "auto", "Device to train on; auto chooses one and says why.")
 engine = click.option(
     "--engine", type=click.Choice(ENGINES), help="Engine to train with; compiled needs the cpu.  [default: by device]"
 )
@@ -320,12 +301,11 @@ config = click.option(
     help="File of options: trials = 100. The environment (INSECTS_SEARCH_TRIALS=100) and the command line go before.",
 )
 check = click.option("--check", is_flag=True, help="Read data and options and say what would be done; train nothing.")
-figures = click.option(
+figures = _choice(
     "--figures",
-    type=click.Choice(FIGURES),
-    default="png",
-    show_default=True,
-    help="svg: write figures as SVG beside each PNG, for papers; those of single trials are PNG only.",
+    FIGURES,
+    "png",
+    "svg: write figures as SVG beside each PNG, for papers; those of single trials are PNG only.",
 )
 verbose = click.option("--verbose", is_flag=True, help="Say at the end where the time went.")
 quiet = click.option("--quiet", is_flag=True, help="Show errors and the end only.")
