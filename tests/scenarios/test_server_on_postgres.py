@@ -17,7 +17,7 @@ from search.store.study_folder import StudyFolder
 from tests.support import kills
 from tests.support.environments import clean_environment
 from tests.support.postgres import Postgres
-from tests.support.servers import USER, Server
+from tests.support.servers import PASSWORD, USER, Server
 
 SEARCHES = 4
 SHORT = ("--trials", "4", "--finalists", "1")
@@ -100,9 +100,11 @@ def test_study_whose_servers_restart_in_the_middle_equals_an_undisturbed_one(
     assert found == undisturbed[1]
 
 
+@pytest.mark.parametrize("server", [True], indirect=True)
 def test_four_searches_and_a_restart_lose_and_double_nothing(
     short: dict[str, Any], postgres: Postgres, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    password = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
     stores = [tmp_path / str(number) for number in range(SEARCHES)]
     searches = [
         subprocess.Popen(
@@ -110,7 +112,7 @@ def test_four_searches_and_a_restart_lose_and_double_nothing(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=clean_environment(),
+            env={**clean_environment(), **password},
         )
         for store in stores
     ]
@@ -124,6 +126,8 @@ def test_four_searches_and_a_restart_lose_and_double_nothing(
         for search in searches:
             search.kill()
             search.communicate()
+    for name, value in password.items():
+        monkeypatch.setenv(name, value)
     for store in stores:
         kills.sync(monkeypatch, store, server.uri)
     found = kills.contents(stores[0], server.uri)

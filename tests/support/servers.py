@@ -45,6 +45,7 @@ database_uri = sqlite:///auth.db
 admin_username = {user}
 admin_password = {password}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 300
 """
 USER, PASSWORD = "keeper", "a-secret-of-tests"
 
