@@ -41,6 +41,7 @@ from search.study.sampler import Proposer, SamplerName
 from search.study.space import SearchSpace
 from search.system.signals import StopFlag
 from search.upload.database_export import DatabaseExport
+from search.upload.run_queue import RunQueue
 from search.upload.runs_worker import RunsWorker
 from search.upload.uploader import upload_workers
 from search.workers.in_flight import TrainingsInFlight
@@ -169,11 +170,11 @@ def measure(sampler: SamplerName, trials: int, mlflow: bool, storage: str | None
             export: Any = journal_of(store, folder, config)
             if workers.storage is not None:
                 export = DatabaseExport(workers.storage, store, folder, lambda: None)
-            listeners = [Tracking(workers.runs)] if mlflow else []
+            runs = RunQueue(workers.runs, lambda: workers.start_helper(folder))
+            listeners = [Tracking(runs)] if mlflow else []
             started = time.perf_counter()
             clock = run(config, data.splits, folder, export, listeners, trials)
-            if mlflow:
-                workers.runs.submit(RunsWorker.log_missing).result()
+            runs.wait(lambda: None)
             if workers.storage is not None:
                 export.finish(lambda: None)
             return time.perf_counter() - started, clock
@@ -217,12 +218,12 @@ def run(
 class Tracking:
     """Brings each trial to MLflow in the background, as a search does."""
 
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
+    def __init__(self, runs: RunQueue) -> None:
+        self._runs = runs
 
     def trained(self, result: TrialResult) -> None:
-        """Submit a trial."""
-        self._worker.submit(RunsWorker.log_trial, result.number)
+        """Add the run of a trial."""
+        self._runs.add(result.number, 0)
 
     def known(self, result: TrialResult) -> None:
         """Do nothing: there is none."""

@@ -25,12 +25,13 @@ class LockHeldError(StoreError):
         super().__init__(f"{path} is held by {self.holder}")
 
 
-def hold(path: Path, wait: float = 0.0) -> IO[str]:
-    """Take a lock, which is held until the returned file is closed.
+def hold(path: Path, wait: float = 0.0, *, shared: bool = False) -> IO[str]:
+    """Take a lock, which is held until the returned file is closed, here and in the processes that inherited it.
 
     Args:
         path: The lock file, made if absent. It stays when the lock is released.
         wait: Seconds to wait for a lock that another process holds.
+        shared: Whether others may hold it too, if theirs is shared as well.
 
     Raises:
         LockHeldError: Another process still holds the lock.
@@ -43,7 +44,7 @@ def hold(path: Path, wait: float = 0.0) -> IO[str]:
     until = time.monotonic() + wait
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             break
         except BlockingIOError:
             if time.monotonic() >= until:

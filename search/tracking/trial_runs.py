@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,52 +87,28 @@ class TrialRunLogger:
                 for role in (TRIAL, FINAL)
             }
 
-    def log(self, number: int) -> None:
-        """Write the run of a finished trial, unless MLflow has it."""
-
-        def content() -> RunContent | None:
-            result = self._folder.load(number)
-            shape = self._data.sample.shape
-            return None if result is None else trial_content(result, self._folder, shape, self._trial_figures)
-
-        self._log(TRIAL, number, content, model_title(number, 0))
-
-    def log_final(self, number: int, folds: int) -> None:
-        """Write the run of a finalist, unless MLflow has it.
+    def log(self, number: int, folds: int = 0) -> RunIds:
+        """Write the run of a finished trial or of a finalist, unless MLflow has it, and return its ids.
 
         Args:
             number: The trial's number.
-            folds: The folds of the final.
+            folds: The folds of the final that it is a finalist of; 0: the run is the trial's own.
         """
+        if not self._has(number, folds):
+            self._runs[_role(folds)][number] = self._written(number, folds)
+        return RunIds(self._experiment_id, self._search_run_id, self._runs[_role(folds)][number].run_id)
 
-        def content() -> RunContent | None:
-            finalist = self._folder.load_finalist(number, folds)
-            shape = self._data.sample.shape
-            return None if finalist is None else final_content(finalist, self._folder, shape, self._trial_figures)
-
-        self._log(FINAL, number, content, model_title(number, folds))
+    def missing(self) -> list[tuple[int, int]]:
+        """Return the trials and finalists whose runs MLflow does not have, as `log` takes them."""
+        record = self._folder.final()
+        finalists = [] if record is None else [(number, record.folds) for number in record.finalists]
+        wanted = [(number, 0) for number in self._folder.numbers()] + finalists
+        return [(number, folds) for number, folds in wanted if not self._has(number, folds)]
 
     def log_missing(self) -> None:
         """Write the runs of all finished trials, and of the finalists, that MLflow does not have."""
-        for number in self._folder.numbers():
-            self.log(number)
-        record = self._folder.final()
-        for number in [] if record is None else record.finalists:
-            self.log_final(number, record.folds if record else 0)
-
-    def run_ids(self, number: int, folds: int) -> RunIds:
-        """Return the ids of a model's runs, which are written unless MLflow has them.
-
-        Args:
-            number: The trial's number.
-            folds: The folds of the final that chose it; 0: the model is the trial's own network.
-        """
-        if folds:
-            self.log_final(number, folds)
-        else:
-            self.log(number)
-        run = self._runs[FINAL if folds else TRIAL][number]
-        return RunIds(self._experiment_id, self._search_run_id, run.run_id)
+        for number, folds in self.missing():
+            self.log(number, folds)
 
     def compare(self, written_as: FigureFormat = "png") -> None:
         """Bring the comparison of all trials to the search's run.
@@ -158,24 +134,36 @@ class TrialRunLogger:
             self.figures = trial_figures(self._folder, self._data)
         return self.figures
 
-    def _log(self, role: str, number: int, load: Callable[[], RunContent | None], title: str) -> None:
-        run = self._runs[role].get(number)
-        if run is not None and run.finished:
-            return
-        content = load()
+    def _has(self, number: int, folds: int) -> bool:
+        run = self._runs[_role(folds)].get(number)
+        return run is not None and run.finished
+
+    def _written(self, number: int, folds: int) -> LoggedRun:
+        role = _role(folds)
+        content = self._content(number, folds)
         if content is None:
             raise StoreError(
-                f"the result of {title} of study {self._folder.name} was damaged and is set aside: run the same "
-                "search again, which trains it again"
+                f"the result of {model_title(number, folds)} of study {self._folder.name} was damaged and is set "
+                "aside: run the same search again, which trains it again"
             )
         with temporary_folder() as local:
             started = time.perf_counter()
             content.draw(local)
             drawn = time.perf_counter()
             with mlflow_errors(self._store.tracking_uri):
-                self._runs[role][number] = self._write(run or self._create(role, number, content), content, local)
+                begun = self._runs[role].get(number) or self._create(role, number, content)
+                run = self._write(begun, content, local)
             self._seconds["figures"] += drawn - started
             self._seconds["tracking"] += time.perf_counter() - drawn
+        return run
+
+    def _content(self, number: int, folds: int) -> RunContent | None:
+        shape = self._data.sample.shape
+        if folds:
+            finalist = self._folder.load_finalist(number, folds)
+            return None if finalist is None else final_content(finalist, self._folder, shape, self._trial_figures)
+        result = self._folder.load(number)
+        return None if result is None else trial_content(result, self._folder, shape, self._trial_figures)
 
     def _create(self, role: str, number: int, content: RunContent) -> LoggedRun:
         tags = {
@@ -199,6 +187,10 @@ class TrialRunLogger:
         artifact_repository(run.artifact_uri, self._store.tracking_uri).log_artifacts(str(local))
         self._client.set_terminated(run.run_id, content.status, content.ended)
         return replace(run, finished=True)
+
+
+def _role(folds: int) -> str:
+    return FINAL if folds else TRIAL
 
 
 def _by_trial(found: Iterable[Run]) -> dict[int, LoggedRun]:

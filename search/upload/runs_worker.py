@@ -1,4 +1,4 @@
-"""The worker that writes the runs of finished trials to MLflow while the search goes on."""
+"""The worker that writes the runs of finished trials to MLflow while the search goes on, and those that help it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from search.tracking.trial_runs import RunIds, TrialRunLogger
 
 RETRY_SECONDS = 15.0
 LOCK_SECONDS = 60.0
+HELPERS_LOCK = "upload-helpers.lock"
+"""Held by each process that may write runs beside the worker that holds the study's lock."""
 _LOCK = "upload.lock"
 
 _Result = TypeVar("_Result")
@@ -37,6 +39,7 @@ class RunsWorker:
         self._logger: TrialRunLogger | None = None
         self._away_until = -math.inf
         self._seconds: dict[str, float] = {}
+        self._helps = False
 
     def warm_up(self) -> None:
         """Import the libraries and create the database, while the search still reads its data."""
@@ -55,43 +58,65 @@ class RunsWorker:
         self.close()
         self._seconds = {"figures": 0.0, "tracking": 0.0}
         self._study, self._away_until = study, -math.inf
-        self._lock = hold(self._store.study(study).path / _LOCK, wait=LOCK_SECONDS)
+        self._lock = self._locked(LOCK_SECONDS)
 
-    def log_trial(self, number: int) -> None:
-        """Write the run of a finished trial, if MLflow has answered lately."""
-        if time.monotonic() >= self._away_until:
-            try:
-                self._try(lambda logger: logger.log(number))
-            except StoreError:  # two stores that create one experiment at once: one of them is refused
-                self._try(lambda logger: logger.log(number))
+    def help(self, study: str) -> None:
+        """Choose a study that another worker has opened, and write runs beside it.
 
-    def log_final(self, number: int, folds: int) -> None:
-        """Write the run of a finalist that was trained on `folds` folds, if MLflow has answered lately."""
-        if time.monotonic() >= self._away_until:
-            self._try(lambda logger: logger.log_final(number, folds))
+        The process of this worker holds `HELPERS_LOCK` for as long as it runs.
+        """
+        self._seconds = {"figures": 0.0, "tracking": 0.0}
+        self._study, self._helps = study, True
 
-    def log_missing(self) -> dict[str, float]:
-        """Write the runs that MLflow does not have; return the seconds spent on `figures` and `tracking` so far."""
-        self._insist(lambda logger: logger.log_missing())
-        return self._seconds
-
-    def run_ids(self, number: int, folds: int) -> RunIds:
-        """Return the ids of a model's runs, which are written unless MLflow has them.
+    def log_run(self, number: int, folds: int) -> RunIds | None:
+        """Write the run of a finished trial or of a finalist, if MLflow has answered lately.
 
         Args:
             number: The trial.
-            folds: The folds of the final that chose it; 0: the model is the trial's own network.
+            folds: The folds of the final that it is a finalist of; 0: the run is the trial's own.
         """
-        return self._insist(lambda logger: logger.run_ids(number, folds))
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            return self._try(lambda logger: logger.log(number, folds))
+        except StoreError:  # two stores that create one experiment at once: one of them is refused
+            return self._try(lambda logger: logger.log(number, folds))
 
-    def compare(self, figures: FigureFormat = "png") -> dict[str, float]:
-        """Bring the comparison of all trials to the search's run; return the seconds as `log_missing` does.
+    def run_ids(self, number: int, folds: int, anew: bool = False) -> RunIds:
+        """Write a run as `log_run` does, but insist on an answer of MLflow.
+
+        Args:
+            number: The trial.
+            folds: As of `log_run`.
+            anew: Whether another worker may have begun the run.
+        """
+        if anew:
+            self.forget()
+        return self._insist(lambda logger: logger.log(number, folds))
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Return the trials and finalists whose runs MLflow does not have, as `log_run` takes them."""
+        return self._insist(lambda logger: logger.missing())
+
+    def log_missing(self) -> None:
+        """Write the runs that MLflow does not have."""
+        self._insist(lambda logger: logger.log_missing())
+
+    def forget(self) -> None:
+        """Read from MLflow again what it has: other workers have written there."""
+        self._logger = None
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds spent on `figures` and `tracking` so far."""
+        return self._seconds
+
+    def compare(self, figures: FigureFormat = "png") -> None:
+        """Bring the comparison of all trials to the search's run.
 
         Args:
             figures: What its figures are written as.
         """
         self._insist(lambda logger: logger.compare(figures))
-        return self._seconds
 
     def write_report(self, version: str | None) -> None:
         """Write the report of the study, for which MLflow need not answer.
@@ -118,6 +143,17 @@ class RunsWorker:
             self._lock.close()
         self._lock = self._logger = None
 
+    def _locked(self, wait: float = 0.0) -> IO[str]:
+        """Take the study's lock, once no process of a search that was killed can write runs any more."""
+        path = self._store.study(self._study).path
+        lock = hold(path / _LOCK, wait)
+        try:
+            hold(path / HELPERS_LOCK, wait).close()
+        except StoreError:
+            lock.close()
+            raise
+        return lock
+
     def _connect(self) -> None:
         configure_mlflow(self._store)
         with mlflow_errors(self._store.tracking_uri):
@@ -129,7 +165,8 @@ class RunsWorker:
     def _try(self, action: Callable[[TrialRunLogger], _Result]) -> _Result:
         folder = self._store.study(self._study)
         try:
-            self._lock = self._lock or hold(folder.path / _LOCK)  # its holder may have ended meanwhile
+            if not self._helps:
+                self._lock = self._lock or self._locked()  # its holder may have ended meanwhile
             if self._logger is None:
                 configure_mlflow(self._store)
                 self._logger = TrialRunLogger(self._store, folder, self._seconds)

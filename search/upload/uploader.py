@@ -1,17 +1,16 @@
-"""Uploads to MLflow during a search and at its end: two worker processes, one study, errors that do not end it."""
+"""Uploads to MLflow during a search and at its end: the worker processes, one study, errors that do not end it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-from insects.errors import InsectsError
+from insects.errors import InsectsError, StoreError
 from insects.final import FoldResult
 from insects.text import counted
 from insects.trial import TrialResult
@@ -22,11 +21,14 @@ from search.store.study_folder import StudyFolder, UploadRecord
 from search.study.config import study_digest
 from search.study.final import finalists_in
 from search.study.winner import Winner
+from search.system.lock import hold
 from search.system.signals import Interrupted
 from search.system.terminal import UploadProgress, duration, say
 from search.tracking.database import takes_seconds
+from search.tracking.trial_runs import RunIds
 from search.upload.model_worker import ModelWorker
-from search.upload.runs_worker import RunsWorker
+from search.upload.run_queue import RunQueue
+from search.upload.runs_worker import HELPERS_LOCK, RunsWorker
 from search.upload.storage_worker import StorageWorker
 from search.upload.worker_process import WorkerProcess, result_of, wait_for
 
@@ -43,15 +45,30 @@ class UploadWorkers:
 
     def __init__(self, store: Store) -> None:
         self.shown_uri = store.shown_uri
+        self._place = str(store.path), store.tracking_uri
         self.closing = False
         self.creates_database = takes_seconds(store.database)
-        self.runs = WorkerProcess(RunsWorker, str(store.path), store.tracking_uri)
-        self.models = WorkerProcess(ModelWorker, str(store.path), store.tracking_uri)
+        self.runs = WorkerProcess(RunsWorker, *self._place)
+        self.models = WorkerProcess(ModelWorker, *self._place)
+        self._helpers: list[WorkerProcess[RunsWorker]] = []
         self.warming = [self.runs.submit(RunsWorker.warm_up)]
         self.storage: WorkerProcess[StorageWorker] | None = None
         if store.storage is not None:
-            self.storage = WorkerProcess(StorageWorker, str(store.path), store.tracking_uri, store.storage)
+            self.storage = WorkerProcess(StorageWorker, *self._place, store.storage)
             self.warming.append(self.storage.submit(StorageWorker.warm_up))
+
+    def start_helper(self, folder: StudyFolder) -> WorkerProcess[RunsWorker] | None:
+        """Start another process that writes runs of a study; None: there is no room for it, or all are about to end."""
+        try:
+            with hold(folder.path / HELPERS_LOCK, shared=True) as lock:
+                helper = WorkerProcess(RunsWorker, *self._place, keeps_open=lock)
+        except StoreError:  # the other process does without
+            return None
+        self._helpers.append(helper)
+        if self.closing:
+            helper.kill()
+        helper.submit(RunsWorker.help, folder.name)
+        return helper
 
     def kill(self) -> None:
         """End all processes at once, from within a signal handler too."""
@@ -67,7 +84,7 @@ class UploadWorkers:
 
     @property
     def _processes(self) -> list[WorkerProcess[Any]]:
-        processes: list[WorkerProcess[Any]] = [self.runs, self.models]
+        processes: list[WorkerProcess[Any]] = [self.runs, self.models, *self._helpers]
         return processes if self.storage is None else [*processes, self.storage]
 
 
@@ -105,7 +122,7 @@ class Uploader:
             workers.creates_database = False
         self._opened = workers.runs.submit(RunsWorker.open, folder.name)
         self._submitted: list[Future[Any]] = [*workers.warming, self._opened]
-        self._runs = _Calls()  # a run in MLflow each, of a trial or a finalist
+        self._runs = RunQueue(workers.runs, lambda: workers.start_helper(folder))
         self._steps: dict[str, Future[Any]] = {}  # what else is to be done, in words
 
     def wait_until_open(self) -> None:
@@ -124,34 +141,29 @@ class Uploader:
 
     def trained(self, result: TrialResult) -> None:
         """Upload a finished trial in the background; see `search.study.loop.TrialListener`."""
-        self._add_run(self._workers.runs.submit(RunsWorker.log_trial, result.number))
+        self._add_run(result.number, 0)
 
     def fold_trained(self, result: FoldResult, left: int) -> None:
         """Do nothing: the run of a finalist has all its networks; see `search.study.final.FinalListener`."""
 
     def finalist_trained(self, number: int, folds: int) -> None:
         """Upload a finalist in the background; see `search.study.final.FinalListener`."""
-        self._add_run(self._workers.runs.submit(RunsWorker.log_final, number, folds))
+        self._add_run(number, folds)
 
-    def _add_run(self, logged: Future[None]) -> None:
-        self._submitted.append(logged)
-        self._runs.add(logged)
-        logged.add_done_callback(self._warn)
+    def _add_run(self, number: int, folds: int) -> None:
+        written = self._runs.add(number, folds)
+        self._submitted.append(written)
+        written.add_done_callback(self._warn)
 
     def known(self, result: TrialResult) -> None:
         """Do nothing: `finish` uploads trials of earlier runs; see `search.study.loop.TrialListener`."""
 
-    @property
-    def left(self) -> int:
-        """Calls of the workers that are not done."""
-        return sum(not future.done() for future in self._submitted)
-
     def backlog(self) -> str:
         """Return in words what is left: runs with an estimate of their time, and the other steps; empty: nothing."""
-        runs, parts = self._runs, []
-        if runs.left:
-            estimate = f", about {duration(runs.left * runs.seconds)}" if runs.seconds else ""
-            parts.append(f"uploading {counted(runs.left, 'run')}{estimate}")
+        left, seconds, parts = self._runs.left, self._runs.seconds_left, []
+        if left:
+            estimate = f", about {duration(seconds)}" if seconds else ""
+            parts.append(f"uploading {counted(left, 'run')}{estimate}")
         # A copy: this is read by the thread of the display, and steps are added by another.
         parts += [name for name, step in list(self._steps.items()) if not step.done()]
         return "; ".join(parts)
@@ -191,60 +203,91 @@ class Uploader:
     def _finish(
         self, winner: Winner | None, model_name: str, check: Callable[[], None], recompare: bool, interrupted: bool
     ) -> RegisteredModel | None:
-        runs_worker, registered, reported = self._workers.runs, None, False
-        with self._noting_error():
-            wait_for(self._opened, check)
-            # The winner first: while one worker exports its model, the other uploads and compares the rest.
-            runs = None
-            if winner is not None:
-                runs = result_of(runs_worker.submit_next(RunsWorker.run_ids, winner.number, winner.folds), check)
-            rest = [runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.compare, self._figures)]
-            self._submitted += rest
-            self._steps["comparing trials"] = rest[1]
-            if winner is not None and runs is not None:
-                ids = [*dataclasses.asdict(runs).values()]
-                arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
+        runs_worker, registering, registered = self._workers.runs, None, None
+        try:
+            with self._noting_error():
+                wait_for(self._opened, check)
+                # The winner first: while one worker exports its model, the others upload and compare the rest.
+                if winner is not None:
+                    ids = [*dataclasses.asdict(self._run_of(winner, check)).values()]
+                    submit = self._workers.models.submit_next if interrupted else self._workers.models.submit
+                    arguments = (self._folder.name, winner.number, winner.folds, ids, model_name, recompare)
+                    registering = self._steps["registering the model"] = submit(ModelWorker.register, *arguments)
+                self._write_missing(check)
+                comparing = self._steps["comparing trials"] = runs_worker.submit(RunsWorker.compare, self._figures)
+                result_of(comparing, check)
+        finally:
+            is_uploaded = not self.upload_error
+            if registering is not None:
                 with self._noting_error():  # an error of the registry must not keep the rest from MLflow
-                    models = self._workers.models
-                    submit = models.submit_next if interrupted else models.submit
-                    registering = submit(ModelWorker.register, *arguments)
-                    self._steps["registering the model"] = registering
                     registered = result_of(registering, check)
-            for future in rest:
-                self.seconds = result_of(future, check)
+        with self._noting_error():
             if self._baselines is not None and not interrupted:
                 result_of(self._baselines, check)
             version = None if registered is None else registered.version
             result_of(runs_worker.submit(RunsWorker.write_report, version), check)
-            reported = True
-            result_of(runs_worker.submit(RunsWorker.log_report), check)
-            result_of(runs_worker.submit(RunsWorker.finish, "KILLED" if interrupted else "FINISHED"), check)
-        if not reported:
-            with self._noting_error():
-                result_of(runs_worker.submit(RunsWorker.write_report, None), check)
+            if is_uploaded:
+                result_of(runs_worker.submit(RunsWorker.log_report), check)
+                result_of(runs_worker.submit(RunsWorker.finish, "KILLED" if interrupted else "FINISHED"), check)
+                self._count_seconds(runs_worker, check)
         return registered
 
     def fail(self, check: Callable[[], None]) -> None:
         """Upload all that is left of a search that ends with an error, unless it is interrupted meanwhile."""
-        runs_worker = self._workers.runs
-        asked = runs_worker.submit(RunsWorker.log_missing), runs_worker.submit(RunsWorker.finish, "FAILED")
         with self._noting_error():
             try:
-                for future in asked:
-                    wait_for(future, check)
-                    future.result()
+                self._write_missing(check)
+                result_of(self._workers.runs.submit(RunsWorker.finish, "FAILED"), check)
             except Interrupted:
                 self.upload_error = _NO_TIME
 
     def interrupt(self) -> None:
         """Upload what can be uploaded in `INTERRUPT_SECONDS`; the next search uploads the rest."""
-        runs_worker = self._workers.runs
+        until = time.monotonic() + INTERRUPT_SECONDS
+
+        def check() -> None:
+            if time.monotonic() > until:
+                raise TimeoutError
+
+        self._runs.cancel()
         with self._noting_error():
-            runs_worker.submit(RunsWorker.log_missing)
             try:
-                runs_worker.submit(RunsWorker.finish, "KILLED").result(INTERRUPT_SECONDS)
-            except FutureTimeout:
+                self._end_helpers(check)
+                result_of(self._workers.runs.submit(RunsWorker.log_missing), check)
+                result_of(self._workers.runs.submit(RunsWorker.finish, "KILLED"), check)
+            except TimeoutError:
                 self.upload_error = _NO_TIME
+
+    def _run_of(self, winner: Winner, check: Callable[[], None]) -> RunIds:
+        """Return the ids of the winner's run, which is written before all others that wait."""
+        written = self._runs.first(winner.number, winner.folds)
+        if written is not None:
+            wait_for(written, check)
+            if written.exception() is None and (ids := written.result()) is not None:
+                return ids
+        anew = bool(self._runs.helpers)  # one of them may have begun it
+        return result_of(self._workers.runs.submit_next(RunsWorker.run_ids, winner.number, winner.folds, anew), check)
+
+    def _write_missing(self, check: Callable[[], None]) -> None:
+        """Write all runs that MLflow does not have: those that wait, and those that it was away for."""
+        self._end_helpers(check)
+        for number, folds in result_of(self._workers.runs.submit(RunsWorker.missing), check):
+            self._submitted.append(self._runs.add(number, folds))
+        self._end_helpers(check)
+        result_of(self._workers.runs.submit(RunsWorker.log_missing), check)
+
+    def _end_helpers(self, check: Callable[[], None]) -> None:
+        """Wait for the runs that were added, and end the workers that helped."""
+        self._runs.wait(check)
+        for helper in self._runs.helpers:
+            with contextlib.suppress(InsectsError):  # it was killed
+                self._count_seconds(helper, check)
+        if self._runs.end_helpers():
+            self._workers.runs.submit(RunsWorker.forget)
+
+    def _count_seconds(self, worker: WorkerProcess[RunsWorker], check: Callable[[], None]) -> None:
+        for part, seconds in result_of(worker.submit(RunsWorker.seconds), check).items():
+            self.seconds[part] += seconds
 
     def _warn(self, logged: Future[Any]) -> None:
         """Report once, while it can still be mended, that trials do not get to MLflow."""
@@ -266,29 +309,3 @@ class Uploader:
             error = future.exception() if future.done() else None  # not all is waited for after an interrupt
             if error is not None and not isinstance(error, InsectsError):
                 raise error
-
-
-class _Calls:
-    """Calls of one kind of a worker.
-
-    Attributes:
-        left: Calls that have not ended.
-        seconds: The mean time of a call; 0: it is not known yet.
-    """
-
-    def __init__(self) -> None:
-        self.left, self.seconds = 0, 0.0
-        self._ended, self._last = 0, 0.0
-
-    def add(self, call: Future[Any]) -> None:
-        """Count a call."""
-        self.left += 1
-        call.add_done_callback(partial(self._note, time.monotonic()))
-
-    def _note(self, submitted: float, _: Future[Any]) -> None:
-        now = time.monotonic()
-        if self._ended:  # the first call waits for libraries to be imported
-            # It began when it was submitted, or when the one before it had ended.
-            self.seconds += (now - max(self._last, submitted) - self.seconds) / self._ended
-        self._ended, self._last = self._ended + 1, now
-        self.left -= 1

@@ -22,7 +22,7 @@ import typing
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
+from typing import IO, Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 
 from insects.errors import InsectsError, StoreError
 from search.system.collector import collect_rarely
@@ -46,27 +46,37 @@ class WorkerProcess(Generic[_Worker]):
         worker: The worker's class. Its module must be cheap to import, since this process imports it too.
         arguments: The arguments of its constructor, ready for JSON.
         niceness: By how much the process is nicer than this one.
+        keeps_open: A file, for example a lock, that the process has open for as long as it runs.
+
+    Attributes:
+        has_ended: Whether the process has ended, so that every call fails.
 
     Raises:
         StoreError: There is no room for temporary files.
     """
 
-    def __init__(self, worker: type[_Worker], *arguments: str, niceness: int = NICENESS) -> None:
+    def __init__(
+        self,
+        worker: type[_Worker],
+        *arguments: str,
+        niceness: int = NICENESS,
+        keeps_open: IO[str] | None = None,
+    ) -> None:
         try:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         except OSError as error:
             raise StoreError(
                 f"temporary files cannot be written ({error}): make room, or set TMPDIR to a folder that has some"
             ) from error
-        self._process = self._start(worker, niceness)
+        self._process = self._start(worker, niceness, () if keeps_open is None else (keeps_open.fileno(),))
         self._waiting: deque[_Call] = deque()
-        self._ended = False
+        self.has_ended = False
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._send(json.dumps(arguments))  # not on the command line: every user can read a password there
 
-    def _start(self, worker: type[_Worker], niceness: int) -> subprocess.Popen[str]:
+    def _start(self, worker: type[_Worker], niceness: int, inherited: tuple[int, ...]) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - this interpreter and this module
             [sys.executable, "-P", "-m", __name__, worker.__module__, worker.__qualname__, str(niceness)],
             stdin=subprocess.PIPE,
@@ -75,6 +85,7 @@ class WorkerProcess(Generic[_Worker]):
             encoding="utf-8",  # as in `main`, whatever the terminal's encoding is
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl-C is for this process to handle
+            pass_fds=inherited,
         )
 
     def submit(
@@ -107,12 +118,13 @@ class WorkerProcess(Generic[_Worker]):
 
     def _enqueue(self, call: _Call, ahead: bool) -> Future[Any]:
         with self._lock:
-            place = min(1, len(self._waiting)) if ahead else len(self._waiting)  # the first call has begun
-            self._waiting.insert(place, call)
-            if self._ended:
-                self._fail_waiting()
-            elif len(self._waiting) == 1:
-                self._send(call.request)
+            if not self.has_ended:
+                place = min(1, len(self._waiting)) if ahead else len(self._waiting)  # the first call has begun
+                self._waiting.insert(place, call)
+                if len(self._waiting) == 1:
+                    self._send(call.request)
+                return call.future
+        call.future.set_exception(self._why_ended())
         return call.future
 
     def close(self, timeout: float | None = None) -> None:
@@ -141,8 +153,10 @@ class WorkerProcess(Generic[_Worker]):
         finally:
             self._process.wait()
             with self._lock:
-                self._ended = True
-                self._fail_waiting()
+                self.has_ended = True
+            for call in self._waiting:  # without the lock: what waits for them may submit calls
+                call.future.set_exception(self._why_ended())
+            self._waiting.clear()
 
     def _read_answers(self) -> None:
         stdout = self._process.stdout
@@ -165,15 +179,11 @@ class WorkerProcess(Generic[_Worker]):
             stdin.write(request + "\n")
             stdin.flush()
 
-    def _fail_waiting(self) -> None:
+    def _why_ended(self) -> Exception:
         code = self._process.poll() or 0
-        for call in self._waiting:
-            if code < 0:  # not a bug: somebody, or a system without memory, killed it
-                name = signal.Signals(-code).name
-                call.future.set_exception(InsectsError(f"a process that uploads results was ended by {name}"))
-            else:
-                call.future.set_exception(WorkerError(f"the process ended: {self._last_words()}"))
-        self._waiting.clear()
+        if code < 0:  # not a bug: somebody, or a system without memory, killed it
+            return InsectsError(f"a process that uploads results was ended by {signal.Signals(-code).name}")
+        return WorkerError(f"the process ended: {self._last_words()}")
 
     def _last_words(self) -> str:
         if self._errors.closed:

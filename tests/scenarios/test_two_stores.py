@@ -59,7 +59,7 @@ def upload(store: Store) -> None:
 
 
 def registered(store: Store, number: int = 0, recompare: bool = True) -> RegisteredModel:
-    runs = logger_of(store, STUDY).run_ids(number, 0)
+    runs = logger_of(store, STUDY).log(number, 0)
     model = register(store, store.study(STUDY), number, 0, runs, "insects-mlp", recompare)
     assert model is not None
     return model
@@ -148,7 +148,7 @@ def test_experiment_that_both_create_at_once_is_one(
     worker = RunsWorker(str(one.path), one.tracking_uri)
     worker.open(STUDY)
     before(monkeypatch, MlflowClient, "create_experiment", lambda: upload(two))
-    worker.log_trial(0)
+    worker.log_run(0, 0)
     worker.finish("FINISHED")
     worker.close()
     assert {place: trials for place, (_, trials) in searches(client_of(one)).items()} == {
@@ -169,7 +169,7 @@ def test_each_search_has_its_own_version_and_model(stores: tuple[Store, Store]) 
     found = {version.tags["insects.search_id"]: version for version in client.search_model_versions()}
     assert found.keys() == {store.study(STUDY).id for store in stores}
     for store in stores:
-        version, runs = found[store.study(STUDY).id], logger_of(store, STUDY).run_ids(0, 0)
+        version, runs = found[store.study(STUDY).id], logger_of(store, STUDY).log(0, 0)
         assert (version.run_id, version.tags["insects.search_run"]) == (runs.model, runs.search)
     assert len({version.source for version in found.values()}) == 2
 

@@ -105,7 +105,9 @@ class InlineProcess:
     Arguments and results pass through JSON, as they do between processes.
     """
 
-    def __init__(self, worker: type[Any], *arguments: str, niceness: int = 0) -> None:
+    has_ended = False
+
+    def __init__(self, worker: type[Any], *arguments: str, niceness: int = 0, keeps_open: Any = None) -> None:
         warm_up()  # before any export, during which torch replaces functions of `math` that numba's loading reads
         self._worker = worker(*arguments)
 
@@ -130,6 +132,7 @@ class RefusingProcess:
     """Stands in for `WorkerProcess`: every call fails, as without a connection to MLflow."""
 
     REASON = "MLflow was asked"
+    has_ended = False
 
     def __init__(self, worker: type[Any], *arguments: str, niceness: int = 0) -> None:
         pass

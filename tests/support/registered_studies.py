@@ -93,7 +93,7 @@ def registered(
     store: Path, folder: StudyFolder, name: str = "insects-mlp", recompare: bool = True, folds: int = 0
 ) -> RegisteredModel:
     """Upload the trial of a study, or its finalist, and register its model, as a search does."""
-    runs = logger_of(own(store), folder.name).run_ids(0, folds)
+    runs = logger_of(own(store), folder.name).log(0, folds)
     model = register(own(store), folder, 0, folds, runs, name, recompare)
     assert model is not None
     return model

@@ -163,7 +163,7 @@ def test_registering_again_makes_no_second_version_or_model(store: Path) -> None
 @pytest.mark.parametrize("step", STEPS)
 def test_lost_answer_makes_no_second_model_or_version(step: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = study_of(store, "s", 0)
-    runs = logger_of(own(store), "s").run_ids(0, 0)
+    runs = logger_of(own(store), "s").log(0)
     original = getattr(MlflowClient, step)
 
     def lost(*arguments: Any, **options: Any) -> None:
@@ -247,7 +247,7 @@ def test_alias_is_decided_once_where_a_version_is_not_compared_again(
 
 def test_study_whose_result_is_gone_is_one_line(store: Path) -> None:
     folder = study_of(store, "s", 0)
-    runs = logger_of(own(store), "s").run_ids(0, 0)
+    runs = logger_of(own(store), "s").log(0)
     folder.file(0).unlink()
     with pytest.raises(StoreError, match=rf"^trial 0 of study s is no longer in {folder.path}$"):
         register(own(store), folder, 0, 0, runs, "insects-mlp")
@@ -275,7 +275,7 @@ def test_alias_moves_to_a_worse_model_of_other_data_and_says_so(store: Path) -> 
 def test_version_of_another_study_of_that_name_is_not_taken_for_this_ones(store: Path) -> None:
     first = study_of(store, "s", 1, 0.5)
     registered(store, first)
-    client_of(store).rename_experiment(logger_of(own(store), "s").run_ids(0, 0).experiment, "old")
+    client_of(store).rename_experiment(logger_of(own(store), "s").log(0).experiment, "old")
     shutil.rmtree(first.path)
     second = registered(store, study_of(store, "s", 2, 0.25))
     assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")
@@ -287,7 +287,7 @@ def test_another_trial_of_a_study_is_another_version(store: Path) -> None:
     assert first is not None
     registered(store, folder)
     folder.save(replace(first, number=1, history=first.history * 0.5))
-    runs = logger_of(own(store), "s").run_ids(1, 0)
+    runs = logger_of(own(store), "s").log(1, 0)
     second = register(own(store), folder, 1, 0, runs, "insects-mlp")
     assert second is not None
     assert (second.version, second.note) == ("2", "version 2 is now best: loss 0.2500, was 0.5000")

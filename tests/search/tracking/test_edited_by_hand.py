@@ -199,7 +199,7 @@ def test_deleted_model_version_is_not_registered_again(
 ) -> None:
     assert registered(store, study).version == "1"
     client.delete_model_version("insects-mlp", "1")
-    runs = logger_of(own(store), "s").run_ids(0, 0)
+    runs = logger_of(own(store), "s").log(0, 0)
     assert register(own(store), study, 0, 0, runs, "insects-mlp") is None
     assert versions_of(client) == []
     assert len(client.search_logged_models([runs.experiment])) == 1
@@ -234,7 +234,7 @@ def test_deleted_model_or_file_of_it_is_not_exported_again(
 def test_best_trial_whose_run_was_deleted_is_not_registered(
     store: Path, study: StudyFolder, client: MlflowClient
 ) -> None:
-    runs = logger_of(own(store), "s").run_ids(1, 0)
+    runs = logger_of(own(store), "s").log(1, 0)
     client.delete_run(runs.model)
     with pytest.raises(StoreError) as caught:
         register(own(store), study, 1, 0, runs, "insects-mlp")

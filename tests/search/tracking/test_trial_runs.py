@@ -194,7 +194,7 @@ def test_logging_twice_writes_nothing_twice(logger: TrialRunLogger, untracked: P
     again.compare()
     again.finish("FINISHED")
     assert contents(untracked, study) == once
-    assert [again.run_ids(number, 0) for number in range(14)] == [logger.run_ids(number, 0) for number in range(14)]
+    assert [again.log(number, 0) for number in range(14)] == [logger.log(number, 0) for number in range(14)]
 
 
 def test_half_written_run_is_completed(logger: TrialRunLogger, untracked: Path, finished: Finished) -> None:
@@ -210,7 +210,7 @@ def test_half_written_run_is_completed(logger: TrialRunLogger, untracked: Path, 
     metrics = run_values.best_metrics(second, run_values.ended(second), second.best_epoch)
     logger._client.log_batch(some.run_id, metrics=metrics)
     restarted = logger_of(own(untracked), study)
-    assert [restarted.run_ids(number, 0).model for number in (0, 1)] == [bare.run_id, some.run_id]
+    assert [restarted.log(number, 0).model for number in (0, 1)] == [bare.run_id, some.run_id]
     runs = contents(untracked, study)["runs"]
     for name in ("trial-0000", "trial-0001"):
         assert runs[name] == finished.tracked["runs"][name]

@@ -21,7 +21,7 @@ from tests.support.registered_studies import logger_of, study_of, without_export
 def runs(store: Path) -> list[str]:
     """The values of the run ids of a study's trial."""
     study_of(store, "s", seed=0)
-    return list(dataclasses.astuple(logger_of(own(store), "s").run_ids(0, 0)))
+    return list(dataclasses.astuple(logger_of(own(store), "s").log(0)))
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def worker(store: Path) -> Iterator[RunsWorker]:
 
 
 def upload(worker: RunsWorker) -> None:
-    worker.log_trial(0)
+    worker.log_run(0, 0)
     worker.log_missing()
     worker.compare()
     worker.finish("FINISHED")
@@ -123,14 +123,16 @@ def test_run_of_the_asked_trial_is_written_first(worker: RunsWorker, store: Path
 
 @pytest.mark.usefixtures("written")
 def test_seconds_are_those_of_the_study(worker: RunsWorker, store: Path) -> None:
-    once = dict(worker.log_missing())
+    worker.log_missing()
+    once = dict(worker.seconds())
     assert min(once.values()) > 0
-    assert worker.log_missing() == once
-    compared = worker.compare()
-    assert compared["tracking"] > once["tracking"]
+    worker.log_missing()
+    assert worker.seconds() == once
+    worker.compare()
+    assert worker.seconds()["tracking"] > once["tracking"]
     two_trials(store, "other")
     worker.open("other")
-    assert worker._seconds == {"figures": 0.0, "tracking": 0.0}
+    assert worker.seconds() == {"figures": 0.0, "tracking": 0.0}
 
 
 def test_absent_mlflow_is_asked_again_after_some_seconds(
@@ -146,17 +148,17 @@ def test_absent_mlflow_is_asked_again_after_some_seconds(
     with monkeypatch.context() as patch:
         patch.setattr(runs_worker, "TrialRunLogger", away)
         with pytest.raises(StoreError, match=r"^MLflow is away$"):
-            worker.log_trial(0)
+            worker.log_run(0, 0)
         assert asked == [100.0, 100.0]
-        worker.log_trial(1)  # not now
+        worker.log_run(1, 0)  # not now
         now = 100.0 + runs_worker.RETRY_SECONDS - 0.1
-        worker.log_trial(1)
+        worker.log_run(1, 0)
         assert asked == [100.0, 100.0]
         with pytest.raises(StoreError, match=r"^MLflow is away$"):
             worker.log_missing()  # at the end of a search it is asked, three times
         assert asked[2:] == [now] * 3
     now += runs_worker.RETRY_SECONDS
-    worker.log_trial(1)
+    worker.log_run(1, 0)
     assert list(contents(store, "s")["runs"]) == ["search s", "trial-0001"]
 
 
@@ -167,13 +169,13 @@ def test_study_that_another_process_uploads_is_left_to_it(store: Path, monkeypat
     with hold(own(store).study("s").path / "upload.lock"):
         with pytest.raises(LockHeldError, match=r"upload\.lock is held by process"):
             late.open("s")
-        for call in (lambda: late.log_trial(0), late.log_missing, late.compare, lambda: late.finish("FINISHED")):
+        for call in (lambda: late.log_run(0, 0), late.log_missing, late.compare, lambda: late.finish("FINISHED")):
             with pytest.raises(
                 StoreError, match=r"^process \d+ on .* is uploading study s to MLflow: try again when it has ended$"
             ):
                 call()
     assert client_of(store).get_experiment_by_name("s") is None
-    late.log_trial(0)  # the lock is free by now
+    late.log_run(0, 0)  # the lock is free by now
     late.close()
     assert list(contents(store, "s")["runs"]) == ["search s", "trial-0000"]
 
@@ -198,6 +200,6 @@ def test_bug_in_drawing_is_not_taken_for_an_absent_mlflow(
     with monkeypatch.context() as patch:
         patch.setattr(TrialFigures, "loss_curves", bug)
         with pytest.raises(ZeroDivisionError):
-            worker.log_trial(0)
-    worker.log_trial(0)  # at once
+            worker.log_run(0, 0)
+    worker.log_run(0, 0)  # at once
     assert list(contents(store, "s")["runs"]) == ["search s", "trial-0000"]

@@ -98,7 +98,7 @@ def test_model_that_does_not_fit_on_the_disk_is_not_exported(
     params, folder = TrialParams(depth=4, width=256, lr=0.01, batch_size=32), begun_folder(store, a_config())
     weights = init(params, Recipe(1), builtin_splits()[0].shape, 0, 0).weights
     folder.save(replace(a_result(0, params), weights=weights))
-    runs = list(astuple(logger_of(own(store), "s").run_ids(0, 0)))
+    runs = list(astuple(logger_of(own(store), "s").log(0)))
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     worker = ModelWorker(str(store), own(store).tracking_uri)

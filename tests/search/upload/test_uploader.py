@@ -73,6 +73,8 @@ def trial(folder: StudyFolder, number: int) -> TrialResult:
 class PendingProcess:
     """Stands in for a worker process that never answers."""
 
+    has_ended = False
+
     def __init__(self, worker: type[Any], *arguments: str) -> None:
         pass
 
@@ -100,7 +102,7 @@ def test_empty_mlflow_is_filled_by_sync(untracked: Path, finished: Finished, mon
 def test_finish_uploads_registers_and_records_it(study: StudyFolder, store: Path) -> None:
     with uploading(study, store) as uploads:
         uploads.trained(trial(study, 0))
-        assert uploads.left == 0  # the workers of this test answer at once
+        assert uploads.backlog() == ""  # the workers of this test answer at once
         registered = uploads.finish(WINNER, "insects-mlp", no_check)
     assert registered is not None
     assert (registered.version, registered.note) == ("1", "version 1 is now best")
@@ -126,23 +128,6 @@ def test_backlog_says_what_is_left(study: StudyFolder, store: Path, monkeypatch:
         assert uploads.backlog() == "uploading 2 runs; scoring baselines"
 
 
-def test_time_of_what_is_left_is_that_of_the_calls_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr("search.upload.uploader.time.monotonic", lambda: now[0])
-    calls, futures = uploader._Calls(), [Future[None]() for _ in range(4)]
-    for future in futures[:3]:
-        calls.add(future)
-    for future, ended in zip(futures, (20.0, 22.0, 26.0), strict=False):
-        now[0] = ended
-        future.set_result(None)
-    assert (calls.left, calls.seconds) == (0, 3.0)
-    now[0] = 100.0
-    calls.add(futures[3])
-    now[0] = 103.0
-    futures[3].set_result(None)
-    assert (calls.left, calls.seconds) == (0, 3.0)
-
-
 def test_study_without_a_best_trial_registers_nothing(study: StudyFolder, store: Path) -> None:
     with uploading(study, store) as uploads:
         assert uploads.finish(None, "insects-mlp", no_check) is None
@@ -157,7 +142,7 @@ def test_trials_that_cannot_be_uploaded_are_reported_once_and_uploaded_at_the_en
 ) -> None:
     with uploading(study, store) as uploads:
         with monkeypatch.context() as patch:
-            fail(patch, RunsWorker.log_trial, StoreError(AWAY))
+            fail(patch, RunsWorker.log_run, StoreError(AWAY))
             for number in (0, 1):
                 uploads.trained(trial(study, number))
         assert capsys.readouterr().err == f"Trials cannot be uploaded to MLflow for now, the search goes on: {AWAY}\n"
@@ -202,7 +187,7 @@ def test_deleted_version_is_recorded_as_none(study: StudyFolder, store: Path) ->
     assert versions == ["1", None]
 
 
-@pytest.mark.parametrize("method", [RunsWorker.log_trial, RunsWorker.log_missing])
+@pytest.mark.parametrize("method", [RunsWorker.log_run, RunsWorker.log_missing])
 def test_bug_in_a_worker_is_raised(
     method: Callable[..., Any], study: StudyFolder, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,9 +224,8 @@ def test_interrupt_that_takes_too_long_leaves_the_rest_to_the_next_search(
     monkeypatch.setattr(uploader, "WorkerProcess", PendingProcess)
     monkeypatch.setattr(uploader, "INTERRUPT_SECONDS", 0.01)
     with uploading(study, store) as uploads:
-        before = uploads.left
         uploads.trained(trial(study, 0))
-        assert uploads.left == before + 1
+        assert uploads.backlog() == "uploading 1 run"
         uploads.interrupt()
     assert uploads.upload_error == "there was no time to upload all results to MLflow"
 
