@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from insects.errors import InsectsError
 from search.system.lock import LockHeldError
 from search.tracking.trial_runs import RunIds
-from search.upload import run_queue, runs_worker
+from search.upload import runs_worker
 from search.upload.run_queue import RunQueue
 from search.upload.runs_worker import RunsWorker
 from search.upload.uploader import upload_workers
@@ -65,7 +65,7 @@ class Worker:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which the test sets; the machine has four cores."""
     now = [0.0]
-    monkeypatch.setattr(run_queue.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("search.upload.run_queue.time.monotonic", lambda: now[0])
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     return now
 
@@ -74,10 +74,15 @@ def no_check() -> None:
     """No signal came."""
 
 
-def queue_of(first: Worker, helpers: list[Worker]) -> RunQueue:
+def queue_of(first: Worker, helpers: Sequence[Any]) -> RunQueue:
     """Return a queue to which the helpers are started in turn."""
-    left: Any = iter(helpers)
+    left = iter(helpers)
     return RunQueue(first, lambda: next(left, None))  # type: ignore[arg-type] # by its methods
+
+
+def helpers_of(queue: RunQueue) -> list[Any]:
+    """Return the stand-ins that were started."""
+    return [*queue.helpers]
 
 
 def test_one_worker_writes_runs_in_the_order_in_which_they_were_added(now: list[float]) -> None:
@@ -89,7 +94,8 @@ def test_one_worker_writes_runs_in_the_order_in_which_they_were_added(now: list[
     for _ in range(4):
         worker.answer()
     assert worker.runs == [(0, 0), (1, 0), (2, 0), (1, 5)]
-    assert [ids.result().model for ids in [*written, last] if ids.result()] == ["0-0", "1-0", "2-0", "1-5"]
+    expected = [RunIds("experiment", "search", model) for model in ("0-0", "1-0", "2-0", "1-5")]
+    assert [ids.result() for ids in [*written, last]] == expected
     assert queue.left == 0
     queue.wait(no_check)
 
@@ -124,15 +130,15 @@ def test_another_worker_is_started_when_what_waits_takes_long(now: list[float]) 
         queue.add(number, 0)
     for now[0] in (5.0, 5.5):
         first.answer()
-    assert (queue.helpers, queue.seconds_left) == ([], 19.0)
+    assert (helpers_of(queue), queue.seconds_left) == ([], 19.0)
     now[0] = 7.5  # 2 s: 1.25 s in the mean
     first.answer()
-    assert queue.helpers == helpers[:2]  # 37 runs: 46 s for one, 23 s for two, 15 s for three
+    assert helpers_of(queue) == helpers[:2]  # 37 runs: 46 s for one, 23 s for two, 15 s for three
     assert [worker.runs[-1] for worker in (first, *helpers[:2])] == [(3, 0), (4, 0), (5, 0)]
     now[0] = 8.0
     for worker in (first, *helpers[:2]):
         worker.answer()
-    assert queue.helpers == helpers[:2]
+    assert helpers_of(queue) == helpers[:2]
     assert sorted(first.runs + helpers[0].runs + helpers[1].runs) == [(number, 0) for number in range(9)]
 
 
@@ -166,7 +172,7 @@ def test_killed_helper_gets_no_other_run_and_no_successor(now: list[float]) -> N
     futures = [queue.add(number, 0) for number in range(30)]
     for now[0] in (5.0, 6.0):
         first.answer()
-    assert queue.helpers == helpers[:1]
+    assert helpers_of(queue) == helpers[:1]
     helpers[0].die()
     while queue.left:
         first.answer()

@@ -169,7 +169,13 @@ def test_study_that_another_process_uploads_is_left_to_it(store: Path, monkeypat
     with hold(own(store).study("s").path / "upload.lock"):
         with pytest.raises(LockHeldError, match=r"upload\.lock is held by process"):
             late.open("s")
-        for call in (lambda: late.log_run(0, 0), late.log_missing, late.compare, lambda: late.finish("FINISHED")):
+        calls: list[Callable[[], object]] = [
+            lambda: late.log_run(0, 0),
+            late.log_missing,
+            late.compare,
+            lambda: late.finish("FINISHED"),
+        ]
+        for call in calls:
             with pytest.raises(
                 StoreError, match=r"^process \d+ on .* is uploading study s to MLflow: try again when it has ended$"
             ):
