@@ -7,7 +7,8 @@ about --seconds; where coordinator and workers share cores, its training takes l
 tenth of that and sleeps for the rest, which leaves what the cluster itself costs.
 
 Busy is the share of the workers' time that goes into trainings, from one second after the first began until the last
-begins. Idle is the rest, a trial.
+begins. Idle is the rest, a trial. CPU is that of the coordinator: what it is on Dask beyond that of a study whose
+results are there at once is the price of results that arrive.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from benchmarks.cluster_model import CHECKED_WORKERS, local_cluster
 from benchmarks.padded_trials import pad
-from benchmarks.throughput import a_config, journal_of
+from benchmarks.throughput import NoTraining, a_config, journal_of
 from insects.machine import DeviceRequest
 from insects.params import Recipe, TrialParams
 from insects.tasks import StudyRows
@@ -86,22 +87,25 @@ def epochs_of(seconds: float) -> int:
     return max(2, round(20 * seconds / min(train(20) for _ in range(3))))
 
 
-def search(config: StudyConfig, trials: int, workers: Workers) -> list[TrialResult]:
-    """Train a study in a store of its own, and let the workers go."""
+def search(config: StudyConfig, trials: int, workers: Workers) -> tuple[list[TrialResult], float]:
+    """Train a study in a store of its own, and let the workers go; return CPU seconds of this process too."""
     with tempfile.TemporaryDirectory() as place, closing(workers):
         store = Store.at(Path(place), f"sqlite:///{place}/mlflow.db", None)
         data, folder = load_data(DataRequest(train=None), store.image_cache), store.study("cluster")
         folder.make()
         folder.begin(config.fingerprint(data), "insects-mlp", data)
         workers.open(StudyRows(data.splits), MemoryFit(config, data.splits), folder.path)
-        return StudyLoop(
+        loop = StudyLoop(
             config=config,
             folder=folder,
             workers=workers,
             journal=journal_of(store, folder, config),
             proposer=Proposer(config.space, config.sampler, config.seed),
             stop=StopFlag(),
-        ).run(trials)
+        )
+        before = time.process_time()
+        results = loop.run(trials)
+        return results, time.process_time() - before
 
 
 def main() -> None:
@@ -127,10 +131,11 @@ def main() -> None:
         search(study_config("random", epochs), 2 * CHECKED_WORKERS, places["Dask"]())  # loads the engine
         for sampler in args.samplers:
             idle: dict[str, list[float]] = {name: [] for name in places}
-            digests = set()
+            digests, cpu = set(), 0.0
             for _ in range(args.rounds):
                 for name, workers in places.items():
-                    results = search(study_config(sampler, epochs), args.trials, workers())
+                    results, used = search(study_config(sampler, epochs), args.trials, workers())
+                    cpu = used / args.trials if name == "Dask" else cpu
                     digests.add(study_digest(results))
                     usage = Usage.of(results, CHECKED_WORKERS)
                     idle[name].append(usage.idle)
@@ -140,6 +145,13 @@ def main() -> None:
                 raise SystemExit("the studies differ")
             more = np.mean(idle["Dask"]) - np.mean(idle["threads"])
             print(f"{sampler}: {1e3 * more:.1f} ms more a trial on the cluster than in threads, with equal results")
+            nothing = NoTraining(load_data(DataRequest(train=None), Path()).splits)
+            _, alone = search(study_config(sampler, epochs), args.trials, nothing)
+            print(
+                f"{sampler}: {1e3 * cpu:.1f} ms CPU of the coordinator a trial on the cluster, "
+                f"{1e3 * alone / args.trials:.1f} where results are there at once",
+                flush=True,
+            )
 
 
 def study_config(sampler: SamplerName, epochs: int) -> StudyConfig:

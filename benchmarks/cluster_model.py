@@ -9,8 +9,10 @@ n - window have been told, except trials that depend on no other, of which a few
 take trials in the order of their numbers. A worker that is lost costs the trial that it trains, which the next free
 worker trains again, and comes back after a while. MLflow is fed by one process beside it.
 
-The costs of coordinator and tracking are measured by `benchmarks.throughput`. `--check` runs searches on a cluster of
-two worker processes here: one tells what sending costs, the others are compared with what the model says of them.
+The costs of coordinator and tracking are measured by `benchmarks.throughput`, those of results that arrive by
+`benchmarks.cluster`. `--check` runs searches on clusters here: two worker processes that train, and one of sixteen
+threads whose trials sleep for most of a second. The first search on each tells what sending costs, the others are
+compared with what the model says of them.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from search.study.sampler import SamplerName
 WORKERS = "10,30,100,300,1000,3000,10000"
 CHEAP_TRIALS, TRACKED_TRIALS = 200, 50
 CHECKED_TRIALS, CHECKED_WORKERS = 60, 2
+PADDED_TRIALS, PADDED_WORKERS, PADDED_SECONDS = 320, 16, 1.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,14 @@ class Costs:
         storing: The coordinator writes the result.
         tracking: The process beside it writes the run to MLflow.
         sending: From the coordinator to a free worker and back.
+        arriving: The coordinator receives the result.
     """
 
     sampling: float
     storing: float
     tracking: float
     sending: float
+    arriving: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,11 @@ class Workers:
         started = max(submitted, heapq.heappop(self._free))
         while self.random.random() < self.cluster.failures:
             lost = started + self.random.random() * seconds
-            heapq.heappush(self._free, lost + self.cluster.away)
-            started = max(lost, heapq.heappop(self._free))
+            self._free.append(lost + self.cluster.away)
+            # Who was free before has taken one of the trials that wait, which this model hands out later.
+            started = min(free for free in self._free if free >= lost)
+            self._free.remove(started)
+            heapq.heapify(self._free)
         ended = started + self.sending + seconds
         heapq.heappush(self._free, ended)
         return ended
@@ -156,7 +164,7 @@ def predict(
         nonlocal now, tracked
         arrived, number = heapq.heappop(arriving)
         now = max(now, arrived)
-        work(costs.storing)
+        work(costs.arriving + costs.storing)
         stored.add(number)
         tracked = max(tracked, now) + costs.tracking
 
@@ -182,12 +190,12 @@ def predict(
     return Prediction(now, max(now, tracked), sum(seconds) / (cluster.workers * now), worked / now)
 
 
-def measured_costs(sampler: SamplerName, sending: float) -> Costs:
+def measured_costs(sampler: SamplerName, sending: float, arriving: float) -> Costs:
     """Measure what a trial costs the coordinator and MLflow on this machine."""
     alone, clock = throughput.measure(sampler, CHEAP_TRIALS, mlflow=False, storage=None)
     tracked, _ = throughput.measure(sampler, TRACKED_TRIALS, mlflow=True, storage=None)
     sampling = clock.parts["sampling"] / CHEAP_TRIALS
-    return Costs(sampling, alone / CHEAP_TRIALS - sampling, tracked / TRACKED_TRIALS, sending)
+    return Costs(sampling, alone / CHEAP_TRIALS - sampling, tracked / TRACKED_TRIALS, sending, arriving)
 
 
 def independent_trials(sampler: SamplerName, window: int, trials: int) -> int:
@@ -197,34 +205,47 @@ def independent_trials(sampler: SamplerName, window: int, trials: int) -> int:
 
 
 def compare_with_searches() -> None:
-    """Search on a local cluster, and print what the model says of the same trials."""
+    """Search on local clusters, and print what the model says of the same trials."""
+    few: list[tuple[SamplerName, int]] = [("tpe", 1), ("tpe", 2), ("tpe", 4), ("qmc", 4)]
     with local_cluster() as scheduler:
-        answer = search(scheduler, "random", 4)
-        sending = fitted_sending(answer)
-        print(f"sending {1e3 * sending:.1f} ms, from a random search of {CHECKED_TRIALS} trials")
-        checked: list[tuple[SamplerName, int]] = [("tpe", 1), ("tpe", 2), ("tpe", 4), ("qmc", 4)]
-        for sampler, window in checked:
-            answer = search(scheduler, sampler, window)
-            found, measured = modelled(answer, sampler, window, sending), loop_seconds(answer)
-            print(
-                f"{sampler} window {window}: {measured:.2f} s measured, {found.trained:.2f} s by the model "
-                f"({found.trained / measured - 1:+.1%}), workers {found.busy:.0%} busy",
-                flush=True,
-            )
+        compare(scheduler, Cluster(CHECKED_WORKERS), CHECKED_TRIALS, few)
+    many: list[tuple[SamplerName, int]] = [("tpe", 4), ("tpe", 16), ("tpe", 32), ("qmc", 4)]
+    padded = ("--preload", "benchmarks.padded_trials")
+    with local_cluster(*padded, workers=1, threads=PADDED_WORKERS, TRIAL_SECONDS=str(PADDED_SECONDS)) as scheduler:
+        compare(scheduler, Cluster(PADDED_WORKERS), PADDED_TRIALS, many)
+
+
+def compare(scheduler: Path, cluster: Cluster, trials: int, checked: list[tuple[SamplerName, int]]) -> None:
+    """Search on a cluster, and print what the model says of the same trials."""
+    answer = search(scheduler, "random", 4, trials)
+    sending = fitted_sending(answer, cluster)
+    print(f"{cluster.workers} workers: sending {1e3 * sending:.1f} ms, from a random search of {trials} trials")
+    for sampler, window in checked:
+        answer = search(scheduler, sampler, window, trials)
+        found, measured = modelled(answer, cluster, sampler, window, sending), loop_seconds(answer)
+        print(
+            f"{cluster.workers} workers, {sampler} window {window}: {measured:.2f} s measured, {found.trained:.2f} s "
+            f"by the model ({found.trained / measured - 1:+.1%}), workers {found.busy:.0%} busy",
+            flush=True,
+        )
 
 
 @contextmanager
-def local_cluster(*options: str, **environment: str) -> Iterator[Path]:
-    """Start a Dask scheduler and workers of one thread each; yields the scheduler file.
+def local_cluster(
+    *options: str, workers: int = CHECKED_WORKERS, threads: int = 1, **environment: str
+) -> Iterator[Path]:
+    """Start a Dask scheduler and workers; yields the scheduler file.
 
     Args:
         options: Further options of the workers.
+        workers: Worker processes.
+        threads: Threads of each.
         environment: Further variables of their environment.
     """
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "scheduler.json")
-        worker = ("worker", "--nthreads", "1", "--no-nanny", "--local-directory", place, *options)
-        commands = [("scheduler", "--host", "127.0.0.1", "--port", "0"), *[worker] * CHECKED_WORKERS]
+        worker = ("worker", "--nthreads", str(threads), "--no-nanny", "--local-directory", place, *options)
+        commands = [("scheduler", "--host", "127.0.0.1", "--port", "0"), *[worker] * workers]
         processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "dask", *command, "--no-dashboard", "--scheduler-file", str(file)],
@@ -244,11 +265,11 @@ def local_cluster(*options: str, **environment: str) -> Iterator[Path]:
                 process.wait()
 
 
-def search(scheduler: Path, sampler: SamplerName, window: int) -> dict[str, Any]:
+def search(scheduler: Path, sampler: SamplerName, window: int, trials: int) -> dict[str, Any]:
     """Search on the cluster, and return what the command prints."""
     with tempfile.TemporaryDirectory() as store:
         command = [sys.executable, "-c", "from search.cli import search; search()", "--cluster", str(scheduler)]
-        options = ["--trials", str(CHECKED_TRIALS), "--finalists", "0", "--sampler", sampler, "--window", str(window)]
+        options = ["--trials", str(trials), "--finalists", "0", "--sampler", sampler, "--window", str(window)]
         command += [*options, "--store", store, "--json"]
         answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         return answer
@@ -259,21 +280,21 @@ def loop_seconds(answer: dict[str, Any]) -> float:
     return float(sum(answer["seconds"][part] for part in ("sampling", "storing", "waiting")))
 
 
-def modelled(answer: dict[str, Any], sampler: SamplerName, window: int, sending: float) -> Prediction:
+def modelled(answer: dict[str, Any], cluster: Cluster, sampler: SamplerName, window: int, sending: float) -> Prediction:
     """What the model says of the trials of a search."""
     durations = [trial["seconds"] for trial in answer["trials"]]
     sampling, storing = (answer["seconds"][part] / len(durations) for part in ("sampling", "storing"))
     costs = Costs(sampling, storing, 0.0, sending)
     independent = independent_trials(sampler, window, len(durations))
-    return predict(durations, Cluster(CHECKED_WORKERS), window, independent, costs)
+    return predict(durations, cluster, window, independent, costs)
 
 
-def fitted_sending(answer: dict[str, Any]) -> float:
+def fitted_sending(answer: dict[str, Any], cluster: Cluster) -> float:
     """Seconds of sending with which the model takes as long as a random search did."""
     low, high = 0.0, 1.0
     while high - low > 1e-4:
         middle = (low + high) / 2
-        is_short = modelled(answer, "random", 4, middle).trained < loop_seconds(answer)
+        is_short = modelled(answer, cluster, "random", 4, middle).trained < loop_seconds(answer)
         low, high = (middle, high) if is_short else (low, middle)
     return low
 
@@ -288,6 +309,7 @@ def fitted_sending(answer: dict[str, Any]) -> float:
 @click.option("--failures", default=0.0, show_default=True, help="Probability that a worker is lost during a trial.")
 @click.option("--away", default=60.0, show_default=True, help="Seconds until it is there again.")
 @click.option("--sending", default=0.01, show_default=True, help="Seconds to a worker and back; see --check.")
+@click.option("--arriving", default=0.004, show_default=True, help="CPU seconds of a result that arrives.")
 @click.option("--check", is_flag=True, help="Compare the model with searches on a local cluster.")
 def main(
     seconds: float,
@@ -299,13 +321,14 @@ def main(
     failures: float,
     away: float,
     sending: float,
+    arriving: float,
     check: bool,
 ) -> None:
     """Predict the time of a search for several numbers of workers."""
     if check:
         compare_with_searches()
         return
-    costs = measured_costs(sampler, sending)
+    costs = measured_costs(sampler, sending, arriving)
     print("costs of a trial: " + ", ".join(f"{name} {1e3 * value:.1f} ms" for name, value in asdict(costs).items()))
     durations = np.random.default_rng(0).lognormal(np.log(seconds), spread, trials).tolist()
     print(f"{'workers':>8} {'window':>8} {'trained':>12} {'in MLflow':>12} {'busy':>6} {'coordinator':>12}")
