@@ -224,6 +224,7 @@ class Uploader:
         with self._noting_error():
             if self._baselines is not None and not interrupted:
                 result_of(self._baselines, check)
+        with self._noting_error():
             version = None if registered is None else registered.version
             result_of(runs_worker.submit(RunsWorker.write_report, version), check)
             if is_uploaded:
