@@ -371,6 +371,7 @@ def _final_table(outcome: SearchOutcome, final: FinalRecord, table: _Table) -> l
         "",
         f"Expected accuracy on new rows: {final.accuracy:.4f} (95 % interval {low:.4f}–{high:.4f})"
         + _against(outcome.baselines),
+        *([outcome.majority_note] if outcome.majority_note else []),
     ]
 
 
