@@ -15,9 +15,10 @@ from insects.objective import figures_text, history_columns, metric_column, metr
 from insects.plots.comparison import RELIABLE
 from insects.plots.plane import Projection
 from insects.plots.style import png
-from insects.plots.ticks import FLOOR, floor_note, label
+from insects.plots.ticks import FLOOR, floor_note
 from insects.plots.trial import THUMBNAIL, TrialFigures
 from insects.plots.trial_axes import LABELS, short_name, spread_note, varying_axes
+from insects.text import metric_text
 from insects.trial import TrialResult
 from search.reports.comparison import FEWEST_RANKED, importance_shares, searched_space, trial_figures
 from search.reports.importance import TOP
@@ -103,13 +104,14 @@ def best_trial_section(contents: Contents) -> str:
         chart.mark(best.best_epoch)
         for part, values in lines.items():
             chart.line(shown.tolist(), values.tolist(), "plain" if part == "training" else "")
-            titles = [f"epoch {epoch}: {part} {what} {value:.4f}" for epoch, value in zip(shown, values, strict=True)]
+            titles = [
+                f"epoch {epoch}: {part} {what} {metric_text(value)}" for epoch, value in zip(shown, values, strict=True)
+            ]
             chart.hover(shown.tolist(), values.tolist(), titles)
         legend = key("curve", "validation") + (key("curve plain", "training") if "training" in lines else "")
         caption = f"<b>{what[0].upper()}{what[1:]}</b> by epoch"
         drawings.append(figure(chart.svg(), caption, legend + key("mark", "best epoch")))
-    loss_format = ".4f" if best.valid_loss >= 0.001 else ".2g"
-    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures, loss_format)} in epoch "
+    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures)} in epoch "
     note += f"{best.best_epoch} of {best.epochs}."
     if len(shown) < best.epochs:
         note += f" {len(shown)} of its epochs are drawn."
@@ -265,10 +267,10 @@ def _trial_title(result: TrialResult) -> str:
 
 
 def _number(value: float) -> str:
-    """A loss with four decimals, or three digits where it is smaller."""
+    """A loss or an objective."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "–"
-    return f"{value:.4f}" if value >= 0.001 else label(float(f"{value:.2g}"))
+    return metric_text(value)
 
 
 def _image(content: bytes, about: str, width: int, height: int) -> str:
