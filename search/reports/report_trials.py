@@ -22,6 +22,7 @@ from insects.text import metric_text
 from insects.trial import TrialResult
 from search.reports.comparison import FEWEST_RANKED, importance_shares, searched_space, trial_figures
 from search.reports.importance import TOP
+from search.reports.model_figures import BOUNDARY, COLUMNS, model_figures
 from search.reports.report_charts import Bar, Chart, Mark, Point, Scale, bars, key, linear, logarithmic, whole
 from search.reports.report_contents import Contents, params_text
 from search.reports.report_page import figure, paragraph, table
@@ -128,25 +129,21 @@ def boundaries_section(contents: Contents, figures: TrialFigures | None) -> str:
     ranked = sorted((result for result in contents.results if result.epochs), key=lambda result: result.rank)
     chosen, shape = contents.chosen, contents.data.sample.shape
     if chosen is not None:
-        weights = [fold.trial.weights for fold in chosen.folds]
-        predict = partial(mlp.mean_logits, weights, chosen.params, shape)
-        title, trained_on_all = f"finalist {chosen.number}, mean of {len(weights)} networks", True
+        trials = [fold.trial for fold in chosen.folds]
+        title = f"finalist {chosen.number}, mean of {len(trials)} networks"
     elif contents.best is not None and (best := contents.folder.load(contents.best.number)) is not None:
-        predict = partial(mlp.logits, best.weights, best.params, shape)
-        title, trained_on_all = f"trial {best.number}", False
+        trials, title = [best], f"trial {best.number}"
     else:
         return paragraph("No trial ended with a finite loss.")
     figures = figures or trial_figures(contents.folder, contents.data)
-    drawings = []
-    if figures.has_columns:
-        columns = figures.decision_columns(predict, title, trained_on_all)
-        drawings.append(
-            figure(
-                _image(columns, "decision", 700, 500), "<b>The two most telling columns</b>, each on its own (ANOVA F)"
-            )
-        )
-    boundary = figures.decision_boundary(predict, title, trained_on_all)
-    drawings.append(figure(_image(boundary, "decision", 700, 500), "<b>Decision of the model</b>"))
+    drawn = model_figures(figures, trials, shape, title, of_folds=chosen is not None)
+    captions = {
+        COLUMNS: "<b>The two most telling columns</b>, each on its own (ANOVA F)",
+        BOUNDARY: "<b>Decision of the model</b>",
+    }
+    drawings = [
+        figure(_image(drawn[name](), "decision", 700, 500), text) for name, text in captions.items() if name in drawn
+    ]
     maps = []
     for light in ranked[:MAPS]:
         result = contents.folder.load(light.number)
