@@ -137,7 +137,7 @@ def final_section(contents: Contents) -> str:
         own = [MAJORITY.get(score.name, score.name), *[""] * 4, metric_text(score.loss), f"{score.accuracy:.4f}"]
         rows.append([*own, *[""] * len(extra), ""])
     curves = "" if chosen is None else _fold_curves(contents)
-    return paragraph(text) + table(head, rows, texts=(0, len(head) - 1), marked=marked) + curves
+    return paragraph(text) + table(head, rows, texts=(0, len(head) - 1), marked=marked, minor=range(1, 5)) + curves
 
 
 def columns_section(contents: Contents) -> str:

@@ -70,7 +70,10 @@ def trials_section(contents: Contents) -> str:
         if left_out
         else ""
     )
-    return paragraph(f"{what} ({note}){more}.", "note") + table(head, rows, texts=(len(head) - 1,), marked=0)
+    minor = [*range(head.index("weights"), len(head)), *((1, 2) if scored else ())]
+    return paragraph(f"{what} ({note}){more}.", "note") + table(
+        head, rows, texts=(len(head) - 1,), marked=0, minor=minor
+    )
 
 
 def search_section(contents: Contents) -> str:
