@@ -121,9 +121,9 @@ def majority_note(final: FinalRecord | None, baselines: Sequence[Score], class_w
         class_weight: What a row counts in the loss. A search with balanced classes gives up accuracy on purpose.
     """
     majority = next((score.accuracy for score in baselines if score.name == "majority"), None)
-    if majority is None or final is None or final.accuracy is None or final.accuracy > majority:
+    if majority is None or final is None or final.accuracy is None or class_weight != "none":
         return ""
-    if class_weight != "none":
+    if final.accuracy > majority:
         return ""
     return (
         f"Always answering the most frequent class is at least as often right ({majority:.4f}): where a rarer class "
