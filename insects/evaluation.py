@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from insects.calibration import BINS, Calibration, calibrate, softmax
 from insects.scores import roc_auc
-from insects.text import NAME_LENGTH, aligned, and_more, counted, shortened
+from insects.text import NAME_LENGTH, aligned, and_more, counted, metric_text, shortened
 
 CONFIDENCE = 0.95
 MATRIX_CLASSES = 20
@@ -134,7 +134,7 @@ class Report:
             if self.calibration is None
             else "not defined, as a class has no rows"
         )
-        shown = [("–", missing) if value is None else (f"{value:.4f}", note) for _, value, note in lines]
+        shown = [("–", missing) if value is None else (metric_text(value), note) for _, value, note in lines]
         return [f"{line[0]:<{width}}  {value:>6}  {note}" for line, (value, note) in zip(lines, shown, strict=True)]
 
     def _matrix_text(self) -> list[str]:

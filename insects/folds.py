@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from insects.splits import Hashes, Labels, Splits, mix
+from insects.row_hashes import Hashes, mix
+from insects.splits import Labels, Splits
 
 ALWAYS_TRAINED = -1
 """In place of a fold's number: a row that is never held out, since no other unit has its class."""

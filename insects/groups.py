@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insects.errors import DataError
-from insects.splits import Hashes, Labels, Parts, check_class_sizes, check_fractions
+from insects.row_hashes import Hashes
+from insects.splits import Labels, Parts, check_class_sizes, check_fractions
 from insects.text import listed
 
 _PARTS = ("training", "validation", "test")
@@ -33,7 +34,7 @@ def draw_group_parts(
 
     Args:
         group_N: `(N,)`, number of the group of each row.
-        hash_N: `(N,)`, hash of each row's content; see `insects.splits.row_hashes`.
+        hash_N: `(N,)`, hash of each row's content; see `insects.row_hashes.row_hashes`.
         y_N: `(N,)` class numbers.
         classes: C class names.
         source: Name of the table, for messages.

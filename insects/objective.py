@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from insects.mlp import Floats
 from insects.params import Metric
 from insects.scores import balanced_accuracy, roc_auc
+from insects.text import metric_text
 
 METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 """The first columns of every history. Training metrics are means over the epoch's rows, each from before its batch's
@@ -99,17 +100,19 @@ def objective_name(metric: Metric, rows: str = "validation ") -> str:
     return f"{'' if metric == 'loss' else '1 - '}{rows}{_NAMES[metric]}"
 
 
-def figures_text(figures: dict[str, float], loss_format: str = ".4f") -> str:
+def figures_text(figures: dict[str, float], loss_format: str | None = None) -> str:
     """Validation metrics in words.
 
     Args:
         figures: Values by column of a history.
-        loss_format: Format of the loss; scores have four decimals.
+        loss_format: Format of the loss; None: that of `insects.text.metric_text`, which scores have.
 
     Examples:
         >>> figures_text({"valid_loss": 0.25, "valid_accuracy": 0.9, "valid_roc_auc": 0.975})
         'validation loss 0.2500, accuracy 0.9000, ROC AUC 0.9750'
     """
     names = {metric_column(metric): name for metric, name in _NAMES.items()} | {"valid_loss": "validation loss"}
-    formats = {"valid_loss": loss_format}
-    return ", ".join(f"{names[key]} {value:{formats.get(key, '.4f')}}" for key, value in figures.items())
+    texts = {key: metric_text(value) for key, value in figures.items()}
+    if loss_format is not None:
+        texts["valid_loss"] = f"{figures['valid_loss']:{loss_format}}"
+    return ", ".join(f"{names[key]} {text}" for key, text in texts.items())

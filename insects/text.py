@@ -58,6 +58,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
+def metric_text(value: float) -> str:
+    """A loss or a score with four decimals, or with two significant digits where they would say nothing.
+
+    Examples:
+        >>> metric_text(0.25), metric_text(0.000052), metric_text(0.0)
+        ('0.2500', '5.2e-5', '0.0000')
+    """
+    if not 0 < value < 0.001:
+        return f"{value:.4f}"
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
 def share(count: int, total: int) -> str:
     """A ratio in percent.
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from insects.errors import DataError
 from insects.images.features import ImageSet
-from insects.splits import Hashes, Splits, Table, check_fractions, standardized_splits
+from insects.row_hashes import Hashes
+from insects.splits import Splits, Table, check_fractions, standardized_splits
 from insects.text import listed, shown
 
 TRAIN, VALID, TEST = range(3)

@@ -6,7 +6,7 @@ Shapes: N rows, F features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -98,9 +98,17 @@ class BoundaryCanvas:
         return image
 
     def legend(self, extra: Sequence[Line2D]) -> None:
-        """Draw the legend at the right: class names, `extra`, and the mark of wrong rows."""
+        """Draw the legend at the right: class names, `extra`, and the mark of wrong rows, which `ring` shows."""
         self.wrong.set_label("wrong")
-        class_legend(self.figure, self.classes, [*extra, self.wrong])
+        legend = class_legend(self.figure, self.classes, [*extra, self.wrong])
+        self._entry = legend.legend_handles[-1], legend.get_texts()[-1]
+
+    def ring(self, points_N2: Floats) -> None:
+        """Ring rows as wrong; the legend lists the rings where there are any."""
+        self.wrong.set_data(*points_N2.T)
+        self.is_ringed = len(points_N2) > 0
+        for part in self._entry:
+            cast(Artist, part).set_visible(self.is_ringed)
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -150,19 +158,22 @@ class TrialBoundary:
         self._canvas = canvas
         self._wrong, self._box, self._heading = canvas.wrong, canvas.box, Heading()
         self._layers = LayeredFigure(canvas.figure)
-        drawing = self._layers.draw_still()
-        self._frame = np.full_like(drawing, 255)
-        Overlay(drawing).put_on(self._frame)
+        self._frames = []  # without and with rings in the legend
+        for points_N2 in (self._points_N2[:0], self._points_N2[:1]):
+            canvas.ring(points_N2)
+            drawing = self._layers.draw_still()
+            self._frames.append(np.full_like(drawing, 255))
+            Overlay(drawing).put_on(self._frames[-1])
         self._overlay = Overlay(drawing[self._box])
 
     def draw(self, predict: Predict, title: str, trained_on_all: bool = False) -> bytes:
         """PNG of 700 x 500 pixels; see `TrialFigures.decision_boundary`."""
+        below_title = self._mark_wrong(predict, trained_on_all)
         pixels = self._layers.pixels
-        pixels[:] = self._frame
+        pixels[:] = self._frames[self._canvas.is_ringed]
         place = pixels[self._box]
         copy_rgb(self.plane.paint(predict, place.shape[1], place.shape[0]), place)
         self._overlay.put_on(place)
-        below_title = self._mark_wrong(predict, trained_on_all)
         self._layers.draw_over([self._wrong])
         self._heading.write(pixels, title, below_title)
         return png(pixels)
@@ -181,10 +192,10 @@ class TrialBoundary:
     def _mark_wrong(self, predict: Predict, trained_on_all: bool) -> str:
         """Ring the wrong validation rows; returns the line below the title."""
         if trained_on_all:
-            self._wrong.set_data([], [])
+            self._canvas.ring(self._points_N2[:0])
             return f"{self.plane.kind}; trained on the validation {self._unit}s too"
         wrong_N = np.argmax(predict(self._valid_x), axis=1) != self._valid_y
-        self._wrong.set_data(*self._points_N2[wrong_N[self._drawn]].T)
+        self._canvas.ring(self._points_N2[wrong_N[self._drawn]])
         return f"{self.plane.kind}; {int(wrong_N.sum())} of {len(wrong_N)} validation {self._unit}s wrong"
 
 
@@ -272,8 +283,8 @@ def _evaluated(
     shown = np.concatenate([right[sample_index(len(right), POINTS)], np.flatnonzero(wrong_N)])
     size = dot_size(len(shown))
     canvas.scatter(points_N2[shown], y_N[shown], size, "white")
-    canvas.wrong.set_data(*points_N2[wrong_N].T)
     canvas.legend([_dot(f"test {unit}", size)])
+    canvas.ring(points_N2[wrong_N])
     kind = f"{of}{plane.kind}, wrong ones are ringed" if of else plane.kind
     write_heading(canvas.figure, f"{title}: {int(wrong_N.sum())} of {len(wrong_N)} wrong", kind)
     return canvas.figure

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from insects.errors import DataError
 from insects.tables.cells import MISSING, MISSING_LABELS
+from insects.tables.compressed import open_bytes
 from insects.tables.names import source_name
 from insects.tables.text_files import (
     FALLBACK,
@@ -24,7 +25,6 @@ from insects.tables.text_files import (
     checked_header,
     look_at,
     not_encoded,
-    open_bytes,
     with_fallback,
 )
 

@@ -14,17 +14,8 @@ from numpy.typing import NDArray
 
 from insects.encoder import fit_encoder
 from insects.groups import draw_group_parts, group_hashes
-from insects.splits import (
-    Hashes,
-    Parts,
-    Splits,
-    Table,
-    content_hashes,
-    draw_parts,
-    encoded_splits,
-    held_out,
-    row_hashes,
-)
+from insects.row_hashes import Hashes, row_hashes
+from insects.splits import Parts, Splits, Table, content_hashes, draw_parts, encoded_splits, held_out
 from insects.tables.columns import MOST_LEVELS, Columns, as_float32, find_columns
 from insects.tables.labelled import ColumnChoice, LabelledFrame
 from insects.text import counted, shown

@@ -1,19 +1,13 @@
-"""Text files of tables: their bytes, encoding, separator and decimal mark, and the checks of header and rows."""
+"""Text files of tables: their encoding, separator and decimal mark, and the checks of header and rows."""
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
 import io
 import itertools
-import lzma
 import os
-import stat
 import sys
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Any, TextIO
 
 from insects.errors import DataError
+from insects.tables.compressed import COMPRESSED, open_bytes
 from insects.tables.names import STANDARD_INPUT, checked_name, source_name
 from insects.text import shown
 
@@ -31,7 +26,6 @@ _LINES, _FEWEST_LINES = 50, 3  # that decide the separator
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 FALLBACK = "cp1252"
 _UTF8 = ("utf-8", "utf-8-sig")
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ class TextFile:
     @property
     def is_plain(self) -> bool:
         """Whether it is an uncompressed file in UTF-8 with a header of one line, which pandas may open itself."""
-        compressed = os.path.splitext(self.path)[1].lower() in _COMPRESSED
+        compressed = os.path.splitext(self.path)[1].lower() in COMPRESSED
         is_usual = self.encoding in _UTF8 and self.header_lines == 1 and not self.has_returns
         return is_usual and self.content is None and not compressed
 
@@ -122,68 +116,6 @@ class TextFile:
                 line = reader.line_num + 1
             text.detach()
         return line
-
-
-@contextmanager
-def open_bytes(path: str) -> Iterator[IO[bytes]]:
-    """Open a file, uncompressed by the ending of its name.
-
-    Raises:
-        DataError: The file cannot be opened or read, or its compression is damaged.
-    """
-    try:
-        with open(path, "rb") as file:
-            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):  # /dev/zero, for example, never ends
-                raise DataError(f"{shown(path, limit=200)} is a device; give a table file")
-            with _uncompressed(path, file) as content:
-                yield content
-    except FileNotFoundError:
-        raise DataError(f"there is no file {shown(path, limit=200)}; check the path") from None
-    except IsADirectoryError:
-        raise DataError(f"{shown(path, limit=200)} is a folder; give the table file in it") from None
-    except (zipfile.BadZipFile, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{source_name(path)} cannot be uncompressed: {error}; copy or export it again") from None
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise DataError(
-            f"{shown(path, limit=200)} cannot be read: {reason}; check the file and its permissions"
-        ) from None
-
-
-@contextmanager
-def _uncompressed(path: str, file: IO[bytes]) -> Iterator[Any]:
-    ending = os.path.splitext(path)[1].lower()
-    if ending == ".gz":
-        with gzip.open(file) as content:
-            yield content
-    elif ending == ".bz2":
-        with bz2.open(file) as content:
-            yield content
-    elif ending == ".xz":
-        with lzma.open(file) as content:
-            yield content
-    elif ending == ".zst":
-        import pyarrow as pa
-
-        with pa.input_stream(file, compression="zstd") as stream:
-            yield stream
-    elif ending == ".zip":
-        with zipfile.ZipFile(file) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
-            if len(names) != 1:
-                raise DataError(
-                    f"{source_name(path)} must hold one file, found {len(names)}; unpack it, then choose one"
-                )
-            try:
-                member = archive.open(names[0])
-            except RuntimeError as error:  # it has a password, or a rare compression
-                raise DataError(
-                    f"{source_name(path)} cannot be unpacked: {error}; unpack it, then choose the file"
-                ) from None
-            with member:
-                yield member
-    else:
-        yield file
 
 
 def look_at(path: str, table_format: TableFormat) -> TextFile:

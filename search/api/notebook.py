@@ -13,6 +13,7 @@ from typing import Any
 
 from insects.objective import metric_column, metric_name
 from insects.params import Metric
+from insects.text import metric_text
 from insects.trial import TrialResult
 from search.study.loop import TrialListener
 
@@ -87,7 +88,7 @@ class TrialTable:
         head = f"<b>{len(self._results)} of {self._trials} trials</b>, {time.monotonic() - self._started:.0f} s"
         if ranked:
             value = ranked[0].best_figures[column]
-            head += f"; best validation {metric_name(self._metric)} {value:.4f} (trial {ranked[0].number})"
+            head += f"; best validation {metric_name(self._metric)} {metric_text(value)} (trial {ranked[0].number})"
         names = [*_COLUMNS, *([metric_name(self._metric)] if column not in ("valid_loss", "valid_accuracy") else [])]
         rows = [_row(names, "th")] if ranked else []
         rows += [
@@ -127,8 +128,8 @@ class _Lines(io.TextIOBase):
 def _cells(result: TrialResult, score: str | None) -> list[str]:
     params = result.params
     cells = [result.number, params.depth, params.width, f"{params.lr:.2g}", params.batch_size, result.epochs]
-    cells += [f"{result.valid_loss:.4f}", f"{result.valid_accuracy:.4f}"]
-    cells += [] if score is None else [f"{result.best_figures[score]:.4f}"]
+    cells += [metric_text(result.valid_loss), metric_text(result.valid_accuracy)]
+    cells += [] if score is None else [metric_text(result.best_figures[score])]
     return [str(cell) for cell in cells]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from insects.memory import gigabytes
 from insects.objective import metric_column, metric_name, needs_logits
-from insects.text import counted, listed, shown
+from insects.text import counted, listed, metric_text, shown
 from search.store.tracking_uri import without_password
 from search.system.terminal import duration
 
@@ -326,12 +326,12 @@ class _Table:
     def trial(self, number: int, params: TrialParams, note: str, figures: Sequence[float]) -> str:
         """Return the line of a trial, with what stands in the column of epochs."""
         cells = [str(number), str(params.depth), str(params.width), f"{params.lr:.2g}", str(params.batch_size), note]
-        return self.line([*cells, *(f"{value:.4f}" for value in figures)])
+        return self.line([*cells, *map(metric_text, figures)])
 
     def baseline(self, name: str, loss: float, accuracy: float) -> str:
         """Return the line of a simple model."""
         return f"{name:>{sum(self._widths[:6])}}" + "".join(
-            f"{value:>{width}.4f}" for value, width in zip((loss, accuracy), self._widths[6:8], strict=True)
+            f"{metric_text(value):>{width}}" for value, width in zip((loss, accuracy), self._widths[6:8], strict=True)
         )
 
 
@@ -371,6 +371,7 @@ def _final_table(outcome: SearchOutcome, final: FinalRecord, table: _Table) -> l
         "",
         f"Expected accuracy on new rows: {final.accuracy:.4f} (95 % interval {low:.4f}–{high:.4f})"
         + _against(outcome.baselines),
+        *([outcome.majority_note] if outcome.majority_note else []),
     ]
 
 

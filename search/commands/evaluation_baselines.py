@@ -11,7 +11,7 @@ import numpy as np
 
 from insects.baselines import Score, rows_used
 from insects.errors import StoreError
-from insects.text import aligned, counted
+from insects.text import aligned, counted, metric_text
 from search.commands.evaluation_data import EvaluationData
 from search.commands.evaluation_worker import EvaluationWorker
 from search.registry.load import LoadedModel
@@ -41,7 +41,7 @@ class Baselines:
         if self.scores is None:
             return f"No baselines: {self.note}"
         ranked = [model, *reversed(self.scores)]
-        rows = [[score.name, f"{score.accuracy:.4f}", f"{score.loss:.4f}"] for score in ranked]
+        rows = [[score.name, f"{score.accuracy:.4f}", metric_text(score.loss)] for score in ranked]
         return "\n".join([f"Beside simple models, {self.note}:", *aligned([["model", "accuracy", "log loss"], *rows])])
 
 

@@ -25,7 +25,8 @@ from insects.images.footprint import images_at_once
 from insects.images.reading import Pixels, read_pixels
 from insects.images.samples import SHOWN_SIZE
 from insects.mlp import Floats
-from insects.splits import Hashes, Labels, Table, row_keys, table_digest
+from insects.row_hashes import Hashes, row_keys
+from insects.splits import Labels, Table, table_digest
 from search.registry.load import LoadedModel, ModelContent
 from search.registry.predictor import program_logits
 from search.reports.descriptions import FigureFormat

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 
 from insects.objective import figures_text, metric_column, metric_name, needs_logits
 from insects.params import Metric
+from insects.text import metric_text
 from insects.trial import TrialResult, TrialTask
 from search.store.study_folder import without_weights
 from search.study.config import FINAL_EPOCHS, FinalSettings
@@ -83,7 +84,7 @@ class SearchProgress:
         best = "no best yet"
         if self.ranked:
             value = self.ranked[0].best_figures[metric_column(self.metric)]
-            best = f"best {metric_name(self.metric)} {value:.4f} (trial {self.ranked[0].number})"
+            best = f"best {metric_name(self.metric)} {metric_text(value)} (trial {self.ranked[0].number})"
         left = self._trials_status().seconds_left or 0.0
         say(
             f"trial {result.number} {result.state}: "
@@ -205,14 +206,14 @@ class LiveTable:
             figures = [trial.valid_loss, trial.valid_accuracy]
             figures += [trial.best_figures[metric_column(metric)]] if has_score else []
             cells = [*_configuration(trial), str(trial.best_epoch)]
-            rows.append([*cells, *(f"{value:.4f}" for value in figures)])
+            rows.append([*cells, *map(metric_text, figures)])
             styles.append("green" if place == 0 else "")
             notes.append("best" if place == 0 else "")
         for training in running:
             progress, epochs = training.progress, training.trial.recipe.epochs
             done = "-" if progress is None else progress.shown_epochs(digits=2 if is_wide else 1)
             last = None if progress is None else progress.last
-            figures_shown = [f"{value:.4f}" for value in last or ()]
+            figures_shown = [metric_text(value) for value in last or ()]
             rows.append([*_configuration(training.trial), f"{done}/{epochs}", *figures_shown])
             styles.append("dim" if progress is None else "cyan")
             notes.append(_note(training))

@@ -17,6 +17,7 @@ from insects.trial import TrialResult, best_of
 from search.commands.search_request import SearchRequest, config_for, workers_for
 from search.commands.training import Training
 from search.registry.alias import RegisteredModel
+from search.reports.report_contents import majority_note
 from search.store.final_record import FinalRecord
 from search.store.store import Store
 from search.store.study_folder import StoredData, StudyFolder
@@ -71,6 +72,7 @@ class SearchOutcome:
         final: The outcome of the final; None: there was none.
         finalists: The finalists.
         baselines: How well simple models do on the same folds.
+        majority_note: A caution about a model that is no better than the most frequent class; mostly empty.
         model: The version of the registered model.
         upload_error: What kept MLflow from being up to date; empty if nothing did.
         storage_error: What kept the database of --storage from being up to date.
@@ -89,6 +91,7 @@ class SearchOutcome:
     final: FinalRecord | None
     finalists: list[FinalistFigures]
     baselines: list[Score]
+    majority_note: str
     model: RegisteredModel | None
     upload_error: str
     storage_error: str
@@ -301,6 +304,8 @@ def _outcome(
     # That of an earlier run is of fewer trials, if Ctrl-C came before a new final was held.
     is_current = not interrupted or is_held(folder)
     finalists = finalists_in(folder) if is_current else []
+    final = folder.final() if request.final.finalists and is_current else None
+    baselines = folder.baselines()
     return SearchOutcome(
         study=folder.name,
         choice=config.choice,
@@ -310,9 +315,10 @@ def _outcome(
         new=new,
         digest=study_digest(results, finalists),
         best=best_of(results),
-        final=folder.final() if request.final.finalists and is_current else None,
+        final=final,
         finalists=[FinalistFigures(f.number, f.params, f.figures) for f in finalists],
-        baselines=folder.baselines(),
+        baselines=baselines,
+        majority_note=majority_note(final, baselines, folder.class_weight),
         model=model,
         upload_error=upload_error,
         storage_error=storage_error,

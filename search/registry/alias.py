@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from insects.objective import metric_name
+from insects.text import metric_text
 from search.store.store import Store
 from search.study.winner import OUT_OF_FOLD
 from search.tracking.tags import DATA_TAG, JUDGED_BY_TAG, METRIC_TAG, OBJECTIVE_TAG
@@ -111,8 +112,9 @@ def _compare(holder: ModelVersion | None, version: str, tags: dict[str, str]) ->
         return True, f"version {version} is now {ALIAS}: version {holder.version} does not say its {metric}"
     name = metric if metric.endswith(LOSS) else f"1 - {metric}"
     if after < before:
-        return True, f"version {version} is now {ALIAS}: {name} {after:.4f}, was {before:.4f}"
-    return False, f"version {holder.version} stays {ALIAS}: {name} {before:.4f}, version {version} has {after:.4f}"
+        return True, f"version {version} is now {ALIAS}: {name} {metric_text(after)}, was {metric_text(before)}"
+    held = f"version {holder.version} stays {ALIAS}: {name} {metric_text(before)}"
+    return False, f"{held}, version {version} has {metric_text(after)}"
 
 
 def _finite(text: str) -> float | None:

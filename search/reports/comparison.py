@@ -16,6 +16,7 @@ from insects.final import Finalist
 from insects.trial import TrialResult, best_of
 from search.reports.descriptions import FigureFormat, write_figures, write_table, write_texts
 from search.reports.importance import TOP, importances
+from search.reports.model_figures import model_figures
 from search.reports.report_contents import params_text
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import StudyData
@@ -104,17 +105,10 @@ def _write_model_figures(
         trial = study.load(winner.number)
         assert trial is not None, "it was read a moment ago"
         trials = [trial]
-    best, on_all = trials[0], bool(winner.folds)
-    title = f"{model_title(winner.number, winner.folds)}: {params_text(best.params)}"
-    if on_all:
-        curves = figures.fold_curves([t.history for t in trials], [t.best_epoch for t in trials], title, svg=True)
-    else:
-        curves = figures.loss_curves(best.history, best.best_epoch, title, svg=True)
-    predict = partial(mlp.mean_logits, [trial.weights for trial in trials], best.params, data.sample.shape)
-    (folder / "model_loss_curves.svg").write_bytes(curves)
-    (folder / "model_decision_boundary.svg").write_bytes(figures.decision_boundary(predict, title, on_all, svg=True))
-    if figures.has_columns:
-        (folder / "model_decision_columns.svg").write_bytes(figures.decision_columns(predict, title, on_all, svg=True))
+    title = f"{model_title(winner.number, winner.folds)}: {params_text(trials[0].params)}"
+    drawn = model_figures(figures, trials, data.sample.shape, title, of_folds=bool(winner.folds), svg=True)
+    for name, draw in drawn.items():
+        (folder / f"model_{name}.svg").write_bytes(draw())
 
 
 def write_description(folder: Path, study: StudyFolder, written_as: FigureFormat = "png") -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from insects.text import counted
-from search.reports.report_contents import Contents, params_text, percent, read_contents
+from search.reports.report_contents import Contents, majority_note, params_text, percent, read_contents
 from search.reports.report_data import data_section, settings_section
 from search.reports.report_model import (
     MAJORITY,
@@ -89,10 +89,12 @@ def _summary(contents: Contents) -> str:
             f"{MAJORITY.get(score.name, score.name)} {percent(score.accuracy)}"
             for score in reversed(contents.baselines)
         )
+        caution = majority_note(final, contents.baselines, contents.folder.class_weight)
         return (
             f"{first} The best configuration, trial {chosen.number} ({params_text(chosen.params)}), is expected to be "
             f"right on {percent(final.accuracy)} of new {contents.unit}s (95\u00a0% interval {low} to {high})"
             + (f"; for comparison: {beside}." if beside else ".")
+            + (f" {caution}" if caution else "")
         )
     if best is None:
         return f"{first} No trial ended with a finite loss."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from insects.baselines import Score
 from insects.final import Finalist
-from insects.params import Metric, TrialParams
+from insects.params import ClassWeight, Metric, TrialParams
 from insects.trial import TrialResult, best_of
 from search.store.evaluation_record import EvaluationRecord
 from search.store.final_record import FinalRecord
@@ -108,6 +109,25 @@ def read_contents(folder: StudyFolder, tracking_uri: str, version: str | None) -
         data=folder.data(),
         table=folder.table(),
         images=folder.images(),
+    )
+
+
+def majority_note(final: FinalRecord | None, baselines: Sequence[Score], class_weight: ClassWeight) -> str:
+    """Return a caution about a model that is right no more often than always the most frequent class; else nothing.
+
+    Args:
+        final: The outcome of the final; None: there was none.
+        baselines: How well simple models do on the same folds.
+        class_weight: What a row counts in the loss. A search with balanced classes gives up accuracy on purpose.
+    """
+    majority = next((score.accuracy for score in baselines if score.name == "majority"), None)
+    if majority is None or final is None or final.accuracy is None or class_weight != "none":
+        return ""
+    if final.accuracy > majority:
+        return ""
+    return (
+        f"Always answering the most frequent class is at least as often right ({majority:.4f}): where a rarer class "
+        "matters, search with --class-weight balanced --metric balanced-accuracy."
     )
 
 

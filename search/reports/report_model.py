@@ -11,7 +11,7 @@ from insects.evaluation import MATRIX_CLASSES
 from insects.objective import metric_name
 from insects.permutation import REPEATS, permutation_importances
 from insects.plots.ticks import FLOOR, floor_note
-from insects.text import counted, shortened
+from insects.text import counted, metric_text, shortened
 from search.reports.report_charts import Bar, Chart, Interval, bars, intervals, logarithmic, whole
 from search.reports.report_contents import Contents, params_text, percent
 from search.reports.report_page import code, escape, figure, name, paragraph, table
@@ -87,12 +87,12 @@ def evaluation_section(contents: Contents, evaluation: EvaluationRecord) -> str:
         ("log loss", report["loss"], "mean cross entropy in nats"),
         ("calibration error", report["calibration_error"], "mean gap of confidence and accuracy"),
     ]
-    shown = [[text, "–" if value is None else f"{value:.4f}", about] for text, value, about in measures]
+    shown = [[text, "–" if value is None else metric_text(value), about] for text, value, about in measures]
     shown = [["accuracy", f"{report['accuracy']:.4f}", f"share of {evaluation.unit}s that are right"], *shown]
     body = paragraph(text) + table(["metric", "value", ""], shown, texts=(0, 2), wrapped=2)
     body += _per_class(evaluation) + _confusion(evaluation)
     if evaluation.baselines:
-        scores = [[MAJORITY.get(s["name"], s["name"]), f"{s['accuracy']:.4f}", f"{s['loss']:.4f}"] for s in
+        scores = [[MAJORITY.get(s["name"], s["name"]), f"{s['accuracy']:.4f}", metric_text(s["loss"])] for s in
                   [{"name": "the model", **report}, *reversed(evaluation.baselines)]]  # fmt: skip
         body += paragraph(f"Beside simple models on the same {evaluation.unit}s:", "note")
         body += table(["model", "accuracy", "log loss"], scores, marked=0)
@@ -129,15 +129,15 @@ def final_section(contents: Contents) -> str:
                 str(params.width),
                 f"{params.lr:.2g}",
                 str(params.batch_size),
-                *(f"{figures[key]:.4f}" for key in ("loss", "accuracy", *extra)),
+                *(metric_text(figures[key]) for key in ("loss", "accuracy", *extra)),
                 "chosen" if is_chosen else "",
             ]
         )
     for score in reversed(contents.baselines):
-        own = [MAJORITY.get(score.name, score.name), *[""] * 4, f"{score.loss:.4f}", f"{score.accuracy:.4f}"]
+        own = [MAJORITY.get(score.name, score.name), *[""] * 4, metric_text(score.loss), f"{score.accuracy:.4f}"]
         rows.append([*own, *[""] * len(extra), ""])
     curves = "" if chosen is None else _fold_curves(contents)
-    return paragraph(text) + table(head, rows, texts=(0, len(head) - 1), marked=marked) + curves
+    return paragraph(text) + table(head, rows, texts=(0, len(head) - 1), marked=marked, minor=range(1, 5)) + curves
 
 
 def columns_section(contents: Contents) -> str:
@@ -265,7 +265,7 @@ def _fold_curves(contents: Contents) -> str:
     chart = Chart("validation loss of each fold by epoch", whole("epoch", 1, max(2, epochs)), scale)
     for fold, curve in zip(chosen.folds, curves, strict=True):
         at = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), CURVE_EPOCHS)).round().astype(int))
-        best = f"fold {fold.fold}: {fold.trial.valid_loss:.4f} in epoch {fold.trial.best_epoch}"
+        best = f"fold {fold.fold}: {metric_text(fold.trial.valid_loss)} in epoch {fold.trial.best_epoch}"
         chart.line((at + 1).tolist(), curve[at].tolist(), "thin", best)
     caption = f"<b>Validation loss</b> of each fold's network of trial {chosen.number} ({params_text(chosen.params)})"
     note = floor_note(np.concatenate([fold.trial.valid_losses for fold in chosen.folds]))

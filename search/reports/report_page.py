@@ -52,6 +52,7 @@ def table(
     texts: Sequence[int] = (0,),
     wrapped: int | None = None,
     marked: int | None = None,
+    minor: Sequence[int] = (),
 ) -> str:
     """Return a table that scrolls sideways where it does not fit.
 
@@ -61,10 +62,12 @@ def table(
         texts: Columns of text, which are aligned left; all others hold numbers.
         wrapped: The column whose texts may take several lines.
         marked: The row to set off.
+        minor: Columns that a phone's screen leaves out.
     """
-    kinds = ["" if column in texts else " class=n" for column in range(len(head))]
-    if wrapped is not None:
-        kinds[wrapped] = " class=w"
+    columns = range(len(head))
+    kinds = ["w" if column == wrapped else "" if column in texts else "n" for column in columns]
+    kinds = [f"{kind} minor".strip() if column in minor else kind for column, kind in zip(columns, kinds, strict=True)]
+    kinds = [f' class="{kind}"' if kind else "" for kind in kinds]
     cells = "".join(f"<th scope=col{kind}>{title}</th>" for kind, title in zip(kinds, head, strict=True))
     lines = []
     for number, row in enumerate(rows):
@@ -189,7 +192,9 @@ footer p{max-width:none}
 #tip{position:fixed;z-index:2;pointer-events:none;background:var(--ink);color:var(--ground);font-size:.8rem;
 line-height:1.4;padding:.3rem .55rem;max-width:260px;white-space:pre-line;visibility:hidden}
 @media (max-width:560px){main{padding:1.5rem 1rem 2rem}h1{font-size:1.4rem}.facts b{font-size:1.35rem}
-td.w{min-width:9rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}}
+td.w{min-width:9rem}.minor{display:none}
+table{font-size:.76rem}th,td{padding:.3rem .2rem;white-space:normal}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}}
 @media print{@page{margin:14mm}body{font-size:10.5pt}main{max-width:none;padding:0}nav,#tip{display:none}
 figure,tr,pre,.maps div,.facts{break-inside:avoid}h2{break-after:avoid}section{margin-top:1.6rem}
 .grid{grid-template-columns:1fr 1fr}pre{white-space:pre-wrap}.scroll{overflow:visible}}

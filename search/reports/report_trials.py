@@ -15,12 +15,14 @@ from insects.objective import figures_text, history_columns, metric_column, metr
 from insects.plots.comparison import RELIABLE
 from insects.plots.plane import Projection
 from insects.plots.style import png
-from insects.plots.ticks import FLOOR, floor_note, label
+from insects.plots.ticks import FLOOR, floor_note
 from insects.plots.trial import THUMBNAIL, TrialFigures
 from insects.plots.trial_axes import LABELS, short_name, spread_note, varying_axes
+from insects.text import metric_text
 from insects.trial import TrialResult
 from search.reports.comparison import FEWEST_RANKED, importance_shares, searched_space, trial_figures
 from search.reports.importance import TOP
+from search.reports.model_figures import BOUNDARY, COLUMNS, model_figures
 from search.reports.report_charts import Bar, Chart, Mark, Point, Scale, bars, key, linear, logarithmic, whole
 from search.reports.report_contents import Contents, params_text
 from search.reports.report_page import figure, paragraph, table
@@ -68,7 +70,10 @@ def trials_section(contents: Contents) -> str:
         if left_out
         else ""
     )
-    return paragraph(f"{what} ({note}){more}.", "note") + table(head, rows, texts=(len(head) - 1,), marked=0)
+    minor = [*range(head.index("weights"), len(head)), *((1, 2) if scored else ())]
+    return paragraph(f"{what} ({note}){more}.", "note") + table(
+        head, rows, texts=(len(head) - 1,), marked=0, minor=minor
+    )
 
 
 def search_section(contents: Contents) -> str:
@@ -103,13 +108,14 @@ def best_trial_section(contents: Contents) -> str:
         chart.mark(best.best_epoch)
         for part, values in lines.items():
             chart.line(shown.tolist(), values.tolist(), "plain" if part == "training" else "")
-            titles = [f"epoch {epoch}: {part} {what} {value:.4f}" for epoch, value in zip(shown, values, strict=True)]
+            titles = [
+                f"epoch {epoch}: {part} {what} {metric_text(value)}" for epoch, value in zip(shown, values, strict=True)
+            ]
             chart.hover(shown.tolist(), values.tolist(), titles)
         legend = key("curve", "validation") + (key("curve plain", "training") if "training" in lines else "")
         caption = f"<b>{what[0].upper()}{what[1:]}</b> by epoch"
         drawings.append(figure(chart.svg(), caption, legend + key("mark", "best epoch")))
-    loss_format = ".4f" if best.valid_loss >= 0.001 else ".2g"
-    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures, loss_format)} in epoch "
+    note = f"Trial {best.number} ({params_text(best.params)}): {figures_text(best.best_figures)} in epoch "
     note += f"{best.best_epoch} of {best.epochs}."
     if len(shown) < best.epochs:
         note += f" {len(shown)} of its epochs are drawn."
@@ -126,25 +132,21 @@ def boundaries_section(contents: Contents, figures: TrialFigures | None) -> str:
     ranked = sorted((result for result in contents.results if result.epochs), key=lambda result: result.rank)
     chosen, shape = contents.chosen, contents.data.sample.shape
     if chosen is not None:
-        weights = [fold.trial.weights for fold in chosen.folds]
-        predict = partial(mlp.mean_logits, weights, chosen.params, shape)
-        title, trained_on_all = f"finalist {chosen.number}, mean of {len(weights)} networks", True
+        trials = [fold.trial for fold in chosen.folds]
+        title = f"finalist {chosen.number}, mean of {len(trials)} networks"
     elif contents.best is not None and (best := contents.folder.load(contents.best.number)) is not None:
-        predict = partial(mlp.logits, best.weights, best.params, shape)
-        title, trained_on_all = f"trial {best.number}", False
+        trials, title = [best], f"trial {best.number}"
     else:
         return paragraph("No trial ended with a finite loss.")
     figures = figures or trial_figures(contents.folder, contents.data)
-    drawings = []
-    if figures.has_columns:
-        columns = figures.decision_columns(predict, title, trained_on_all)
-        drawings.append(
-            figure(
-                _image(columns, "decision", 700, 500), "<b>The two most telling columns</b>, each on its own (ANOVA F)"
-            )
-        )
-    boundary = figures.decision_boundary(predict, title, trained_on_all)
-    drawings.append(figure(_image(boundary, "decision", 700, 500), "<b>Decision of the model</b>"))
+    drawn = model_figures(figures, trials, shape, title, of_folds=chosen is not None)
+    captions = {
+        COLUMNS: "<b>The two most telling columns</b>, each on its own (ANOVA F)",
+        BOUNDARY: "<b>Decision of the model</b>",
+    }
+    drawings = [
+        figure(_image(drawn[name](), "decision", 700, 500), text) for name, text in captions.items() if name in drawn
+    ]
     maps = []
     for light in ranked[:MAPS]:
         result = contents.folder.load(light.number)
@@ -265,10 +267,10 @@ def _trial_title(result: TrialResult) -> str:
 
 
 def _number(value: float) -> str:
-    """A loss with four decimals, or three digits where it is smaller."""
+    """A loss or an objective."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "–"
-    return f"{value:.4f}" if value >= 0.001 else label(float(f"{value:.2g}"))
+    return metric_text(value)
 
 
 def _image(content: bytes, about: str, width: int, height: int) -> str:

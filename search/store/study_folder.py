@@ -40,7 +40,8 @@ from insects.final import Finalist, FoldResult
 from insects.folds import FoldRows
 from insects.mlp import Floats
 from insects.params import ClassWeight, Metric
-from insects.splits import Hashes, Splits, Table
+from insects.row_hashes import Hashes
+from insects.splits import Splits, Table
 from insects.trial import TrialResult
 from search.store.evaluation_record import EVALUATION, EvaluationRecord
 from search.store.final_record import FINAL, FinalRecord
@@ -223,7 +224,7 @@ class StudyFolder:
         return self._read_manifest("images.json", IMAGES, ImageManifest) if self._is_of_images else None
 
     def seen(self) -> Hashes:
-        """Read the keys of the training and validation rows; see `insects.splits.row_keys`."""
+        """Read the keys of the training and validation rows; see `insects.row_hashes.row_keys`."""
         return _read_array(self.path / "seen.npy", np.dtype(np.uint64))
 
     def numbers(self) -> list[int]:

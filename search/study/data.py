@@ -12,19 +12,9 @@ import numpy as np
 from insects.encoder import fit_encoder
 from insects.errors import StoreError
 from insects.folds import FoldRows
+from insects.row_hashes import Hashes, row_hashes, row_keys
 from insects.spiral import builtin_tables
-from insects.splits import (
-    Hashes,
-    Parts,
-    Splits,
-    Table,
-    content_hashes,
-    digest_of,
-    draw_parts,
-    encoded_splits,
-    row_hashes,
-    row_keys,
-)
+from insects.splits import Parts, Splits, Table, content_hashes, digest_of, draw_parts, encoded_splits
 from insects.tables.columns import Columns
 from search.store.image_manifest import ImageManifest
 from search.store.serialization import SAMPLE_ROWS
@@ -289,7 +279,7 @@ def _load_images(request: DataRequest, images: ImageRequest, cache: Path) -> Sto
 
 
 def image_key(digest: str) -> int:
-    """The key by which an image is recognized, as `insects.splits.row_keys` for rows.
+    """The key by which an image is recognized, as `insects.row_hashes.row_keys` for rows.
 
     Args:
         digest: Hex SHA-256 of the file.

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from insects.errors import DataError
-from insects.splits import Hashes, Table
+from insects.row_hashes import Hashes
+from insects.splits import Table
 from search.store.image_manifest import ImageManifest
 
 TEST_ROWS = "test_rows.npz"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from insects.objective import figures_text, metric_column, metric_name, needs_logits
-from insects.text import counted, shortened
+from insects.text import counted, metric_text, shortened
 from insects.trial import TrialResult, best_of
 from search.store.evaluation_record import EvaluationRecord
 from search.store.study_folder import StudyFolder
@@ -69,8 +69,8 @@ def study_note(folder: StudyFolder) -> str:
     for result in ranked[:LISTED]:
         params = result.params
         cells = [str(result.number), str(params.depth), str(params.width), f"{params.lr:.2g}", str(params.batch_size)]
-        cells += [f"{result.valid_loss:.4f}", f"{result.valid_accuracy:.4f}"]
-        cells += [f"{result.best_figures[metric_column(metric)]:.4f}"] if extra else []
+        cells += [metric_text(result.valid_loss), metric_text(result.valid_accuracy)]
+        cells += [metric_text(result.best_figures[metric_column(metric)])] if extra else []
         if is_tested and evaluation is not None:
             cells.append(f"{evaluation.report['accuracy']:.4f}" if result.number == chosen else "")
         lines.append(" | ".join(cells))

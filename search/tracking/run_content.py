@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insects import mlp
 from insects.final import Finalist
 from insects.trial import TrialResult
+from search.reports.model_figures import model_figures
 from search.store.study_folder import StudyFolder
 from search.tracking import run_values
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
     from insects.plots import TrialFigures
-    from insects.plots.plane import Predict
 
 TRIAL, FINAL = "trial", "final"
 """Roles of runs, which their names begin with."""
@@ -67,10 +66,7 @@ def trial_content(
             _write_reason(result.reason, local)
             return
         title = run_values.trial_title(result.number, result.params)
-        predict = partial(mlp.logits, result.weights, result.params, shape)
-        curves = figures().loss_curves(result.history, result.best_epoch, title)
-        (local / "loss_curves.png").write_bytes(curves)
-        _draw_boundaries(figures(), predict, title, local, trained_on_all=False)
+        _write(model_figures(figures(), [result], shape, title, of_folds=False), local)
         shutil.copyfile(folder.file(result.number), local / "trial.npz")
 
     return RunContent(
@@ -102,10 +98,7 @@ def final_content(
             _write_reason("\n".join(trial.reason for trial in trials if not trial.best_epoch), local)
             return
         title = run_values.final_title(finalist)
-        predict = partial(mlp.mean_logits, [trial.weights for trial in trials], finalist.params, shape)
-        curves = figures().fold_curves([trial.history for trial in trials], [t.best_epoch for t in trials], title)
-        (local / "loss_curves.png").write_bytes(curves)
-        _draw_boundaries(figures(), predict, title, local, trained_on_all=True)
+        _write(model_figures(figures(), trials, shape, title, of_folds=True), local)
         for fold in finalist.folds:
             shutil.copyfile(folder.fold_file(finalist.number, fold.fold), local / f"fold-{fold.fold}.npz")
 
@@ -122,10 +115,9 @@ def final_content(
     )
 
 
-def _draw_boundaries(figures: TrialFigures, predict: Predict, title: str, local: Path, trained_on_all: bool) -> None:
-    (local / "decision_boundary.png").write_bytes(figures.decision_boundary(predict, title, trained_on_all))
-    if figures.has_columns:
-        (local / "decision_columns.png").write_bytes(figures.decision_columns(predict, title, trained_on_all))
+def _write(figures: dict[str, Callable[[], bytes]], local: Path) -> None:
+    for name, draw in figures.items():
+        (local / f"{name}.png").write_bytes(draw())
 
 
 def _write_reason(reason: str, local: Path) -> None:

@@ -62,7 +62,10 @@ def test_wrong_validation_rows_are_marked_where_they_are() -> None:
         figures.decision_boundary(lambda x_NF: np.tile(np.array([20, 0], np.float32), (len(x_NF), 1)), TITLE)
     )
     marked = decoded(figures.decision_boundary(wrong_in_the_corner, TITLE))
-    changed = np.argwhere((right != marked).any(axis=2)[70:444])  # below the heading, which counts them
+    changed = np.argwhere((right != marked).any(axis=2)[70:444, :530])  # below the heading, which counts them
+    listed = (right != marked).any(axis=2)[70:, 530:]
+    assert len(np.flatnonzero(listed.any(axis=1))) <= 16  # one line of the legend
+    assert listed.sum() > 50
     black = np.argwhere((marked.sum(axis=2) < 60)[70:440, 90:528])
     assert len(changed) > 50
     assert np.ptp(changed, axis=0).max() <= 20  # one ring, not two

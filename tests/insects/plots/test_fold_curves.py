@@ -50,6 +50,7 @@ def test_boundary_of_a_model_that_was_trained_on_all_rows_rings_none() -> None:
         np.asarray(Image.open(io.BytesIO(figures.decision_boundary(predict, "t", seen))).convert("L")).astype(int)
         for seen in (False, True)
     ]
+    assert (drawn[0] != drawn[1])[80:, 540:].any()  # the legend lists the rings of the first alone
     black = [(pixels[80:] < 40).sum() for pixels in drawn]
     assert black[0] > black[1] + 500  # an untrained network is wrong in most validation rows
     again = figures.decision_boundary(predict, "t", trained_on_all=False)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from insects.tables.text_files import TableFormat, TextFile, check_widths, look_at, open_bytes
+from insects.tables.compressed import open_bytes
+from insects.tables.text_files import TableFormat, TextFile, check_widths, look_at
 from tests.support.csv_cases import GOOD, Write, error_of, message_of
 
 UNKNOWN = TableFormat()

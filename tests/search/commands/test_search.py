@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from insects.baselines import Score
 from search.store.study_folder import StudyFolder
 from tests.support.commands import BIN, Finished, RefusingProcess, invoke, own
 from tests.support.studies import optuna_trials
@@ -98,6 +99,21 @@ def test_end_says_how_good_the_model_is_and_where_to_look(
         f"  insects-ui {store}",
     ]
     assert not [line for line in lines if line.startswith("Time ")]
+
+
+@pytest.mark.parametrize("above", [0.0, -0.001])
+def test_end_warns_if_the_most_frequent_class_is_as_good_as_the_model(
+    above: float, finished: Finished, uploaded: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    majority = finished.answer["final"]["expected_accuracy"] + above
+    uploaded.save_baselines([Score("majority", majority, 0.1)])
+    shown = " ".join(search_again(monkeypatch, finished, uploaded).stdout.split())
+    warning = (
+        f"Always answering the most frequent class is at least as often right ({majority:.4f}): where a rarer class "
+        "matters, search with --class-weight balanced --metric balanced-accuracy."
+    )
+    assert (warning in shown) == (above == 0)
+    assert ("Always answering" in shown) == (above == 0)
 
 
 def test_verbose_says_where_the_time_went(

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from insects import mlp
+from insects.baselines import Score
 from insects.evaluation import evaluate
 from insects.final import FoldResult
-from insects.params import TrialParams
+from insects.params import ClassWeight, TrialParams
 from insects.trial import TrialResult
 from search.reports.report import write_report
 from search.reports.report_charts import Interval, intervals, linear, logarithmic
-from search.reports.report_contents import read_contents
+from search.reports.report_contents import majority_note, read_contents
 from search.reports.report_page import escape, name
 from search.reports.report_trials import best_trial_section, search_section, trials_section
 from search.store.evaluation_record import EvaluationRecord
@@ -190,6 +191,35 @@ def test_columns_of_a_table_have_their_importance(tmp_path: Path) -> None:
     assert {(loss, accuracy) for _, loss, accuracy in found[1:]} == {("+0.000", "+0.0")}
     folder.save_final(FinalRecord("", 2, [], None, None, [], None))
     assert "Importance of the columns" not in written(folder)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "class_weight", "warned"),
+    [(0.98, "none", True), (0.99, "none", True), (0.9905, "none", False), (0.98, "balanced", False)],
+)
+def test_model_that_is_no_better_than_the_most_frequent_class_has_a_caution(
+    accuracy: float, class_weight: ClassWeight, warned: bool
+) -> None:
+    final = FinalRecord("", 2, [0], 0, accuracy, [0.9, 1.0], 0.1)
+    scores = [Score("majority", 0.99, 0.06), Score("logistic regression", 0.5, 0.06)]
+    assert ("(0.9900)" in majority_note(final, scores, class_weight)) == warned
+    assert majority_note(final, scores[1:], class_weight) == ""
+    assert majority_note(None, scores, class_weight) == ""
+
+
+def test_caution_about_the_accuracy_is_in_the_report(tmp_path: Path) -> None:
+    folder = a_study(tmp_path, various(1))
+    trial, sample = folder.load(0), folder.data().sample
+    assert trial is not None
+    folder.save_fold(
+        *(FoldResult(trial, f, np.zeros((2, len(sample.classes)), np.float32), sample.valid_y[:2]) for f in range(2))
+    )
+    folder.save_final(FinalRecord("", 2, [0], 0, 0.9, [0.8, 1.0], 0.1))
+    folder.save_baselines([Score("majority", 0.9, 0.5)])
+    note = majority_note(folder.final(), folder.baselines(), "none")
+    assert note in Page(written(folder)).text
+    folder.save_baselines([Score("majority", 0.8, 0.5)])
+    assert "Always answering" not in Page(written(folder)).text
 
 
 def test_study_without_a_trial_has_no_report(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from insects.errors import DataError
-from insects.splits import row_keys
+from insects.row_hashes import row_keys
 from insects.tables.text_files import TableFormat
 from search.store.study_folder import StoredData, StudyFolder
 from search.store.table_manifest import TableManifest

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from insects.errors import DataError
-from insects.splits import row_keys
+from insects.row_hashes import row_keys
 from search.tracking.held_out import count_known, save_keys
 from tests.support.studies import builtin_data
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from search.system.lock import LockHeldError, hold
@@ -56,5 +57,14 @@ def test_models_of_a_store_are_registered_one_at_a_time(
         worker.register("s", 0, 0, ["1", "2", "3"], "insects-mlp", True)
 
 
-def test_warm_up_exports_a_model(worker: ModelWorker) -> None:
+def test_warm_up_exports_a_model_for_any_number_of_rows(worker: ModelWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, programs = torch.export.save, list[Any]()
+
+    def recorded(program: Any, file: Any) -> None:
+        save(program, file)
+        programs.append(program)
+
+    monkeypatch.setattr(torch.export, "save", recorded)
     worker.warm_up()
+    (program,) = programs
+    assert program.module()(torch.zeros(5, 1)).tolist() == [[0.0, 0.0]] * 5
