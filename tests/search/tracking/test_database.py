@@ -126,6 +126,7 @@ def test_unfinished_database_of_a_killed_process_is_replaced(tmp_path: Path) -> 
 
 
 def test_database_that_cannot_be_written_is_one_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store)  # MLflow makes the folders of the path, `file:` among them
     uri = f"sqlite:///file:{store / 'mlflow.db'}?mode=ro&uri=true"
     done = invoke(monkeypatch, "describe", "--log", "--tracking-uri", uri)
     assert done.exit_code == 1
