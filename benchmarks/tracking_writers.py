@@ -2,7 +2,7 @@
 
     python -m benchmarks.tracking_writers [--processes 1 2 4] [--runs 60] [--tracking-uri http://127.0.0.1:5000]
 
-Each process writes its share of a study's trials, figures included, as the one process of a search does; without
+Each process writes its share of a study's trials, figures included, as the processes of a search do; without
 --tracking-uri into a SQLite file. CPU is that of the writing processes. A server and its database take theirs besides.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=60, help="runs of each process")
     parser.add_argument("--tracking-uri", help="a server in place of a SQLite file")
     args = parser.parse_args()
+    os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})  # as the processes of a search have
     print(f"{'processes':>9}{'runs a second':>15}{'CPU ms a run':>14}")
     for processes in args.processes:
         rate, cpu = measure(processes, args.runs, args.tracking_uri)
