@@ -23,6 +23,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import NullPool
 
 from search.store.storage_url import storage_url
+from tests.support.commands import RefusingProcess, invoke
 from tests.support.environments import clean_environment
 from tests.support.postgres import Postgres
 from tests.support.servers import HOST, START_SECONDS, free_port
@@ -113,7 +114,7 @@ def search(command: Sequence[str], folder: Path) -> dict[str, Any]:
     return answer
 
 
-def test_services_of_compose_run_a_search(tmp_path: Path, postgres: Postgres) -> None:
+def test_services_of_compose_run_a_search(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     for database in ("mlflow", "optuna"):
         postgres.create(database)
@@ -136,9 +137,9 @@ def test_services_of_compose_run_a_search(tmp_path: Path, postgres: Postgres) ->
     trials = RDBStorage(storage_url(postgres.url("optuna")), engine_kwargs={"poolclass": NullPool})
     study = optuna.load_study(study_name="deployed", storage=trials)
     assert [trial.number for trial in study.trials] == list(range(6))
-    program = str(Path(sys.executable).with_name("insects-search"))
-    alone = search([program, f"--store={tmp_path / 'alone'}"], tmp_path)
-    assert answer["study_digest"] == alone["study_digest"]
+    place = ("--store", str(tmp_path / "alone"), "--json")
+    alone = invoke(monkeypatch, "search", *SMALL, *place, workers=RefusingProcess)
+    assert answer["study_digest"] == json.loads(alone.stdout)["study_digest"]
 
 
 def test_services_depend_on_services_and_use_volumes_that_are_there() -> None:

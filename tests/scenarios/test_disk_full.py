@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import RefusingProcess, command, invoke
 from tests.support.disks import resize
 
 SEARCH = (
-    "insects-search", "--trials", "8", "--epochs", "2", "--width", "64:96", "--study", "full", "--json",
+    "--trials", "8", "--epochs", "2", "--width", "64:96", "--study", "full", "--json",
     "--finalists", "1", "--folds", "2",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The study's digest if there is always room."""
+    store = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        done = invoke(patch, "search", *SEARCH, "--store", str(store), workers=RefusingProcess)
+    return str(json.loads(done.stdout)["study_digest"])
 
 
 @pytest.mark.parametrize(
@@ -23,16 +32,17 @@ SEARCH = (
         ("1500k", 0, "does not answer as it should"),  # none for MLflow's files
     ],
 )
-def test_search_on_a_full_disk_completes_after_room_is_made(size: str, code: int, complaint: str, disk: Path) -> None:
-    store, reference = disk / "store", disk.parent / "reference"
+def test_search_on_a_full_disk_completes_after_room_is_made(
+    size: str, code: int, complaint: str, disk: Path, undisturbed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = disk / "store"
     resize(disk, size)
-    full = command(*SEARCH, "--store", str(store))
+    full = command("insects-search", *SEARCH, "--store", str(store))
     assert full.returncode == code
     assert complaint in (full.stderr if code else json.loads(full.stdout)["upload_error"])
     assert "Traceback" not in full.stderr
     resize(disk, "60m")
-    resumed = json.loads(command(*SEARCH, "--store", str(store)).stdout)
-    undisturbed = json.loads(command(*SEARCH, "--store", str(reference)).stdout)
-    assert resumed["study_digest"] == undisturbed["study_digest"]
+    resumed = json.loads(invoke(monkeypatch, "search", *SEARCH, "--store", str(store)).stdout)
+    assert resumed["study_digest"] == undisturbed
     assert resumed["upload_error"] is None
     assert resumed["model"]["alias"] == "best"

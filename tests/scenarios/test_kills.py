@@ -12,36 +12,41 @@ import pytest
 
 from tests.support import kills
 
-# Module, function, before or after its call, which call; see `tests/support/faults/sitecustomize.py`.
-INSTANTS = {
+# Module, function, before or after its call, which call in its process; see `tests/support/faults/sitecustomize.py`.
+# Each search finds what those above it have left.
+TRAINING = {
     "data read": "search.commands.search:load_data:before:1",
-    "trial proposed": "search.study.sampler:Proposer.ask:before:6",
-    "between the parameters of a proposal": "optuna.trial:Trial.suggest_float:before:5",
-    "pruning thresholds taken": "search.study.pruner:PercentilePruner.prune_above:after:9",
-    "trial trained": "insects.trial:run_trial:before:7",
-    "result not on the disk": "search.store.study_folder:StudyFolder.save:before:5",
-    "result on the disk": "search.store.study_folder:StudyFolder.save:after:8",
-    "result not in the journal": "search.study.journal:OptunaJournal.add:before:4",
-    "result in the journal": "search.study.journal:OptunaJournal.add:after:6",
+    "trial trained": "insects.trial:run_trial:before:3",
+    "result not on the disk": "search.store.study_folder:StudyFolder.save:before:2",
+    "result not in the journal": "search.study.journal:OptunaJournal.add:before:3",
+    "result on the disk": "search.store.study_folder:StudyFolder.save:after:1",
+    "result in the journal": "search.study.journal:OptunaJournal.add:after:5",
+    "trial proposed": "search.study.sampler:Proposer.ask:before:2",
+    "between the parameters of a proposal": "optuna.trial:Trial.suggest_float:before:2",
+    "pruning thresholds taken": "search.study.pruner:PercentilePruner.prune_above:after:2",
     "network of the final not on the disk": "search.store.study_folder:StudyFolder.save_fold:before:2",
     "network of the final on the disk": "search.store.study_folder:StudyFolder.save_fold:after:2",
     "final without its outcome": "search.store.study_folder:StudyFolder.save_final:before:1",
-    "finalist's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:13",
-    "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:3",
+}
+UPLOADING = {
+    "trial's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:1",
+    "finalist's run created": "search.tracking.trial_runs:TrialRunLogger._create:after:1",  # it precedes other trials
     "model logged": "search.registry.logged_models:log_model:after:1",
     "version created": "search.registry.versions:_create_version:after:1",
     "search's run finished": "search.tracking.trial_runs:TrialRunLogger.finish:after:1",
 }
 
 
-@pytest.mark.parametrize("instant", INSTANTS)
-def test_search_killed_at_a_named_instant_ends_equal(
-    instant: str,
+@pytest.mark.parametrize("instants", [TRAINING, UPLOADING], ids=["training", "uploading"])
+def test_search_killed_at_named_instants_in_turn_ends_equal(
+    instants: dict[str, str],
     undisturbed: tuple[dict[str, Any], dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert kills.run_into_fault(tmp_path, INSTANTS[instant]), "the instant was not reached"
+    """Each killed search goes on with the one before, and the last is completed."""
+    for instant, fault in instants.items():
+        assert kills.run_into_fault(tmp_path, fault), f"not reached: {instant}"
     answer = kills.complete(monkeypatch, tmp_path)
     assert answer["study_digest"] == undisturbed[0]["study_digest"]
     assert kills.contents(tmp_path) == undisturbed[1]
@@ -50,9 +55,10 @@ def test_search_killed_at_a_named_instant_ends_equal(
 def test_search_killed_again_and_again_ends_equal(
     undisturbed: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator = np.random.default_rng(7)
-    for seconds in generator.uniform(0.5, undisturbed[0]["seconds"]["total"], 4):
-        kills.kill_after(tmp_path, float(seconds), everything=bool(generator.integers(2)))
+    """At any time, with its worker processes or without, which then go on beside the next search."""
+    instants = np.random.default_rng(7).uniform(0.5, undisturbed[0]["seconds"]["total"], 2).tolist()
+    for seconds, everything in zip(instants, (False, True), strict=True):
+        kills.kill_after(tmp_path, seconds, everything)
     answer = kills.complete(monkeypatch, tmp_path)
     assert answer["study_digest"] == undisturbed[0]["study_digest"]
     assert kills.contents(tmp_path) == undisturbed[1]

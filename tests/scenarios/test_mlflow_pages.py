@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import BIN, Finished, client_of, command
+from tests.support.commands import BIN, Finished, client_of, command, invoke
 from tests.support.environments import clean_environment
 from tests.support.servers import HOST, free_port, unavailable
 
@@ -85,10 +85,12 @@ def command_lines(group: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+def pages(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Pages]:
     store = tmp_path_factory.mktemp("pages")
-    done = command("insects-search", *SEARCH, "--store", str(store))
-    assert done.returncode == 0, done.stderr
+    shutil.copy(empty_database, store)
+    with pytest.MonkeyPatch.context() as patch:
+        done = invoke(patch, "search", *SEARCH, "--store", str(store))
+    assert done.exit_code == 0, done.stderr
     with subprocess.Popen(
         [BIN / "insects-ui", "--store", str(store)],
         stdout=subprocess.PIPE,
@@ -117,7 +119,7 @@ def browser_page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
         page = browser.new_page(viewport={"width": 1600, "height": 1200})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)
         yield page
         browser.close()
 

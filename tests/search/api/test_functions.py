@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ import pytest
 
 import search
 from insects.errors import DataError, InsectsError, StoreError, StudyError
+from insects.trial import TrialResult
 from search import run_search
-from search.api import SearchResult
+from search.api import SearchResult, functions
 from search.cli.keywords import ArgumentError
 from search.upload import uploader
-from tests.support.commands import Finished, RefusingProcess
+from tests.support.commands import Finished, InlineProcess, RefusingProcess
 
 SMALL: dict[str, Any] = {"trials": 3, "epochs": 2, "width": (4, 8), "depth": 1, "finalists": 1, "folds": 2}
 
@@ -157,49 +159,36 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         run_search(store=tmp_path / "a%20b")
 
 
-INTERRUPTED = """
-    import os, signal, sys, threading
-    from search import run_search
-    from search.api import notebook
-    from search.study import loop
+class Stopper:
+    """Presses Ctrl-C once, after the third trial, and notes the trials that are known already."""
 
-    class Stopper(loop.TrialListener):
-        def trained(self, result):
-            if result.number == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-        def known(self, result):
-            print("known", result.number)
+    def __init__(self) -> None:
+        self.known_trials: list[int] = []
+        self._has_stopped = False
 
-    from contextlib import contextmanager
-    @contextmanager
-    def listeners(trials, metric):
-        yield (Stopper(),)
+    def trained(self, result: TrialResult) -> None:
+        if result.number == 2 and not self._has_stopped:
+            self._has_stopped = True
+            os.kill(os.getpid(), signal.SIGINT)
 
-    from search.api import functions
-    functions.notebook_progress = listeners
-    before = signal.getsignal(signal.SIGINT)
-    for _ in range(2):
-        try:
-            run_search(store=sys.argv[1], trials=40, epochs=2, width=8, depth=1, finalists=0, workers=1)
-        except KeyboardInterrupt as error:
-            print("interrupted:", error)
-            Stopper.trained = lambda self, result: None
+    def known(self, result: TrialResult) -> None:
+        self.known_trials.append(result.number)
+
+
+def test_interrupt_keeps_what_is_finished_and_the_process(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopper, before = Stopper(), signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(uploader, "WorkerProcess", InlineProcess)
+    monkeypatch.setattr(functions, "notebook_progress", lambda *_: nullcontext((stopper,)))
+
+    def run() -> SearchResult:
+        return run_search(store=store, trials=6, epochs=2, width=8, depth=1, finalists=0, workers=1)
+
+    with pytest.raises(KeyboardInterrupt, match="finished trials are kept: the same call goes on from there"):
+        run()
+    assert stopper.known_trials == []
+    assert len(run().trials) == 6
+    assert stopper.known_trials[:3] == [0, 1, 2]
     assert signal.getsignal(signal.SIGINT) is before
-    print("still here")
-"""
-
-
-def test_interrupt_keeps_what_is_finished_and_the_process(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(tmp_path / "store")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    first, *known, last = done.stdout.splitlines()
-    assert first == "interrupted: finished trials are kept: the same call goes on from there"
-    assert known[:3] == ["known 0", "known 1", "known 2"]
-    assert last == "still here"
 
 
 def test_search_runs_outside_the_main_thread(tmp_path: Path, offline: None) -> None:

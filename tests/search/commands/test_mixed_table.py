@@ -1,4 +1,4 @@
-"""A table as it comes out of a spreadsheet, searched by the installed command and evaluated.
+"""A table as it comes out of a spreadsheet, searched and evaluated.
 
 Windows-1252, semicolons, decimal commas, gaps, text, yes and no, dates, an index, a constant, a class of one row.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 from search.store.study_folder import StudyFolder
-from tests.support.commands import RefusingProcess, client_of, command, digests, invoke, own
+from tests.support.commands import RefusingProcess, client_of, digests, invoke, own
 
 ROWS = 360
 SPECIES = ("Ente", "Gans", "Möwe")
@@ -81,15 +82,16 @@ class Birds:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Birds:
+def searched(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Birds:
     folder = tmp_path_factory.mktemp("birds")
     found = Birds(folder, {}, "")
     birds().to_csv(found.table, index=False, sep=";", decimal=",", encoding="cp1252")
-    done = command(
-        *("insects-search", "--train", str(found.table), "--store", str(found.store), "--json"),
-        *(*SETTINGS, *COLUMNS, *FORMAT),
-    )
-    assert done.returncode == 0, done.stderr
+    found.store.mkdir()
+    shutil.copy(empty_database, found.store)
+    arguments = ("--train", str(found.table), "--store", str(found.store), "--json", *SETTINGS, *COLUMNS, *FORMAT)
+    with pytest.MonkeyPatch.context() as patch:
+        done = invoke(patch, "search", *arguments)
+    assert done.exit_code == 0, done.stderr
     return Birds(folder, json.loads(done.stdout), done.stderr)
 
 

@@ -1,8 +1,8 @@
 """Kills the process at a named instant: put this folder on PYTHONPATH and set FAULT.
 
 FAULT is `module:function:before|after:count`, for example `search.study.journal:OptunaJournal.add:after:3`. When that
-function is entered, or left, for the count-th time in a process, the process dies as in a power cut, and with it the
-search that started it. It writes the file FAULT_SEEN first, so that a test can tell that the instant was reached.
+function is entered, or left, for the count-th time in a process, the search and all its processes die as in a power
+cut. The process writes the file FAULT_SEEN first, so that a test can tell that the instant was reached.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ MODULE, FUNCTION, WHEN, COUNT = os.environ.get("FAULT", ":::0").split(":")
 def die() -> None:
     """As by SIGKILL to the whole program."""
     Path(os.environ["FAULT_SEEN"]).write_text(str(os.getpid()))
-    if "search.upload.worker_process" in sys.orig_argv:
-        os.kill(os.getppid(), signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGKILL)
+    main = os.getppid() if "search.upload.worker_process" in sys.orig_argv else os.getpid()
+    tasks = Path(f"/proc/{main}/task").glob("*/children")
+    workers = {int(child) for children in tasks for child in children.read_text().split()}
+    for pid in (*(workers - {os.getpid()}), main, os.getpid()):
+        os.kill(pid, signal.SIGKILL)
 
 
 def plant(module: ModuleType) -> None:
