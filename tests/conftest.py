@@ -35,7 +35,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables without content: making them takes seconds, copying them does not."""
     database = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    client_of(database.parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it, and no process may write to this database
+        client_of(database.parent)
     return database
 
 

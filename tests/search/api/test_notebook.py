@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.environments import clean_environment
+
 jupyter_client = pytest.importorskip("jupyter_client", reason="needs a kernel: pip install ipykernel")
 pytest.importorskip("ipykernel", reason="needs a kernel: pip install ipykernel")
 
@@ -19,7 +21,8 @@ SMALL = "epochs=2, width=8, depth=1, finalists=0, workers=1"
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Any]:
     """A client of a running Python kernel, and its manager."""
-    manager, client = jupyter_client.manager.start_new_kernel(startup_timeout=SECONDS)
+    # MLflow sets MLFLOW_TRACKING_URI for the processes to come: to the store of an earlier test.
+    manager, client = jupyter_client.manager.start_new_kernel(startup_timeout=SECONDS, env=clean_environment())
     yield client, manager
     client.stop_channels()
     manager.shutdown_kernel(now=True)
