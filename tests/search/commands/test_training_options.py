@@ -14,14 +14,15 @@ from insects import mlp
 from insects.scores import roc_auc
 from insects.spiral import builtin_tables
 from search.store.store import Store
-from tests.support.commands import RefusingProcess, client_of, invoke
+from tests.support.commands import RefusingProcess, client_of, command, invoke
 from tests.support.studies import builtin_splits, model_of, optuna_trials
 
 
-def test_softmax_regression_is_searched_registered_and_evaluated(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_softmax_regression_is_searched_registered_and_evaluated(tmp_path: Path) -> None:
+    store = tmp_path / "store"
     options = ("--trials", "4", "--epochs", "2", "--depth", "0", "--width", "8:16", "--store", str(store))
-    done = invoke(monkeypatch, "search", *options, "--json")
-    assert done.exit_code == 0, done.stderr
+    done = command("insects-search", *options, "--json")
+    assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert [trial["params"]["depth"] for trial in answer["trials"]] == [0, 0, 0, 0]
     folder = Store.at(store, None).study(answer["study"])
@@ -37,18 +38,17 @@ def test_softmax_regression_is_searched_registered_and_evaluated(store: Path, mo
     mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
     figures = {file.path for file in mlflow.artifacts.list_artifacts(run_id=search_run_id())}
     assert {"slices.png", "parallel_coordinates.png", "contour.png", "boundary_atlas.png"} <= figures
-    done = invoke(monkeypatch, "evaluate", "--best", "--store", str(store), "--json")
-    assert done.exit_code == 0, done.stderr
+    done = command("insects-evaluate", "--best", "--store", str(store), "--json")
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["correct"] == int((share_NC.argmax(axis=1) == test.y).sum())
 
 
-def test_search_by_another_metric_with_balanced_classes_is_so_in_every_place(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_search_by_another_metric_with_balanced_classes_is_so_in_every_place(tmp_path: Path) -> None:
+    store = tmp_path / "store"
     options = ["--trials", "7", "--epochs", "3", "--width", "8:16", "--depth", "0:1", "--pruner", "median"]
     options += ["--metric", "roc-auc", "--class-weight", "balanced", "--window", "1", "--store", str(store)]
-    done = invoke(monkeypatch, "search", *options, "--json")
-    assert done.exit_code == 0, done.stderr
+    done = command("insects-search", *options, "--json")
+    assert done.returncode == 0, done.stderr
     assert "best ROC AUC 0." in done.stderr
     answer = json.loads(done.stdout)
     folder = Store.at(store, None).study(answer["study"])
@@ -79,8 +79,8 @@ def test_search_by_another_metric_with_balanced_classes_is_so_in_every_place(
     in_optuna = optuna_trials(store / "optuna.journal", answer["study"])
     assert min(trial["values"][0] for trial in in_optuna if trial["state"] == "COMPLETE") == 1 - area
 
-    again = invoke(monkeypatch, "search", *options)
-    assert again.exit_code == 0, again.stderr
+    again = command("insects-search", *options)
+    assert again.returncode == 0, again.stderr
     lines = again.stdout.splitlines()
     assert "Best by validation ROC AUC, in their best epochs:" in lines
     first = lines[lines.index("Best by validation ROC AUC, in their best epochs:") + 2].split()
